@@ -1,0 +1,275 @@
+#include "control/clusters.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/check.h"
+#include "config/config.h"
+#include "control/core.h"
+#include "kube/discovery.h"
+#include "wire/tls.h"
+
+enum { CLUSTERS_CONNECTS_PER_S = 50 }; /* where the settings say nothing */
+
+/* --- what the configuration names ----------------------------------------------------------------- */
+
+static err_t add(struct clusters *t, struct config_cluster *from)
+{
+	struct known_cluster *k = calloc(1, sizeof *k);
+	if (!k)
+		return ERR_NO_MEMORY;
+	k->name = from->name;
+	k->id = t->count;
+	k->qps = from->qps ? from->qps : CLUSTERS_CONNECTS_PER_S;
+	k->watch_list = from->watch_list == SETTINGS_WATCH_LIST_AUTO;
+	k->broken = from->error;
+	k->conf = config_take(from);
+	k->cert_expires_s = INT64_MAX;
+	list_init(&k->discovery_waiters);
+	t->rows[t->count++] = k;
+	return ERR_OK;
+}
+
+err_t clusters_load(struct control *c, struct errmsg *m)
+{
+	struct clusters *t = &c->clusters;
+	struct config *from = c->config.config;
+	t->rows = calloc(from->cluster_count + 1, sizeof(struct known_cluster *));
+	err_t err = t->rows ? ERR_OK : ERR_NO_MEMORY;
+	for (size_t i = 0; !err && i < from->cluster_count; i++)
+		err = add(t, &from->clusters[i]);
+	return err ? errmsg_set(m, err, "%zu clusters", from->cluster_count) : ERR_OK;
+}
+
+void clusters_fini(struct control *c)
+{
+	struct clusters *t = &c->clusters;
+	for (uint32_t i = 0; i < t->count; i++) {
+		struct known_cluster *k = t->rows[i];
+		if (k->source)
+			credential_source_close(&k->source);
+		credential_put(&k->credential);
+		tls_roots_put(&k->roots);
+		discovery_free(&k->discovery);
+		cluster_conf_fini(&k->conf);
+		free(k);
+	}
+	tls_roots_put(&t->system_roots);
+	free(t->rows);
+	*t = (struct clusters){0};
+}
+
+struct known_cluster *clusters_find(const struct control *c, const char *name)
+{
+	uint32_t a = 0, b = c->clusters.count; /* sorted by name: config_load promises it */
+	while (a < b) {
+		uint32_t at = a + (b - a) / 2;
+		int order = strcmp(c->clusters.rows[at]->name, name);
+		if (order == 0)
+			return c->clusters.rows[at];
+		if (order < 0)
+			a = at + 1;
+		else
+			b = at;
+	}
+	return NULL;
+}
+
+/* --- credentials and TLS ---------------------------------------------------------------------------- */
+
+static bool add_field(struct auth *a, const char *line, size_t n)
+{
+	const char *colon = memchr(line, ':', n);
+	if (!colon || a->field_count == AUTH_FIELDS_MAX)
+		return false;
+	struct auth_field *p = realloc(a->fields, (a->field_count + 1) * sizeof *p);
+	if (!p)
+		return false;
+	a->fields = p;
+	const char *value = colon + 1;
+	value += *value == ' ';
+	p[a->field_count] = (struct auth_field){strndup(line, (size_t)(colon - line)),
+		strndup(value, (size_t)(line + n - value))};
+	a->field_count++;
+	return p[a->field_count - 1].name && p[a->field_count - 1].value;
+}
+
+/* impersonate: header lines, each with CR LF, as config/ wrote them. */
+static bool add_fields(struct auth *a, const char *impersonate)
+{
+	for (const char *p = impersonate; p && *p;) {
+		size_t n = strcspn(p, "\r\n");
+		if (n && !add_field(a, p, n))
+			return false;
+		p += n;
+		p += strspn(p, "\r\n");
+	}
+	return true;
+}
+
+static struct auth *auth_of(const struct known_cluster *k, const struct credential *cred)
+{
+	struct auth *a = auth_new();
+	if (!a)
+		return NULL;
+	bool ok = add_fields(a, k->conf.credential.impersonate);
+	if (ok && cred && cred->authorization.n) {
+		a->authorization = strndup(cred->authorization.p, cred->authorization.n);
+		ok = a->authorization;
+	}
+	if (!ok)
+		auth_put(&a);
+	return a;
+}
+
+static err_t roots_of(struct control *c, struct known_cluster *k, struct errmsg *m)
+{
+	if (k->roots || k->conf.insecure)
+		return ERR_OK;
+	if (k->conf.ca_pem.n)
+		return tls_roots_new(&k->roots, k->conf.ca_pem, m);
+	if (!c->clusters.system_roots) {
+		err_t err = tls_roots_new_system(&c->clusters.system_roots, m);
+		if (err)
+			return err;
+	}
+	k->roots = tls_roots_get(c->clusters.system_roots);
+	return ERR_OK;
+}
+
+static err_t tls_of(struct control *c, struct known_cluster *k, const struct credential *cred,
+	struct tls_config **out, struct errmsg *m)
+{
+	*out = NULL;
+	if (!k->conf.server.tls)
+		return ERR_OK;
+	err_t err = roots_of(c, k, m);
+	if (err)
+		return err;
+	struct tls_spec spec = {.roots = k->roots, .insecure = k->conf.insecure,
+		.server_name = span_of(k->conf.tls_server_name ? k->conf.tls_server_name : k->conf.server.host)};
+	if (cred) {
+		spec.cert_pem = cred->cert_pem;
+		spec.key_pem = cred->key_pem;
+	}
+	err = tls_config_new(out, &spec, m);
+	if (!err)
+		k->cert_expires_s = tls_config_expiry(*out);
+	return err;
+}
+
+/* Sends what there is to the reactor: a credential, or why there is none. */
+static void send_credential(struct control *c, struct known_cluster *k)
+{
+	struct reactor_msg *msg = reactor_msg_new(REACTOR_CLUSTER_CREDENTIAL);
+	if (!msg)
+		return;
+	struct errmsg m = {0};
+	const struct errmsg *why = credential_source_error(k->source);
+	struct credential *cred = credential_source_get(k->source);
+	msg->cluster = k->id;
+	if (!cred) {
+		msg->err = why ? why->code : ERR_CRED_EXEC;
+		snprintf(msg->text, sizeof msg->text, "%s", why ? why->text : "the credential plugin has not answered yet");
+	} else {
+		msg->err = tls_of(c, k, cred, &msg->credential.tls, &m);
+		msg->credential.auth = auth_of(k, cred);
+		if (!msg->err && !msg->credential.auth)
+			msg->err = errmsg_set(&m, ERR_NO_MEMORY, "credential of %s", k->name);
+		snprintf(msg->text, sizeof msg->text, "%s", m.text);
+	}
+	if (!msg->err && k->asked_401 && why) { /* the refresh failed; what we have was refused */
+		msg->err = why->code;
+		snprintf(msg->text, sizeof msg->text, "%s", why->text);
+	}
+	credential_put(&k->credential);
+	k->credential = cred;
+	k->asked_401 = false;
+	control_post(c, k->reactor, msg);
+}
+
+void clusters_on_wants_credential(struct control *c, uint32_t id)
+{
+	struct known_cluster *k = c->clusters.rows[id];
+	k->asked_401 = true;
+	if (!credential_source_refresh(k->source, k->credential, loop_now_ns(c->loop))) {
+		struct reactor_msg *msg = reactor_msg_new(REACTOR_CLUSTER_CREDENTIAL);
+		if (!msg)
+			return;
+		msg->cluster = id;
+		msg->err = ERR_KUBE_UNAUTHORIZED;
+		snprintf(msg->text, sizeof msg->text,
+			"the server refused the credential of context \"%s\" (401), and it cannot be renewed: log in again, or fix user \"%s\" in the kubeconfig",
+			k->name, k->conf.credential.user ? k->conf.credential.user : "");
+		k->asked_401 = false;
+		control_post(c, k->reactor, msg);
+	}
+}
+
+void clusters_on_credentials(struct control *c)
+{
+	for (struct credential_source *s; (s = credential_pool_pop(c->credentials));)
+		for (uint32_t i = 0; i < c->clusters.count; i++)
+			if (c->clusters.rows[i]->source == s && c->clusters.rows[i]->placed)
+				send_credential(c, c->clusters.rows[i]);
+}
+
+/* --- placing ------------------------------------------------------------------------------------------ */
+
+static uint32_t least_loaded(const struct control *c)
+{
+	uint32_t best = 0;
+	for (uint32_t i = 1; i < c->config.reactor_count; i++)
+		if (c->reactor_load[i] < c->reactor_load[best])
+			best = i;
+	return best;
+}
+
+static err_t post_cluster(struct control *c, struct known_cluster *k)
+{
+	struct reactor_msg *msg = reactor_msg_new(REACTOR_CLUSTER_ADD);
+	if (!msg)
+		return ERR_NO_MEMORY;
+	msg->cluster = k->id;
+	msg->cluster_spec = (struct cluster_spec){.cluster = k->id, .name = strdup(k->name),
+		.host = strdup(k->conf.server.authority), .prefix = strdup(k->conf.server.path),
+		.tls = k->conf.server.tls, .connects_per_s = k->qps, .connects_burst = k->qps * 2,
+		.watch_list = k->watch_list, .bytes_max = c->config.settings->limits.cluster_bytes};
+	if (!msg->cluster_spec.name || !msg->cluster_spec.host || !msg->cluster_spec.prefix) {
+		reactor_msg_free(&msg);
+		return ERR_NO_MEMORY;
+	}
+	control_post(c, k->reactor, msg);
+	return ERR_OK;
+}
+
+err_t clusters_place(struct control *c, struct known_cluster *k, struct errmsg *m)
+{
+	if (k->broken.code) {
+		*m = k->broken;
+		return m->code;
+	}
+	if (k->placed)
+		return ERR_OK;
+	err_t err = credential_source_open(c->credentials, &k->conf.credential, loop_now_ns(c->loop),
+		(int64_t)time(NULL), &k->source);
+	if (err)
+		return errmsg_set(m, err, "credential of context \"%s\"", k->name);
+	k->reactor = least_loaded(c);
+	err = post_cluster(c, k);
+	if (err)
+		return errmsg_set(m, err, "cluster \"%s\"", k->name);
+	k->placed = true;
+	c->reactor_load[k->reactor]++;
+	send_credential(c, k);
+	clusters_on_wants_addresses(c, k->id);
+	return ERR_OK;
+}
+
+void clusters_on_wants_addresses(struct control *c, uint32_t id)
+{
+	const struct known_cluster *k = c->clusters.rows[id];
+	resolver_ask(c->resolver, id, k->conf.server.host, k->conf.server.port);
+}

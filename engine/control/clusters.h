@@ -1,0 +1,59 @@
+/* clusters.h - the clusters that the configuration names. A cluster is known from the start, and given to a reactor (with TLS material, credential, addresses) the
+ * first time somebody wants something of it: ten thousand unused contexts cost ten thousand small structs. One broken context breaks only itself. */
+#ifndef KR_CONTROL_CLUSTERS_H
+#define KR_CONTROL_CLUSTERS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/list.h"
+#include "config/cluster_conf.h"
+#include "reactor/reactor.h"
+
+struct control;
+struct credential;
+struct credential_source;
+struct discovery;
+struct tls_config;
+struct tls_roots;
+
+/* Owner: control->clusters. Thread: control. Life: clusters_load to clusters_fini. */
+struct known_cluster {
+	const char *name;                  /* borrow(config) */
+	uint32_t id, reactor, qps;         /* id: its row */
+	bool watch_list;
+	bool placed;                       /* a reactor has it */
+	struct errmsg broken;              /* code != ERR_OK: why it cannot be used */
+	struct cluster_conf conf;
+	struct tls_roots *roots;           /* own */
+	struct credential_source *source;  /* own */
+	struct credential *credential;     /* own: what the reactor has */
+	bool asked_401;                    /* the reactor waits for a CLUSTER_CREDENTIAL */
+	struct discovery *discovery;       /* own; NULL: not asked yet */
+	uint64_t discovered_ns;
+	struct list discovery_waiters;     /* struct question */
+	bool discovering;
+	uint32_t discovery_step;           /* answers so far of the discovery under way */
+	int64_t cert_expires_s;
+};
+
+struct clusters {
+	struct known_cluster **rows;       /* own, sorted by name, by id */
+	uint32_t count;
+	struct tls_roots *system_roots;    /* own, made at first need */
+};
+
+/* Takes the clusters of the configuration; what is wrong with one stays with it. */
+err_t clusters_load(struct control *c, struct errmsg *m) MUST_USE;
+void clusters_fini(struct control *c);
+struct known_cluster *clusters_find(const struct control *c, const char *name);
+/* Sees to it that a reactor has the cluster; ERR with a text when it is broken. */
+err_t clusters_place(struct control *c, struct known_cluster *k, struct errmsg *m) MUST_USE;
+
+void clusters_on_wants_addresses(struct control *c, uint32_t id);
+void clusters_on_wants_credential(struct control *c, uint32_t id);
+/* The pool has news. */
+void clusters_on_credentials(struct control *c);
+
+#endif

@@ -1,0 +1,368 @@
+#include "control/consumers.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "config/settings.h"
+#include "control/core.h"
+
+struct pending_send {
+	struct list link;
+	int fd;
+	uint32_t bytes;
+	char data[];
+};
+
+/* --- the socket --------------------------------------------------------------------------------------- */
+
+/* A lock beside the socket tells a living daemon from a socket file that a dead one left. */
+static err_t take_lock(struct control *c, const char *path, struct errmsg *m)
+{
+	char lock[sizeof(((struct sockaddr_un *)0)->sun_path) + 8];
+	snprintf(lock, sizeof lock, "%s.lock", path);
+	int fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return errmsg_set(m, ERR_CONFIG, "cannot make %s (%s): check the directory, or choose another path with --socket",
+			lock, strerror(errno));
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		close(fd);
+		return errmsg_set(m, ERR_CONFIG, "another kuberingd serves %s: use that one, stop it, or choose another path with --socket",
+			path);
+	}
+	c->consumers.lock_fd = fd;
+	return ERR_OK;
+}
+
+static void make_directory(const char *path)
+{
+	char dir[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	snprintf(dir, sizeof dir, "%s", path);
+	char *slash = strrchr(dir, '/');
+	if (slash && slash != dir) {
+		*slash = 0;
+		(void)!mkdir(dir, 0755); /* if that fails, bind says why */
+	}
+}
+
+static void on_listener(struct loop_fd *f, uint32_t events);
+
+err_t consumers_listen(struct control *c, struct errmsg *m)
+{
+	const char *path = c->config.socket_path;
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	if (strlen(path) >= sizeof a.sun_path)
+		return errmsg_set(m, ERR_CONFIG, "socket path %s is longer than %zu bytes", path, sizeof a.sun_path - 1);
+	strncpy(a.sun_path, path, sizeof a.sun_path - 1);
+	make_directory(path);
+	err_t err = take_lock(c, path, m);
+	if (err)
+		return err;
+	(void)!unlink(path); /* nobody serves it: we hold the lock */
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof a) < 0 || chmod(path, 0666) < 0 || listen(fd, 1024) < 0) {
+		int e = errno;
+		if (fd >= 0)
+			close(fd);
+		return errmsg_set(m, ERR_CONFIG, "cannot listen on %s (%s): choose another path with --socket", path, strerror(e));
+	}
+	c->consumers.path = strdup(path);
+	c->consumers.listener.on_ready = on_listener;
+	return loop_watch(c->loop, &c->consumers.listener, fd, EPOLLIN);
+}
+
+/* --- one consumer ----------------------------------------------------------------------------------------- */
+
+static void free_sends(struct consumer *k)
+{
+	for (struct list *it; (it = list_pop(&k->sends));) {
+		struct pending_send *p = CONTAINER_OF(it, struct pending_send, link);
+		if (p->fd >= 0)
+			close(p->fd);
+		free(p);
+	}
+	k->send_count = 0;
+}
+
+static void consumer_free(struct consumer *k)
+{
+	struct control *c = k->control;
+	c->consumers.rows[k->id] = NULL;
+	c->consumers.count--;
+	if (k->page)
+		munmap(k->page, sizeof *k->page);
+	if (k->page_fd >= 0)
+		close(k->page_fd);
+	if (k->eventfd >= 0)
+		close(k->eventfd);
+	free(k);
+}
+
+void consumers_on_gone(struct control *c, uint32_t id)
+{
+	struct consumer *k = c->consumers.rows[id];
+	if (k && ++k->gone_from == c->config.reactor_count)
+		consumer_free(k);
+}
+
+static void tell_reactors(struct consumer *k, enum reactor_msg_type type)
+{
+	struct control *c = k->control;
+	for (uint32_t i = 0; i < c->config.reactor_count; i++) {
+		struct reactor_msg *m = reactor_msg_new(type);
+		CHECK(m); /* 400 bytes; without them nothing else works either */
+		m->id = k->id;
+		m->consumer.eventfd = k->eventfd;
+		m->consumer.page = k->page;
+		control_post(c, i, m);
+	}
+}
+
+void consumer_leave(struct consumer *k)
+{
+	struct control *c = k->control;
+	if (k->leaving)
+		return;
+	k->leaving = true;
+	for (struct list *it; (it = list_pop(&k->openings));) {
+		struct opening *o = CONTAINER_OF(it, struct opening, link);
+		lists_leave(c, o);
+		free(o);
+	}
+	control_drop_questions(c, k);
+	free_sends(k);
+	int fd = k->fd.fd;
+	loop_unwatch(c->loop, &k->fd);
+	close(fd);
+	if (k->page)
+		tell_reactors(k, REACTOR_CONSUMER_REMOVE);
+	else
+		consumer_free(k);
+}
+
+static bool send_fds(int sock, const void *data, uint32_t n, const int *fds, size_t fd_count)
+{
+	union {
+		char buf[CMSG_SPACE(2 * sizeof(int))];
+		struct cmsghdr align;
+	} u = {0};
+	struct iovec iov = {(void *)(uintptr_t)data, n};
+	struct msghdr h = {.msg_iov = &iov, .msg_iovlen = 1};
+	if (fd_count) {
+		h.msg_control = u.buf;
+		h.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
+		struct cmsghdr *cm = CMSG_FIRSTHDR(&h);
+		cm->cmsg_level = SOL_SOCKET;
+		cm->cmsg_type = SCM_RIGHTS;
+		cm->cmsg_len = CMSG_LEN(fd_count * sizeof(int));
+		memcpy(CMSG_DATA(cm), fds, fd_count * sizeof(int));
+	}
+	return sendmsg(sock, &h, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0;
+}
+
+static bool send_one(int sock, const void *data, uint32_t n, int fd)
+{
+	return send_fds(sock, data, n, &fd, fd >= 0);
+}
+
+void consumer_welcome(struct consumer *k, struct attach_head *m)
+{
+	m->magic = ATTACH_MAGIC;
+	m->version = ATTACH_VERSION;
+	if (!send_fds(k->fd.fd, m, m->bytes, (int[]){k->page_fd, k->eventfd}, 2))
+		consumer_leave(k);
+}
+
+static void queue_send(struct consumer *k, const struct attach_head *m, int fd)
+{
+	struct pending_send *p = k->send_count < CONSUMER_SENDS_MAX ? malloc(sizeof *p + m->bytes) : NULL;
+	if (!p) {
+		if (fd >= 0)
+			close(fd);
+		consumer_leave(k); /* it asks and does not read */
+		return;
+	}
+	p->fd = fd;
+	p->bytes = m->bytes;
+	memcpy(p->data, m, m->bytes);
+	list_push(&k->sends, &p->link);
+	k->send_count++;
+	loop_set_events(k->control->loop, &k->fd, EPOLLIN | EPOLLOUT);
+}
+
+void consumer_send(struct consumer *k, struct attach_head *m, int fd)
+{
+	m->magic = ATTACH_MAGIC;
+	m->version = ATTACH_VERSION;
+	if (k->leaving) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	if (k->send_count || !send_one(k->fd.fd, m, m->bytes, fd)) {
+		queue_send(k, m, fd);
+		return;
+	}
+	if (fd >= 0)
+		close(fd);
+}
+
+static void flush_sends(struct consumer *k)
+{
+	while (!list_empty(&k->sends)) {
+		struct pending_send *p = CONTAINER_OF(k->sends.next, struct pending_send, link);
+		if (!send_one(k->fd.fd, p->data, p->bytes, p->fd))
+			return;
+		list_unlink(&p->link);
+		if (p->fd >= 0)
+			close(p->fd);
+		free(p);
+		k->send_count--;
+	}
+	loop_set_events(k->control->loop, &k->fd, EPOLLIN);
+}
+
+void consumer_fail(struct consumer *k, uint32_t request, int32_t code, err_t err, const char *text)
+{
+	struct attach_error e = {.head = {.type = ATTACH_ERROR, .id = request, .bytes = sizeof e},
+		.code = code, .err = (uint32_t)err};
+	snprintf(e.text, sizeof e.text, "%s", text);
+	consumer_send(k, &e.head, -1);
+}
+
+static void on_consumer(struct loop_fd *f, uint32_t events)
+{
+	struct consumer *k = CONTAINER_OF(f, struct consumer, fd);
+	if (events & EPOLLOUT)
+		flush_sends(k);
+	for (int i = 0; i < 16 && !k->leaving; i++) { /* bounded: others want their turn */
+		char buf[ATTACH_BYTES_MAX];
+		ssize_t n = recv(f->fd, buf, sizeof buf, MSG_DONTWAIT | MSG_TRUNC);
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			return;
+		if (n <= 0) {
+			consumer_leave(k);
+			return;
+		}
+		attach_on_message(k, buf, (size_t)n);
+	}
+}
+
+/* --- a new one ---------------------------------------------------------------------------------------------- */
+
+static bool who_is_it(struct consumer *k, int fd)
+{
+	struct ucred u;
+	socklen_t n = sizeof u;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &u, &n) < 0)
+		return false;
+	k->pid = (uint32_t)u.pid;
+	k->uid = u.uid;
+	k->gid = u.gid;
+	k->groups[k->group_count++] = u.gid;
+	gid_t groups[CONSUMER_GROUPS_MAX - 1];
+	n = sizeof groups;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &n) == 0)
+		for (size_t i = 0; i < n / sizeof groups[0]; i++)
+			k->groups[k->group_count++] = groups[i];
+	return true;
+}
+
+static bool make_page(struct consumer *k)
+{
+	k->eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	k->page_fd = memfd_create("kubering-consumer", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (k->eventfd < 0 || k->page_fd < 0 || ftruncate(k->page_fd, sizeof *k->page) < 0 ||
+		fcntl(k->page_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+		return false;
+	void *p = mmap(NULL, sizeof *k->page, PROT_READ | PROT_WRITE, MAP_SHARED, k->page_fd, 0);
+	k->page = p == MAP_FAILED ? NULL : p;
+	return k->page;
+}
+
+static bool over_quota(const struct control *c, uint32_t uid)
+{
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < REACTOR_CONSUMERS_MAX; i++)
+		n += c->consumers.rows[i] && !c->consumers.rows[i]->leaving && c->consumers.rows[i]->uid == uid;
+	return n > CONSUMER_PER_UID_MAX || c->consumers.count > c->config.settings->limits.consumers_max;
+}
+
+static void admit(struct control *c, int fd)
+{
+	uint32_t id = 0;
+	while (id < REACTOR_CONSUMERS_MAX && c->consumers.rows[id])
+		id++;
+	struct consumer *k = id < REACTOR_CONSUMERS_MAX ? calloc(1, sizeof *k) : NULL;
+	if (!k) {
+		close(fd);
+		return;
+	}
+	k->control = c;
+	k->id = id;
+	k->page_fd = k->eventfd = -1;
+	k->since_ns = loop_now_ns(c->loop);
+	k->fd.on_ready = on_consumer;
+	list_init(&k->openings);
+	list_init(&k->sends);
+	c->consumers.rows[id] = k;
+	c->consumers.count++;
+	bool ok = who_is_it(k, fd) && !over_quota(c, k->uid) && make_page(k) &&
+		  loop_watch(c->loop, &k->fd, fd, EPOLLIN) == ERR_OK;
+	if (!ok) {
+		close(fd);
+		consumer_free(k);
+		return;
+	}
+	tell_reactors(k, REACTOR_CONSUMER_ADD);
+}
+
+static void on_listener(struct loop_fd *f, uint32_t events)
+{
+	struct control *c = CONTAINER_OF(f, struct control, consumers.listener);
+	(void)events;
+	for (int i = 0; i < 16; i++) {
+		int fd = accept4(f->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		if (fd < 0)
+			return;
+		admit(c, fd);
+	}
+}
+
+void consumers_bye(struct control *c)
+{
+	for (uint32_t i = 0; i < REACTOR_CONSUMERS_MAX; i++) {
+		struct consumer *k = c->consumers.rows[i];
+		if (!k || k->leaving)
+			continue;
+		struct attach_head bye = {.type = ATTACH_BYE, .bytes = sizeof bye};
+		consumer_send(k, &bye, -1);
+		consumer_leave(k);
+	}
+}
+
+void consumers_fini(struct control *c)
+{
+	if (c->consumers.listener.watched) {
+		int fd = c->consumers.listener.fd;
+		loop_unwatch(c->loop, &c->consumers.listener);
+		close(fd);
+		(void)!unlink(c->consumers.path);
+	}
+	for (uint32_t i = 0; i < REACTOR_CONSUMERS_MAX; i++)
+		if (c->consumers.rows[i])
+			consumer_free(c->consumers.rows[i]);
+	if (c->consumers.lock_fd >= 0)
+		close(c->consumers.lock_fd);
+	free(c->consumers.path);
+}

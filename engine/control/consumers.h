@@ -1,0 +1,69 @@
+/* consumers.h - the processes that attached: one SOCK_SEQPACKET connection each. Who they are is what the kernel says (SO_PEERCRED), not what they say. */
+#ifndef KR_CONTROL_CONSUMERS_H
+#define KR_CONTROL_CONSUMERS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/list.h"
+#include "control/lists.h"
+#include "control/loop.h"
+#include "reactor/reactor.h"
+#include "shm/attach.h"
+
+enum {
+	CONSUMER_GROUPS_MAX = 64,
+	CONSUMER_PER_UID_MAX = 256,     /* connections of one user */
+	CONSUMER_OPENINGS_MAX = 65536,
+	CONSUMER_SENDS_MAX = 64,        /* answers waiting for a consumer that does not read: then it is cut off */
+};
+
+/* Owner: control->consumers. Thread: control; page and eventfd are also used by the reactors until they say CONSUMER_GONE. */
+struct consumer {
+	struct loop_fd fd;
+	struct control *control;
+	uint32_t id;
+	bool greeted, leaving;
+	uint32_t gone_from;             /* reactors that have let it go */
+	uint32_t pid, uid, gid;
+	uint32_t groups[CONSUMER_GROUPS_MAX];
+	uint32_t group_count;
+	char name[64];
+	uint64_t since_ns;
+	int page_fd, eventfd;           /* own; -1 when not made */
+	struct shm_consumer *page;      /* own mapping */
+	struct list openings;           /* struct opening */
+	uint32_t opening_count, next_handle;
+	struct list sends;              /* answers that did not fit into the socket yet */
+	uint32_t send_count;
+};
+
+struct consumers {
+	struct loop_fd listener;
+	char *path;                     /* own: to be removed at the end */
+	int lock_fd;                    /* held while we live: a second daemon finds it locked */
+	struct consumer *rows[REACTOR_CONSUMERS_MAX];
+	uint32_t count;
+};
+
+/* Makes the socket. ERR_CONFIG: another daemon serves it, or it cannot be made; the text says what to do. */
+err_t consumers_listen(struct control *c, struct errmsg *m) MUST_USE;
+void consumers_fini(struct control *c);
+void consumers_on_gone(struct control *c, uint32_t id);
+/* Tells everyone BYE (an orderly stop). */
+void consumers_bye(struct control *c);
+
+/* An answer; fd >= 0 travels with it and is closed here. Cuts a consumer off that does not read. */
+void consumer_send(struct consumer *k, struct attach_head *message, int fd);
+/* The first answer, with its page and its eventfd. */
+void consumer_welcome(struct consumer *k, struct attach_head *message);
+void consumer_fail(struct consumer *k, uint32_t request, int32_t code, err_t err, const char *text);
+/* Cuts it off. The struct goes when the reactors have let go. */
+void consumer_leave(struct consumer *k);
+/* attach.c: one whole message. */
+void attach_on_message(struct consumer *k, const char *bytes, size_t n);
+/* attach.c: the list of an opening is open, or is not. */
+void attach_on_opened(struct opening *o, err_t err, const char *text);
+
+#endif

@@ -1,0 +1,215 @@
+#include "control/control.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <time.h>
+
+#include "base/check.h"
+#include "config/settings.h"
+#include "control/core.h"
+#include "control/questions.h"
+
+enum { CONTROL_STOP_S = 5 };
+
+/* --- credentials of the pool ----------------------------------------------------------------------------- */
+
+static void after_credentials(struct control *c)
+{
+	clusters_on_credentials(c);
+	loop_timer_set(c->loop, &c->credentials_timer, credential_pool_deadline(c->credentials));
+}
+
+static void on_credentials_readable(struct loop_fd *f, uint32_t events)
+{
+	struct control *c = CONTAINER_OF(f, struct control, credentials_fd);
+	(void)events;
+	credential_pool_on_readable(c->credentials, loop_now_ns(c->loop), (int64_t)time(NULL));
+	after_credentials(c);
+}
+
+static void on_credentials_due(struct loop_timer *t)
+{
+	struct control *c = CONTAINER_OF(t, struct control, credentials_timer);
+	credential_pool_on_timer(c->credentials, loop_now_ns(c->loop), (int64_t)time(NULL));
+	after_credentials(c);
+}
+
+static err_t open_credentials(struct control *c, struct errmsg *m)
+{
+	struct credential_pool_conf conf = {.policy = c->config.settings->exec_policy,
+		.environ = c->config.environ, .seed = prng_next(&c->rng)};
+	err_t err = credential_pool_new(&conf, loop_now_ns(c->loop), &c->credentials, m);
+	if (err)
+		return err;
+	c->credentials_fd.on_ready = on_credentials_readable;
+	loop_timer_init(&c->credentials_timer, on_credentials_due);
+	return loop_watch(c->loop, &c->credentials_fd, credential_pool_fd(c->credentials), EPOLLIN);
+}
+
+/* --- addresses -------------------------------------------------------------------------------------------- */
+
+static void on_addresses(void *arg, uint32_t id, const struct resolver_answer *a)
+{
+	struct control *c = arg;
+	struct reactor_msg *m = reactor_msg_new(REACTOR_CLUSTER_ADDRESSES);
+	_Static_assert((int)RESOLVER_ADDRESSES_MAX == (int)REACTOR_ADDRESSES_MAX, "the same bound");
+	if (!m)
+		return;
+	m->cluster = id;
+	m->err = a->err;
+	memcpy(m->text, a->text, sizeof m->text);
+	m->addresses.count = a->count;
+	memcpy(m->addresses.at, a->at, sizeof a->at);
+	memcpy(m->addresses.bytes, a->bytes, sizeof a->bytes);
+	control_post(c, c->clusters.rows[id]->reactor, m);
+}
+
+/* --- the reactors' notes ------------------------------------------------------------------------------------ */
+
+void control_note(void *control, struct reactor_note *n)
+{
+	struct control *c = control;
+	pthread_mutex_lock(&c->mailbox_lock);
+	list_push(&c->mailbox, &n->link);
+	pthread_mutex_unlock(&c->mailbox_lock);
+	loop_wake(c->loop);
+}
+
+void control_post(struct control *c, uint32_t reactor, struct reactor_msg *m)
+{
+	reactor_post(c->reactors[reactor], m);
+}
+
+static void on_note(struct control *c, struct reactor_note *n)
+{
+	switch (n->type) {
+	case REACTOR_LIST_OPENED: lists_on_opened(c, n); break;
+	case REACTOR_LIST_CLOSED: lists_on_closed(c, n->id); break;
+	case REACTOR_WANTS_ADDRESSES: clusters_on_wants_addresses(c, n->cluster); break;
+	case REACTOR_WANTS_CREDENTIAL:
+		clusters_on_wants_credential(c, n->cluster);
+		after_credentials(c);
+		break;
+	case REACTOR_CONSUMER_GONE: consumers_on_gone(c, n->id); break;
+	case REACTOR_FETCHED: questions_on_fetched(c, n); break;
+	case REACTOR_STATUS_OF: questions_on_status(c, n); break;
+	case REACTOR_STOPPED: c->reactors_stopped++; break;
+	}
+	reactor_note_free(&n);
+}
+
+static void on_wake(void *arg)
+{
+	struct control *c = arg;
+	struct list mail;
+	list_init(&mail);
+	pthread_mutex_lock(&c->mailbox_lock);
+	for (struct list *it; (it = list_pop(&c->mailbox));)
+		list_push(&mail, it);
+	pthread_mutex_unlock(&c->mailbox_lock);
+	for (struct list *it; (it = list_pop(&mail));)
+		on_note(c, CONTAINER_OF(it, struct reactor_note, link));
+}
+
+/* --- life ------------------------------------------------------------------------------------------------------ */
+
+err_t control_new(const struct control_config *config, struct control **out, struct errmsg *m)
+{
+	struct control *c = calloc(1, sizeof *c);
+	if (!c)
+		return errmsg_set(m, ERR_NO_MEMORY, "control");
+	c->config = *config;
+	c->rng = (struct prng){config->seed};
+	c->consumers.lock_fd = -1;
+	pthread_mutex_init(&c->mailbox_lock, NULL);
+	list_init(&c->mailbox);
+	list_init(&c->questions);
+	c->reactor_load = calloc(config->reactor_count, sizeof *c->reactor_load);
+	err_t err = c->reactor_load ? loop_new(&c->loop) : ERR_NO_MEMORY;
+	if (err)
+		errmsg_set(m, err, "event loop of the control thread");
+	if (!err) {
+		loop_on_wake(c->loop, on_wake, c);
+		c->started_ns = loop_now_ns(c->loop);
+		err = resolver_new(c->loop, on_addresses, c, &c->resolver);
+		if (err)
+			errmsg_set(m, err, "name resolver cannot start");
+	}
+	if (!err)
+		err = open_credentials(c, m);
+	if (!err)
+		err = clusters_load(c, m);
+	if (!err)
+		err = consumers_listen(c, m);
+	if (err)
+		control_free(&c);
+	*out = c;
+	return err;
+}
+
+void control_set_reactors(struct control *c, struct reactor *const *reactors)
+{
+	c->reactors = calloc(c->config.reactor_count, sizeof(struct reactor *));
+	CHECK(c->reactors);
+	memcpy(c->reactors, reactors, c->config.reactor_count * sizeof(struct reactor *));
+}
+
+void control_set_io(struct control *c, enum io_kind kind, const char *why)
+{
+	c->io_kind = kind;
+	c->io_why = why;
+}
+
+void control_stop(struct control *c)
+{
+	c->stop = 1;
+	loop_wake(c->loop);
+}
+
+static void stop_reactors(struct control *c)
+{
+	for (uint32_t i = 0; i < c->config.reactor_count; i++) {
+		struct reactor_msg *m = reactor_msg_new(REACTOR_STOP);
+		CHECK(m);
+		control_post(c, i, m);
+	}
+}
+
+void control_run(struct control *c)
+{
+	lists_open_pinned(c);
+	after_credentials(c);
+	while (!c->stop)
+		loop_turn(c->loop, UINT64_MAX);
+	c->stopping = true;
+	consumers_bye(c);
+	stop_reactors(c);
+	uint64_t give_up = loop_now_ns(c->loop) + CONTROL_STOP_S * 1000000000ull;
+	while (c->reactors_stopped < c->config.reactor_count && loop_now_ns(c->loop) < give_up)
+		loop_turn(c->loop, give_up);
+}
+
+void control_free(struct control **cp)
+{
+	struct control *c = *cp;
+	*cp = NULL;
+	if (!c)
+		return;
+	if (c->loop) {
+		on_wake(c);
+		questions_fini(c);
+		consumers_fini(c);
+		lists_fini(c);
+		clusters_fini(c);
+		loop_unwatch(c->loop, &c->credentials_fd);
+		if (c->credentials)
+			credential_pool_free(&c->credentials);
+		resolver_free(&c->resolver);
+		loop_free(&c->loop);
+	}
+	pthread_mutex_destroy(&c->mailbox_lock);
+	free(c->reactors);
+	free(c->reactor_load);
+	free(c);
+}

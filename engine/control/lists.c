@@ -1,0 +1,261 @@
+#include "control/lists.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "config/settings.h"
+#include "control/core.h"
+
+static void on_linger(struct loop_timer *t);
+
+static char *key_of(const struct list_want *w, uint32_t realm)
+{
+	char *key = NULL;
+	if (asprintf(&key, "%s|%s|%s|%s|%s|%s|%s|%d%d|%u", w->cluster, w->group, w->version, w->resource,
+		    w->namespace_, w->labels, w->fields, w->metadata_only, w->keep_managed_fields, realm) < 0)
+		return NULL;
+	return key;
+}
+
+static struct open_list *find(const struct lists *t, const char *key)
+{
+	for (uint32_t i = 0; i < t->count; i++)
+		if (t->rows[i] && strcmp(t->rows[i]->key, key) == 0)
+			return t->rows[i];
+	return NULL;
+}
+
+static err_t free_row(struct lists *t, uint32_t *id)
+{
+	for (*id = 0; *id < t->count; ++*id)
+		if (!t->rows[*id])
+			return ERR_OK;
+	if (t->count == LISTS_MAX)
+		return ERR_LIMIT;
+	uint32_t count = t->count ? t->count * 2 : 64;
+	struct open_list **rows = realloc(t->rows, count * sizeof(struct open_list *));
+	if (!rows)
+		return ERR_NO_MEMORY;
+	memset(rows + t->count, 0, (count - t->count) * sizeof(struct open_list *));
+	t->rows = rows;
+	t->count = count;
+	return ERR_OK;
+}
+
+static void list_free(struct open_list *l)
+{
+	free(l->key);
+	free(l->group);
+	free(l->version);
+	free(l->resource);
+	free(l->namespace_);
+	free(l->labels);
+	free(l->fields);
+	free(l);
+}
+
+static struct open_list *list_new(struct control *c, const struct list_want *w, struct known_cluster *k, uint32_t realm)
+{
+	struct open_list *l = calloc(1, sizeof *l);
+	if (!l)
+		return NULL;
+	*l = (struct open_list){.realm = realm, .cluster = k, .control = c, .metadata_only = w->metadata_only,
+		.keep_managed_fields = w->keep_managed_fields, .key = key_of(w, realm), .group = strdup(w->group),
+		.version = strdup(w->version), .resource = strdup(w->resource), .namespace_ = strdup(w->namespace_),
+		.labels = strdup(w->labels), .fields = strdup(w->fields)};
+	list_init(&l->waiters);
+	loop_timer_init(&l->linger, on_linger);
+	if (l->key && l->group && l->version && l->resource && l->namespace_ && l->labels && l->fields)
+		return l;
+	list_free(l);
+	return NULL;
+}
+
+static err_t post_open(struct control *c, struct open_list *l)
+{
+	struct reactor_msg *m = reactor_msg_new(REACTOR_LIST_OPEN);
+	if (!m)
+		return ERR_NO_MEMORY;
+	m->cluster = l->cluster->id;
+	m->list_spec = (struct list_spec){.list = l->id, .cluster = l->cluster->id, .realm = l->realm,
+		.group = strdup(l->group), .version = strdup(l->version), .resource = strdup(l->resource),
+		.namespace_ = strdup(l->namespace_), .labels = strdup(l->labels), .fields = strdup(l->fields),
+		.metadata_only = l->metadata_only, .keep_managed_fields = l->keep_managed_fields,
+		.bytes_max = c->config.settings->limits.list_bytes};
+	if (!m->list_spec.group || !m->list_spec.version || !m->list_spec.resource || !m->list_spec.namespace_ ||
+		!m->list_spec.labels || !m->list_spec.fields) {
+		reactor_msg_free(&m);
+		return ERR_NO_MEMORY;
+	}
+	l->phase = LIST_OPENING;
+	control_post(c, l->cluster->reactor, m);
+	return ERR_OK;
+}
+
+static err_t start(struct control *c, const struct list_want *w, uint32_t realm, struct open_list **out, struct errmsg *m)
+{
+	struct known_cluster *k = clusters_find(c, w->cluster);
+	if (!k)
+		return errmsg_set(m, ERR_UNKNOWN_CLUSTER, "\"%s\"; known clusters are listed by: kubering clusters", w->cluster);
+	err_t err = clusters_place(c, k, m);
+	if (err)
+		return err;
+	uint32_t id = 0;
+	struct open_list *l = NULL;
+	err = free_row(&c->lists, &id);
+	if (!err) {
+		l = list_new(c, w, k, realm);
+		err = l ? ERR_OK : ERR_NO_MEMORY;
+	}
+	if (!err) {
+		l->id = id;
+		err = post_open(c, l);
+	}
+	if (err) {
+		if (l)
+			list_free(l);
+		return errmsg_set(m, err, "list of %s in cluster \"%s\" (%u lists are open)", w->resource, w->cluster, c->lists.open);
+	}
+	c->lists.rows[id] = l;
+	c->lists.open++;
+	*out = l;
+	return ERR_OK;
+}
+
+static void subscribe(struct control *c, const struct open_list *l, uint32_t consumer, enum reactor_msg_type type)
+{
+	struct reactor_msg *m = reactor_msg_new(type);
+	if (!m)
+		return;
+	m->id = consumer;
+	m->list = l->id;
+	control_post(c, l->cluster->reactor, m);
+}
+
+static void join(struct control *c, struct open_list *l, struct opening *o)
+{
+	l->refs++;
+	loop_timer_set(c->loop, &l->linger, UINT64_MAX);
+	o->list = l;
+	subscribe(c, l, o->consumer->id, REACTOR_SUBSCRIBE);
+	if (l->phase == LIST_OPEN)
+		attach_on_opened(o, ERR_OK, NULL);
+	else
+		list_push(&l->waiters, &o->waiting);
+}
+
+err_t lists_open(struct control *c, const struct list_want *w, uint32_t realm, struct opening *o, struct errmsg *m)
+{
+	char *key = key_of(w, realm);
+	if (!key)
+		return errmsg_set(m, ERR_NO_MEMORY, "list of %s", w->resource);
+	struct open_list *l = find(&c->lists, key);
+	free(key);
+	err_t err = l ? ERR_OK : start(c, w, realm, &l, m);
+	if (err)
+		return err;
+	if (l->phase == LIST_CLOSING)
+		l->again = true;
+	if (o)
+		join(c, l, o);
+	else
+		l->pinned = true;
+	return ERR_OK;
+}
+
+static bool still_there(const struct open_list *l, const struct opening *o)
+{
+	LIST_EACH(it, &o->consumer->openings)
+	{
+		const struct opening *other = CONTAINER_OF(it, struct opening, link);
+		if (other != o && other->list == l)
+			return true;
+	}
+	return false;
+}
+
+void lists_leave(struct control *c, struct opening *o)
+{
+	struct open_list *l = o->list;
+	list_unlink(&o->waiting);
+	o->list = NULL;
+	if (!l)
+		return;
+	if (!still_there(l, o))
+		subscribe(c, l, o->consumer->id, REACTOR_UNSUBSCRIBE);
+	CHECK(l->refs > 0);
+	l->refs--;
+	if (!l->refs && !l->pinned)
+		loop_timer_set(c->loop, &l->linger, loop_now_ns(c->loop) + c->config.settings->limits.linger_seconds * 1000000000u);
+}
+
+static void on_linger(struct loop_timer *t)
+{
+	struct open_list *l = CONTAINER_OF(t, struct open_list, linger);
+	struct reactor_msg *m = l->refs || l->pinned || l->phase != LIST_OPEN ? NULL : reactor_msg_new(REACTOR_LIST_CLOSE);
+	if (!m)
+		return;
+	m->id = l->id;
+	l->phase = LIST_CLOSING;
+	control_post(l->control, l->cluster->reactor, m);
+}
+
+static void forget(struct control *c, struct open_list *l)
+{
+	loop_timer_set(c->loop, &l->linger, UINT64_MAX);
+	c->lists.rows[l->id] = NULL;
+	c->lists.open--;
+	list_free(l);
+}
+
+void lists_on_opened(struct control *c, const struct reactor_note *n)
+{
+	struct open_list *l = c->lists.rows[n->id];
+	if (!n->err) {
+		l->phase = LIST_OPEN;
+		l->shard = n->shard;
+		l->row = n->row;
+		l->gen = n->gen;
+		c->shards[n->shard] = n->store;
+	}
+	for (struct list *it; (it = list_pop(&l->waiters));) {
+		struct opening *o = CONTAINER_OF(it, struct opening, waiting);
+		if (n->err) {
+			l->refs--;
+			o->list = NULL;
+		}
+		attach_on_opened(o, n->err, n->text);
+	}
+	if (n->err)
+		forget(c, l);
+	else if (!l->refs && !l->pinned) /* all left while it was opening */
+		loop_timer_set(c->loop, &l->linger, loop_now_ns(c->loop) + c->config.settings->limits.linger_seconds * 1000000000u);
+}
+
+void lists_on_closed(struct control *c, uint32_t id)
+{
+	struct open_list *l = c->lists.rows[id];
+	if (!l->again || c->stopping) {
+		if (list_empty(&l->waiters))
+			forget(c, l);
+		return;
+	}
+	l->again = false;
+	LIST_EACH(it, &l->waiters)
+		subscribe(c, l, CONTAINER_OF(it, struct opening, waiting)->consumer->id, REACTOR_SUBSCRIBE);
+	if (post_open(c, l) == ERR_OK)
+		return;
+	struct reactor_note n = {.id = id, .err = ERR_NO_MEMORY};
+	lists_on_opened(c, &n);
+}
+
+void lists_fini(struct control *c)
+{
+	for (uint32_t i = 0; i < c->lists.count; i++)
+		if (c->lists.rows[i])
+			forget(c, c->lists.rows[i]);
+	free(c->lists.rows);
+	c->lists = (struct lists){0};
+}

@@ -1,0 +1,308 @@
+#include "control/questions.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "control/core.h"
+#include "include/kubering.h"
+#include "kube/discovery.h"
+
+static void on_deadline(struct loop_timer *t);
+
+static struct question *ask(struct control *c, struct consumer *k, uint32_t request, enum question_kind kind)
+{
+	struct question *q = calloc(1, sizeof *q);
+	if (!q) {
+		consumer_fail(k, request, KR_ERR_MEMORY, ERR_NO_MEMORY, "the daemon is out of memory");
+		return NULL;
+	}
+	q->id = ++c->next_question;
+	q->request = request;
+	q->kind = kind;
+	q->consumer = k;
+	q->control = c;
+	list_init(&q->waiting);
+	loop_timer_init(&q->deadline, on_deadline);
+	list_push(&c->questions, &q->link);
+	return q;
+}
+
+static void forget(struct question *q)
+{
+	loop_timer_set(q->control->loop, &q->deadline, UINT64_MAX);
+	list_unlink(&q->link);
+	list_unlink(&q->waiting);
+	for (uint32_t i = 0; q->status && i < q->control->config.reactor_count; i++)
+		free(q->status[i]);
+	free(q->status);
+	free(q->name);
+	free(q);
+}
+
+void control_drop_questions(struct control *c, struct consumer *k)
+{
+	LIST_EACH_SAFE(it, &c->questions)
+	{
+		struct question *q = CONTAINER_OF(it, struct question, link);
+		if (q->consumer == k)
+			forget(q);
+	}
+}
+
+void questions_fini(struct control *c)
+{
+	for (struct list *it; (it = c->questions.next) != &c->questions;)
+		forget(CONTAINER_OF(it, struct question, link));
+}
+
+static int document(const struct report *doc)
+{
+	int fd = memfd_create("kubering-document", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	size_t done = 0;
+	while (fd >= 0 && done < doc->n) {
+		ssize_t n = write(fd, doc->p + done, doc->n - done);
+		if (n <= 0) {
+			close(fd);
+			return -1;
+		}
+		done += (size_t)n;
+	}
+	if (fd >= 0)
+		(void)!fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
+	return fd;
+}
+
+void questions_answer(struct control *c, struct consumer *k, uint32_t request, struct report *doc)
+{
+	(void)c;
+	int fd = doc->failed ? -1 : document(doc);
+	struct attach_document d = {.head = {.type = ATTACH_DOCUMENT, .id = request, .bytes = sizeof d}, .bytes = doc->n};
+	if (fd >= 0)
+		consumer_send(k, &d.head, fd);
+	else
+		consumer_fail(k, request, KR_ERR_MEMORY, ERR_NO_MEMORY, "the daemon cannot make the answer");
+	report_fini(doc);
+}
+
+/* --- status --------------------------------------------------------------------------------------------- */
+
+static void finish_status(struct question *q)
+{
+	struct report doc = {0};
+	struct consumer *k = q->consumer;
+	uint32_t request = q->request;
+	struct control *c = q->control;
+	status_write(c, q->status, &doc);
+	forget(q);
+	questions_answer(c, k, request, &doc);
+}
+
+void questions_status(struct control *c, struct consumer *k, uint32_t request)
+{
+	struct question *q = ask(c, k, request, QUESTION_STATUS);
+	if (!q)
+		return;
+	q->status = calloc(c->config.reactor_count, sizeof(struct reactor_status *));
+	for (uint32_t i = 0; q->status && i < c->config.reactor_count; i++) {
+		struct reactor_msg *m = reactor_msg_new(REACTOR_STATUS);
+		if (!m)
+			continue;
+		m->id = q->id;
+		q->answers_due++;
+		control_post(c, i, m);
+	}
+	/* A reactor that does not answer within a second is told about as such: that is status too. */
+	loop_timer_set(c->loop, &q->deadline, loop_now_ns(c->loop) + QUESTION_STATUS_NS);
+}
+
+void questions_on_status(struct control *c, struct reactor_note *n)
+{
+	LIST_EACH_SAFE(it, &c->questions)
+	{
+		struct question *q = CONTAINER_OF(it, struct question, link);
+		if (q->id != n->id || q->kind != QUESTION_STATUS || !q->status)
+			continue;
+		free(q->status[n->reactor]);
+		q->status[n->reactor] = n->status;
+		n->status = NULL;
+		if (--q->answers_due == 0)
+			finish_status(q);
+		return;
+	}
+}
+
+/* --- resolve --------------------------------------------------------------------------------------------- */
+
+static void write_resource(struct report *t, const struct discovery_resource *r)
+{
+	report_open(t, NULL, '{');
+	report_cstr(t, "group", r->group);
+	report_cstr(t, "version", r->version);
+	report_cstr(t, "resource", r->resource);
+	report_cstr(t, "singular", r->singular);
+	report_cstr(t, "kind", r->kind);
+	report_bool(t, "namespaced", r->namespaced);
+	report_bool(t, "watch", r->can_list && r->can_watch);
+	report_open(t, "short_names", '[');
+	for (size_t i = 0; i < DISCOVERY_SHORT_NAMES_MAX && r->short_names[i]; i++)
+		report_cstr(t, NULL, r->short_names[i]);
+	report_close(t, ']');
+	report_close(t, '}');
+}
+
+static void answer_resolve(struct question *q, const struct discovery_resource *r)
+{
+	struct report doc = {0};
+	struct consumer *k = q->consumer;
+	struct control *c = q->control;
+	uint32_t request = q->request;
+	write_resource(&doc, r);
+	forget(q);
+	questions_answer(c, k, request, &doc);
+}
+
+static void fail_resolve(struct question *q, int32_t code, err_t err, const char *text)
+{
+	struct consumer *k = q->consumer;
+	uint32_t request = q->request;
+	forget(q);
+	consumer_fail(k, request, code, err, text);
+}
+
+static void unknown(struct question *q, const struct known_cluster *k)
+{
+	char text[256];
+	snprintf(text, sizeof text, "cluster \"%s\" has no resource \"%s\"; kubectl api-resources lists what it has", k->name, q->name);
+	fail_resolve(q, KR_ERR_UNKNOWN_RESOURCE, ERR_UNKNOWN_RESOURCE, text);
+}
+
+static bool fetch(struct control *c, const struct known_cluster *k, const char *path)
+{
+	struct reactor_msg *m = reactor_msg_new(REACTOR_FETCH);
+	if (!m)
+		return false;
+	m->id = m->cluster = k->id;
+	m->fetch.accept = strdup(DISCOVERY_ACCEPT);
+	if (asprintf(&m->fetch.target, "%s%s", k->conf.server.path, path) < 0)
+		m->fetch.target = NULL;
+	if (!m->fetch.target || !m->fetch.accept) {
+		reactor_msg_free(&m);
+		return false;
+	}
+	control_post(c, k->reactor, m);
+	return true;
+}
+
+static void discovery_done(struct control *c, struct known_cluster *k, err_t err, const char *text)
+{
+	struct list waiting;
+	list_init(&waiting);
+	k->discovering = false;
+	k->discovered_ns = loop_now_ns(c->loop);
+	for (struct list *it; (it = list_pop(&k->discovery_waiters));)
+		list_push(&waiting, it);
+	for (struct list *it; (it = list_pop(&waiting));) {
+		struct question *q = CONTAINER_OF(it, struct question, waiting);
+		const struct discovery_resource *r = k->discovery ? discovery_resolve(k->discovery, span_of(q->name)) : NULL;
+		if (r)
+			answer_resolve(q, r);
+		else if (err)
+			fail_resolve(q, KR_ERR_DAEMON, err, text);
+		else
+			unknown(q, k);
+	}
+	if (err)
+		discovery_free(&k->discovery);
+}
+
+static void discover(struct control *c, struct known_cluster *k)
+{
+	discovery_free(&k->discovery);
+	k->discovery = discovery_new();
+	k->discovery_step = 0;
+	k->discovering = true;
+	if (!k->discovery || !fetch(c, k, "/api"))
+		discovery_done(c, k, ERR_NO_MEMORY, "out of memory");
+}
+
+void questions_on_fetched(struct control *c, struct reactor_note *n)
+{
+	struct known_cluster *k = c->clusters.rows[n->id];
+	char text[384];
+	if (!k->discovering)
+		return;
+	bool first_two = k->discovery_step < 2;
+	err_t err = n->err;
+	if (err) {
+		snprintf(text, sizeof text, "cluster \"%s\": %s", k->name, n->text);
+	} else if (n->http_status != 200) {
+		/* One group that is broken (an aggregated server that is down) must not hide the others. */
+		err = first_two ? ERR_HTTP_STATUS : ERR_OK;
+		snprintf(text, sizeof text, "cluster \"%s\" answered %d to discovery%s", k->name, n->http_status,
+			n->http_status == 401 ? ": log in again, or fix the user in the kubeconfig" : "");
+	} else {
+		err = discovery_add(k->discovery, (struct span){n->body, n->body_bytes});
+		snprintf(text, sizeof text, "cluster \"%s\": discovery answer: %s", k->name, err_text(err));
+	}
+	if (err) {
+		discovery_done(c, k, err, text);
+		return;
+	}
+	const char *next = ++k->discovery_step == 1 ? "/apis" : discovery_missing(k->discovery);
+	if (!next)
+		discovery_done(c, k, ERR_OK, NULL);
+	else if (!fetch(c, k, next))
+		discovery_done(c, k, ERR_NO_MEMORY, "out of memory");
+}
+
+void questions_resolve(struct control *c, struct consumer *consumer, uint32_t request, const char *cluster, const char *name)
+{
+	struct errmsg m = {0};
+	char text[256];
+	struct known_cluster *k = clusters_find(c, cluster);
+	if (!k) {
+		snprintf(text, sizeof text, "no cluster \"%s\"; known ones are listed by: kubering clusters", cluster);
+		consumer_fail(consumer, request, KR_ERR_UNKNOWN_CLUSTER, ERR_UNKNOWN_CLUSTER, text);
+		return;
+	}
+	if (clusters_place(c, k, &m)) {
+		consumer_fail(consumer, request, KR_ERR_DAEMON, m.code, m.text);
+		return;
+	}
+	struct question *q = ask(c, consumer, request, QUESTION_RESOLVE);
+	if (!q)
+		return;
+	q->name = strdup(name);
+	if (!q->name) {
+		fail_resolve(q, KR_ERR_MEMORY, ERR_NO_MEMORY, "the daemon is out of memory");
+		return;
+	}
+	uint64_t now = loop_now_ns(c->loop), age = now - k->discovered_ns;
+	bool have = k->discovery && !k->discovering;
+	const struct discovery_resource *r = have ? discovery_resolve(k->discovery, span_of(name)) : NULL;
+	if (r && age < DISCOVERY_FRESH_S * 1000000000ull) {
+		answer_resolve(q, r);
+		return;
+	}
+	if (have && !r && age < DISCOVERY_RETRY_S * 1000000000ull) {
+		unknown(q, k);
+		return;
+	}
+	list_push(&k->discovery_waiters, &q->waiting);
+	loop_timer_set(c->loop, &q->deadline, now + QUESTION_RESOLVE_S * 1000000000ull);
+	if (!k->discovering)
+		discover(c, k);
+}
+
+static void on_deadline(struct loop_timer *t)
+{
+	struct question *q = CONTAINER_OF(t, struct question, deadline);
+	if (q->kind == QUESTION_STATUS)
+		finish_status(q);
+	else
+		fail_resolve(q, KR_TIMEOUT, ERR_CONN_TIMEOUT, "the cluster did not answer discovery within 30 s");
+}

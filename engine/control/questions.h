@@ -1,0 +1,45 @@
+/* questions.h - what consumers ask that takes a while: status (every reactor is asked) and resolve (discovery may have to be fetched). Each is answered once, also
+ * when nobody answers us: a deadline ends it. */
+#ifndef KR_CONTROL_QUESTIONS_H
+#define KR_CONTROL_QUESTIONS_H
+
+#include <stdint.h>
+
+#include "base/list.h"
+#include "control/consumers.h"
+#include "control/loop.h"
+#include "control/report.h"
+
+struct control;
+struct known_cluster;
+
+enum { QUESTION_STATUS_NS = 1000000000, QUESTION_RESOLVE_S = 30, DISCOVERY_FRESH_S = 600, DISCOVERY_RETRY_S = 5 };
+enum question_kind { QUESTION_STATUS, QUESTION_RESOLVE };
+
+/* Owner: control->questions. Thread: control. */
+struct question {
+	struct list link;
+	struct list waiting;          /* in known_cluster.discovery_waiters */
+	uint32_t id, request;
+	enum question_kind kind;
+	struct consumer *consumer;
+	struct control *control;
+	struct loop_timer deadline;
+	uint32_t answers_due;
+	struct reactor_status **status; /* own: per reactor, NULL when not answered */
+	char *name;                   /* own: what to resolve */
+};
+
+void questions_status(struct control *c, struct consumer *k, uint32_t request);
+void questions_resolve(struct control *c, struct consumer *k, uint32_t request, const char *cluster, const char *name);
+void questions_on_status(struct control *c, struct reactor_note *n);
+/* A fetch of discovery came back: id is the cluster's. */
+void questions_on_fetched(struct control *c, struct reactor_note *n);
+void questions_fini(struct control *c);
+
+/* status.c: the whole status as JSON. */
+void status_write(struct control *c, struct reactor_status *const *status, struct report *out);
+/* Sends a document as a sealed memfd and frees it. */
+void questions_answer(struct control *c, struct consumer *k, uint32_t request, struct report *doc);
+
+#endif

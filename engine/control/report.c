@@ -1,0 +1,148 @@
+#include "control/report.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+void report_fini(struct report *t)
+{
+	free(t->p);
+	*t = (struct report){0};
+}
+
+static bool room(struct report *t, size_t more)
+{
+	if (t->failed)
+		return false;
+	if (t->n + more + 1 <= t->cap)
+		return true;
+	size_t cap = t->cap ? t->cap : 1024;
+	while (cap < t->n + more + 1)
+		cap *= 2;
+	char *p = realloc(t->p, cap);
+	t->failed = !p;
+	if (!p)
+		return false;
+	t->p = p;
+	t->cap = cap;
+	return true;
+}
+
+void report_add(struct report *t, struct span s)
+{
+	if (!room(t, s.n))
+		return;
+	if (s.n)
+		memcpy(t->p + t->n, s.p, s.n);
+	t->n += s.n;
+	t->p[t->n] = 0;
+}
+
+void report_printf(struct report *t, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	int n = vsnprintf(NULL, 0, fmt, ap);
+	va_end(ap);
+	if (n < 0 || !room(t, (size_t)n))
+		return;
+	va_start(ap, fmt);
+	vsnprintf(t->p + t->n, (size_t)n + 1, fmt, ap);
+	va_end(ap);
+	t->n += (size_t)n;
+}
+
+/* Length of the UTF-8 sequence at s, 0 if it is none (RFC 3629: no overlong forms, no surrogates). */
+static size_t utf8_at(const unsigned char *s, size_t n)
+{
+	if (s[0] < 0x80)
+		return 1;
+	size_t len = s[0] >= 0xF0 ? 4 : s[0] >= 0xE0 ? 3 : 2;
+	if (s[0] < 0xC2 || s[0] > 0xF4 || n < len)
+		return 0;
+	for (size_t i = 1; i < len; i++)
+		if ((s[i] & 0xC0) != 0x80)
+			return 0;
+	if ((s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xED && s[1] > 0x9F) || (s[0] == 0xF0 && s[1] < 0x90) ||
+		(s[0] == 0xF4 && s[1] > 0x8F))
+		return 0;
+	return len;
+}
+
+static void escaped(struct report *t, struct span s)
+{
+	const unsigned char *p = (const unsigned char *)s.p;
+	for (size_t i = 0; i < s.n;) {
+		size_t len = utf8_at(p + i, s.n - i);
+		if (!len) {
+			report_add(t, SPAN("\xEF\xBF\xBD"));
+			i++;
+		} else if (p[i] == '"' || p[i] == '\\') {
+			report_printf(t, "\\%c", p[i++]);
+		} else if (p[i] < 0x20) {
+			report_printf(t, "\\u%04x", p[i++]);
+		} else {
+			report_add(t, (struct span){s.p + i, len});
+			i += len;
+		}
+	}
+}
+
+static void member(struct report *t, const char *key)
+{
+	if (t->comma)
+		report_add(t, SPAN(","));
+	t->comma = true;
+	if (key)
+		report_printf(t, "\"%s\":", key);
+}
+
+void report_open(struct report *t, const char *key, char bracket)
+{
+	member(t, key);
+	report_add(t, (struct span){&bracket, 1});
+	t->comma = false;
+}
+
+void report_close(struct report *t, char bracket)
+{
+	report_add(t, (struct span){&bracket, 1});
+	t->comma = true;
+}
+
+void report_string(struct report *t, const char *key, struct span value)
+{
+	member(t, key);
+	report_add(t, SPAN("\""));
+	escaped(t, value);
+	report_add(t, SPAN("\""));
+}
+
+void report_cstr(struct report *t, const char *key, const char *value)
+{
+	if (value) {
+		report_string(t, key, span_of(value));
+		return;
+	}
+	member(t, key);
+	report_add(t, SPAN("null"));
+}
+
+void report_uint(struct report *t, const char *key, uint64_t value)
+{
+	member(t, key);
+	report_printf(t, "%llu", (unsigned long long)value);
+}
+
+void report_seconds(struct report *t, const char *key, uint64_t ns)
+{
+	member(t, key);
+	report_printf(t, "%llu.%03llu", (unsigned long long)(ns / 1000000000u),
+		(unsigned long long)(ns / 1000000u % 1000u));
+}
+
+void report_bool(struct report *t, const char *key, bool value)
+{
+	member(t, key);
+	report_add(t, value ? SPAN("true") : SPAN("false"));
+}

@@ -1,0 +1,183 @@
+#include "control/resolver.h"
+
+#include <ares.h>
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "base/list.h"
+
+enum { RESOLVER_SOCKETS = ARES_GETSOCK_MAXNUM };
+
+struct resolver_socket {
+	struct loop_fd fd;
+	struct resolver *resolver;
+};
+
+struct resolver {
+	struct loop *loop;
+	ares_channel channel;
+	resolver_fn on_answer;
+	void *arg;
+	struct loop_timer timer;
+	struct resolver_socket sockets[RESOLVER_SOCKETS];
+	uint32_t pending;
+	bool freeing;
+};
+
+struct question {
+	struct resolver *resolver;
+	uint32_t id;
+	char *host;
+};
+
+static void follow_sockets(struct resolver *r);
+
+static void on_timer(struct loop_timer *t)
+{
+	struct resolver *r = CONTAINER_OF(t, struct resolver, timer);
+	ares_process_fd(r->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+	follow_sockets(r);
+}
+
+static void on_socket(struct loop_fd *f, uint32_t events)
+{
+	struct resolver *r = CONTAINER_OF(f, struct resolver_socket, fd)->resolver;
+	int fd = f->fd;
+	ares_process_fd(r->channel, events & (EPOLLIN | EPOLLERR | EPOLLHUP) ? fd : ARES_SOCKET_BAD,
+		events & EPOLLOUT ? fd : ARES_SOCKET_BAD);
+	follow_sockets(r);
+}
+
+/* c-ares opens and closes sockets as it likes: after each step the loop is told what to wait for now. */
+static void follow_sockets(struct resolver *r)
+{
+	ares_socket_t fds[RESOLVER_SOCKETS];
+	int bits = ares_getsock(r->channel, fds, RESOLVER_SOCKETS);
+	for (int i = 0; i < RESOLVER_SOCKETS; i++) {
+		struct resolver_socket *s = &r->sockets[i];
+		loop_unwatch(r->loop, &s->fd);
+		uint32_t events = (ARES_GETSOCK_READABLE(bits, i) ? (uint32_t)EPOLLIN : 0) |
+				  (ARES_GETSOCK_WRITABLE(bits, i) ? (uint32_t)EPOLLOUT : 0);
+		if (!events)
+			continue;
+		s->resolver = r;
+		s->fd.on_ready = on_socket;
+		if (loop_watch(r->loop, &s->fd, fds[i], events))
+			continue; /* the timer still ends the question */
+	}
+	loop_timer_set(r->loop, &r->timer, r->pending ? loop_now_ns(r->loop) + 100000000u : UINT64_MAX);
+}
+
+err_t resolver_new(struct loop *l, resolver_fn on_answer, void *arg, struct resolver **out)
+{
+	struct resolver *r = calloc(1, sizeof *r);
+	if (!r)
+		return ERR_NO_MEMORY;
+	r->loop = l;
+	r->on_answer = on_answer;
+	r->arg = arg;
+	loop_timer_init(&r->timer, on_timer);
+	struct ares_options o = {.timeout = RESOLVER_TIMEOUT_MS, .tries = RESOLVER_TRIES};
+	if (ares_library_init(ARES_LIB_INIT_ALL) ||
+		ares_init_options(&r->channel, &o, ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES)) {
+		free(r);
+		return ERR_DNS;
+	}
+	*out = r;
+	return ERR_OK;
+}
+
+void resolver_free(struct resolver **rp)
+{
+	struct resolver *r = *rp;
+	*rp = NULL;
+	if (!r)
+		return;
+	r->freeing = true;
+	for (int i = 0; i < RESOLVER_SOCKETS; i++)
+		loop_unwatch(r->loop, &r->sockets[i].fd);
+	loop_timer_set(r->loop, &r->timer, UINT64_MAX);
+	ares_destroy(r->channel);
+	ares_library_cleanup();
+	free(r);
+}
+
+static void collect(const struct ares_addrinfo *info, struct resolver_answer *a)
+{
+	for (const struct ares_addrinfo_node *n = info->nodes; n && a->count < RESOLVER_ADDRESSES_MAX;
+		n = n->ai_next) {
+		if (n->ai_addrlen > sizeof a->at[0])
+			continue;
+		memcpy(&a->at[a->count], n->ai_addr, n->ai_addrlen);
+		a->bytes[a->count++] = n->ai_addrlen;
+	}
+}
+
+static void answered(void *arg, int status, int timeouts, struct ares_addrinfo *info)
+{
+	struct question *q = arg;
+	struct resolver *r = q->resolver;
+	struct resolver_answer a = {0};
+	(void)timeouts;
+	r->pending--;
+	if (status == ARES_SUCCESS && info)
+		collect(info, &a);
+	if (!a.count) {
+		a.err = ERR_DNS;
+		snprintf(a.text, sizeof a.text, "%s: %s: %s; check the server URL and /etc/resolv.conf",
+			err_text(ERR_DNS), q->host, ares_strerror(status));
+	}
+	if (info)
+		ares_freeaddrinfo(info);
+	if (!r->freeing)
+		r->on_answer(r->arg, q->id, &a);
+	free(q->host);
+	free(q);
+}
+
+static bool literal(const char *host, uint16_t port, struct resolver_answer *a)
+{
+	struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(port)};
+	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+	if (inet_pton(AF_INET, host, &v4.sin_addr) == 1) {
+		memcpy(&a->at[0], &v4, sizeof v4);
+		a->bytes[0] = sizeof v4;
+	} else if (inet_pton(AF_INET6, host, &v6.sin6_addr) == 1) {
+		memcpy(&a->at[0], &v6, sizeof v6);
+		a->bytes[0] = sizeof v6;
+	} else {
+		return false;
+	}
+	a->count = 1;
+	return true;
+}
+
+void resolver_ask(struct resolver *r, uint32_t id, const char *host, uint16_t port)
+{
+	struct resolver_answer a = {0};
+	if (literal(host, port, &a)) {
+		r->on_answer(r->arg, id, &a);
+		return;
+	}
+	struct question *q = malloc(sizeof *q);
+	char *copy = strdup(host);
+	if (!q || !copy) {
+		free(q);
+		free(copy);
+		a.err = ERR_NO_MEMORY;
+		r->on_answer(r->arg, id, &a);
+		return;
+	}
+	*q = (struct question){r, id, copy};
+	char service[8];
+	snprintf(service, sizeof service, "%u", port);
+	struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM,
+		.ai_flags = ARES_AI_NUMERICSERV};
+	r->pending++;
+	ares_getaddrinfo(r->channel, host, service, &hints, answered, q);
+	follow_sockets(r);
+}

@@ -1,0 +1,312 @@
+#include "kube/discovery.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/check.h"
+#include "json/json.h"
+
+enum { TEXT_CHUNK = 65536 };
+
+struct text_chunk {
+	struct text_chunk *next;
+	size_t used, cap;
+	char bytes[];
+};
+
+struct discovery {
+	struct text_chunk *text;            /* own: all strings */
+	size_t text_bytes;
+	struct discovery_resource *rows;    /* own, in the order of preference */
+	size_t count, cap;
+	char **missing;                     /* own: paths to ask for, given out from the front */
+	size_t missing_count, missing_next;
+};
+
+struct discovery *discovery_new(void)
+{
+	return calloc(1, sizeof(struct discovery));
+}
+
+void discovery_free(struct discovery **dp)
+{
+	struct discovery *d = *dp;
+	*dp = NULL;
+	if (!d)
+		return;
+	for (struct text_chunk *c = d->text, *next; c; c = next) {
+		next = c->next;
+		free(c);
+	}
+	for (size_t i = 0; i < d->missing_count; i++)
+		free(d->missing[i]);
+	free(d->missing);
+	free(d->rows);
+	free(d);
+}
+
+static const char *keep(struct discovery *d, struct span s)
+{
+	struct text_chunk *c = d->text;
+	if (d->text_bytes + s.n + 1 > DISCOVERY_TEXT_MAX)
+		return NULL;
+	if (!c || c->cap - c->used < s.n + 1) {
+		size_t cap = s.n + 1 > TEXT_CHUNK ? s.n + 1 : TEXT_CHUNK;
+		c = malloc(sizeof *c + cap);
+		if (!c)
+			return NULL;
+		*c = (struct text_chunk){.next = d->text, .cap = cap};
+		d->text = c;
+	}
+	char *p = c->bytes + c->used;
+	if (s.n)
+		memcpy(p, s.p, s.n);
+	p[s.n] = 0;
+	c->used += s.n + 1;
+	d->text_bytes += s.n + 1;
+	return p;
+}
+
+static struct span text_of(struct json_node n, const char *key)
+{
+	return json_dom_string(json_dom_get(n, key));
+}
+
+static bool lists(struct json_node strings, const char *wanted)
+{
+	struct json_iter it = {0};
+	struct json_node v;
+	while (json_dom_next(strings, &it, NULL, &v))
+		if (span_is(json_dom_string(v), wanted))
+			return true;
+	return false;
+}
+
+/* One resource as either kind of document describes it; they differ in three key names. */
+struct row_keys {
+	const char *plural, *singular, *kind;
+};
+
+static err_t add_row(struct discovery *d, struct span group, struct span version, struct json_node r,
+	const struct row_keys *keys)
+{
+	struct span plural = text_of(r, keys->plural);
+	if (!plural.n || memchr(plural.p, '/', plural.n))
+		return ERR_OK; /* pods/status and the like are no lists */
+	if (d->count == DISCOVERY_RESOURCES_MAX)
+		return ERR_LIMIT;
+	if (d->count == d->cap) {
+		size_t cap = d->cap ? d->cap * 2 : 128;
+		struct discovery_resource *rows = realloc(d->rows, cap * sizeof *rows);
+		if (!rows)
+			return ERR_NO_MEMORY;
+		d->rows = rows;
+		d->cap = cap;
+	}
+	struct discovery_resource *row = &d->rows[d->count];
+	struct json_node verbs = json_dom_get(r, "verbs");
+	*row = (struct discovery_resource){.group = keep(d, group), .version = keep(d, version),
+		.resource = keep(d, plural), .singular = keep(d, text_of(r, keys->singular)),
+		.kind = keep(d, json_dom_string(json_dom_path(r, keys->kind))),
+		.namespaced = span_is(text_of(r, "scope"), "Namespaced") ||
+			json_dom_bool(json_dom_get(r, "namespaced"), false),
+		.can_list = lists(verbs, "list"), .can_watch = lists(verbs, "watch")};
+	if (!row->group || !row->version || !row->resource || !row->singular || !row->kind)
+		return ERR_LIMIT;
+	struct json_iter it = {0};
+	struct json_node name;
+	for (size_t i = 0; json_dom_next(json_dom_get(r, "shortNames"), &it, NULL, &name) &&
+		i < DISCOVERY_SHORT_NAMES_MAX; i++)
+		row->short_names[i] = keep(d, json_dom_string(name));
+	d->count++;
+	return ERR_OK;
+}
+
+static err_t add_rows(struct discovery *d, struct span group, struct span version, struct json_node resources,
+	const struct row_keys *keys)
+{
+	struct json_iter it = {0};
+	struct json_node r;
+	while (json_dom_next(resources, &it, NULL, &r)) {
+		err_t err = add_row(d, group, version, r, keys);
+		if (err)
+			return err;
+	}
+	return ERR_OK;
+}
+
+static err_t add_aggregated(struct discovery *d, struct json_node root)
+{
+	static const struct row_keys keys = {"resource", "singularResource", "responseKind.kind"};
+	struct json_iter gi = {0};
+	struct json_node group;
+	while (json_dom_next(json_dom_get(root, "items"), &gi, NULL, &group)) {
+		struct span name = json_dom_string(json_dom_path(group, "metadata.name"));
+		struct json_iter vi = {0};
+		struct json_node v;
+		while (json_dom_next(json_dom_get(group, "versions"), &vi, NULL, &v)) {
+			err_t err = add_rows(d, name, text_of(v, "version"), json_dom_get(v, "resources"), &keys);
+			if (err)
+				return err;
+		}
+	}
+	return ERR_OK;
+}
+
+static err_t miss(struct discovery *d, const char *prefix, struct span group_version)
+{
+	if (!group_version.n || d->missing_count >= 4096)
+		return ERR_JSON_SHAPE;
+	char **p = realloc(d->missing, (d->missing_count + 1) * sizeof *p);
+	if (!p)
+		return ERR_NO_MEMORY;
+	d->missing = p;
+	size_t n = strlen(prefix) + group_version.n + 1;
+	char *path = malloc(n);
+	if (!path)
+		return ERR_NO_MEMORY;
+	memcpy(path, prefix, strlen(prefix));
+	memcpy(path + strlen(prefix), group_version.p, group_version.n);
+	path[n - 1] = 0;
+	d->missing[d->missing_count++] = path;
+	return ERR_OK;
+}
+
+static err_t add_versions(struct discovery *d, struct json_node root)
+{
+	struct json_iter it = {0};
+	struct json_node v;
+	err_t err = ERR_OK;
+	while (!err && json_dom_next(json_dom_get(root, "versions"), &it, NULL, &v))
+		err = miss(d, "/api/", json_dom_string(v));
+	return err;
+}
+
+static err_t add_groups(struct discovery *d, struct json_node root)
+{
+	struct json_iter gi = {0};
+	struct json_node group;
+	err_t err = ERR_OK;
+	while (!err && json_dom_next(json_dom_get(root, "groups"), &gi, NULL, &group)) {
+		struct span preferred = json_dom_string(json_dom_path(group, "preferredVersion.groupVersion"));
+		if (preferred.n)
+			err = miss(d, "/apis/", preferred);
+		struct json_iter vi = {0};
+		struct json_node v;
+		while (!err && json_dom_next(json_dom_get(group, "versions"), &vi, NULL, &v))
+			if (!span_eq(text_of(v, "groupVersion"), preferred))
+				err = miss(d, "/apis/", text_of(v, "groupVersion"));
+	}
+	return err;
+}
+
+static err_t add_resources(struct discovery *d, struct json_node root)
+{
+	static const struct row_keys keys = {"name", "singularName", "kind"};
+	struct span gv = text_of(root, "groupVersion"), group = SPAN_NONE, version = gv;
+	const char *slash = gv.n ? memchr(gv.p, '/', gv.n) : NULL;
+	if (slash) {
+		group = (struct span){gv.p, (size_t)(slash - gv.p)};
+		version = (struct span){slash + 1, gv.n - group.n - 1};
+	}
+	return add_rows(d, group, version, json_dom_get(root, "resources"), &keys);
+}
+
+err_t discovery_add(struct discovery *d, struct span document)
+{
+	struct json_node root;
+	struct json_dom *dom = json_dom_new();
+	if (!dom)
+		return ERR_NO_MEMORY;
+	err_t err = json_dom_parse(dom, document, &root);
+	if (!err) {
+		struct span kind = text_of(root, "kind");
+		err = span_is(kind, "APIGroupDiscoveryList") ? add_aggregated(d, root)
+			: span_is(kind, "APIVersions") ? add_versions(d, root)
+			: span_is(kind, "APIGroupList") ? add_groups(d, root)
+			: span_is(kind, "APIResourceList") ? add_resources(d, root) : ERR_JSON_SHAPE;
+	}
+	json_dom_free(&dom);
+	return err;
+}
+
+const char *discovery_missing(struct discovery *d)
+{
+	return d->missing_next < d->missing_count ? d->missing[d->missing_next++] : NULL;
+}
+
+/* --- asking -------------------------------------------------------------------------------------- */
+
+static bool same(const char *a, struct span b)
+{
+	return strlen(a) == b.n && strncasecmp(a, b.p, b.n) == 0;
+}
+
+static bool is_called(const struct discovery_resource *r, struct span name)
+{
+	if (same(r->resource, name) || same(r->singular, name) || same(r->kind, name))
+		return true;
+	for (size_t i = 0; i < DISCOVERY_SHORT_NAMES_MAX && r->short_names[i]; i++)
+		if (same(r->short_names[i], name))
+			return true;
+	return false;
+}
+
+static const struct discovery_resource *first(
+	const struct discovery *d, struct span name, const struct span *version, const struct span *group)
+{
+	const struct discovery_resource *best = NULL;
+	for (size_t i = 0; i < d->count; i++) {
+		const struct discovery_resource *r = &d->rows[i];
+		if (!is_called(r, name) || (version && !same(r->version, *version)) || (group && !same(r->group, *group)))
+			continue;
+		if (!r->group[0])
+			return r; /* the core group comes first, wherever its document came */
+		if (!best)
+			best = r;
+	}
+	return best;
+}
+
+const struct discovery_resource *discovery_resolve(const struct discovery *d, struct span name)
+{
+	const char *dot = name.n ? memchr(name.p, '.', name.n) : NULL;
+	if (!dot)
+		return first(d, name, NULL, NULL);
+	struct span head = {name.p, (size_t)(dot - name.p)};
+	struct span rest = {dot + 1, name.n - head.n - 1};
+	const char *dot2 = rest.n ? memchr(rest.p, '.', rest.n) : NULL;
+	const struct discovery_resource *r = NULL;
+	if (dot2) {
+		struct span version = {rest.p, (size_t)(dot2 - rest.p)};
+		struct span group = {dot2 + 1, rest.n - version.n - 1};
+		r = first(d, head, &version, &group);
+	}
+	if (!r)
+		r = first(d, head, NULL, &rest);
+	if (!r) { /* "pods.v1": the core group has no name to write */
+		struct span core = SPAN("");
+		r = first(d, head, &rest, &core);
+	}
+	return r;
+}
+
+const struct discovery_resource *discovery_find(
+	const struct discovery *d, struct span group, struct span version, struct span resource)
+{
+	for (size_t i = 0; i < d->count; i++) {
+		const struct discovery_resource *r = &d->rows[i];
+		if (span_is(group, r->group) && span_is(version, r->version) && span_is(resource, r->resource))
+			return r;
+	}
+	return NULL;
+}
+
+size_t discovery_count(const struct discovery *d) { return d->count; }
+
+const struct discovery_resource *discovery_at(const struct discovery *d, size_t i)
+{
+	CHECK(i < d->count);
+	return &d->rows[i];
+}

@@ -1,0 +1,663 @@
+#include "kube/watch.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/sm.h"
+#include "kube/rv.h"
+#include "kube/url.h"
+
+/* Where we wait, and for what:
+ *   CONNECTING  the gate, DNS, TCP, TLS          deadline: the reactor's (it answers with on_ready or on_lost)
+ *   ASKING      the head of an answer            WATCH_HEAD_S
+ *   SYNCING     items, the end marker            WATCH_PROGRESS_S without a byte, WATCH_MARKER_S without a marker
+ *   STREAMING   events, for ever                 silence (check_silence)
+ *   WAITING     back-off                         its end
+ *   PARKED      the next probe                   its time */
+static const struct sm_row states[] = {
+	[WATCH_IDLE] = {"idle", SM_TO(WATCH_CONNECTING) | SM_TO(WATCH_CLOSED)},
+	[WATCH_CONNECTING] = {"connecting", SM_TO(WATCH_ASKING) | SM_TO(WATCH_WAITING) |
+		SM_TO(WATCH_PARKED) | SM_TO(WATCH_CLOSED)},
+	[WATCH_ASKING] = {"asking", SM_TO(WATCH_ASKING) | SM_TO(WATCH_SYNCING) | SM_TO(WATCH_STREAMING) |
+		SM_TO(WATCH_WAITING) | SM_TO(WATCH_PARKED) | SM_TO(WATCH_CONNECTING) | SM_TO(WATCH_CLOSED)},
+	[WATCH_SYNCING] = {"syncing", SM_TO(WATCH_ASKING) | SM_TO(WATCH_STREAMING) |
+		SM_TO(WATCH_WAITING) | SM_TO(WATCH_CONNECTING) | SM_TO(WATCH_PARKED) | SM_TO(WATCH_CLOSED)},
+	[WATCH_STREAMING] = {"streaming", SM_TO(WATCH_ASKING) | SM_TO(WATCH_CONNECTING) |
+		SM_TO(WATCH_WAITING) | SM_TO(WATCH_PARKED) | SM_TO(WATCH_CLOSED)},
+	[WATCH_WAITING] = {"waiting", SM_TO(WATCH_WAITING) | SM_TO(WATCH_CONNECTING) | SM_TO(WATCH_CLOSED)},
+	[WATCH_PARKED] = {"parked", SM_TO(WATCH_CONNECTING) | SM_TO(WATCH_CLOSED)},
+	[WATCH_CLOSED] = {"closed", 0},
+};
+
+static void invariant(const struct watch *w)
+{
+	CHECK(!w->syncing || w->state == WATCH_ASKING || w->state == WATCH_SYNCING);
+	CHECK(w->state != WATCH_STREAMING || (w->whole && w->rv[0] && w->request != WATCH_REQ_PAGE));
+	CHECK(w->relist || w->rv[0]);
+}
+
+static void enter(struct watch *w, enum watch_state s)
+{
+	sm_move(states, &w->state, (uint8_t)s);
+}
+
+static struct span rv_of(const struct watch *w)
+{
+	return span_of(w->rv);
+}
+
+/* Longer versions than we can keep do not exist (they are decimal integers); a server that sends one is treated as broken by the caller. */
+static bool keep_rv(char *dst, struct span rv)
+{
+	if (!rv.n || rv.n >= WATCH_RV_MAX)
+		return false;
+	memcpy(dst, rv.p, rv.n);
+	dst[rv.n] = 0;
+	return true;
+}
+
+void watch_init(struct watch *w, const struct watch_conf *conf, struct watch_caps *caps, uint64_t seed)
+{
+	*w = (struct watch){.conf = conf, .caps = caps, .rng = {seed}, .relist = true,
+		.deadline_ns = UINT64_MAX, .verify_ns = WATCH_VERIFY_S * KUBE_S};
+}
+
+void watch_fini(struct watch *w)
+{
+	free(w->token);
+	w->token = NULL;
+}
+
+static void drop_token(struct watch *w)
+{
+	free(w->token);
+	w->token = NULL;
+}
+
+static void say(struct watch *w, err_t err, const char *text)
+{
+	w->err = err;
+	snprintf(w->text, sizeof w->text, "%s", text ? text : err ? err_text(err) : "");
+}
+
+static void abort_sync(struct watch *w, struct watch_out *out)
+{
+	if (w->syncing)
+		out->acts |= WATCH_SYNC_ABORT;
+	w->syncing = false;
+	drop_token(w);
+}
+
+/* --- what to ask next --------------------------------------------------------------------------------------------------------------- */
+
+static bool is_core_events(const struct watch_conf *c)
+{
+	/* Events bypass the watch cache: a streaming list of them scans etcd (perf-tests#4384). */
+	return span_is(c->resource, "events") && (c->group.n == 0 || span_is(c->group, "events.k8s.io"));
+}
+
+static bool may_stream_list(struct watch *w, uint64_t now_ns)
+{
+	if (!w->conf->watch_list || is_core_events(w->conf))
+		return false;
+	if (w->caps->no_watch_list && now_ns >= w->caps->probe_again_ns)
+		w->caps->no_watch_list = false;
+	return !w->caps->no_watch_list;
+}
+
+static void ask(struct watch *w, uint64_t now_ns, struct watch_out *out)
+{
+	if (!w->relist)
+		w->request = WATCH_REQ_WATCH;
+	else if (w->syncing && w->token)
+		w->request = WATCH_REQ_PAGE;
+	else
+		w->request = may_stream_list(w, now_ns) ? WATCH_REQ_STREAM_LIST : WATCH_REQ_PAGE;
+	w->first_page = w->request == WATCH_REQ_PAGE && !w->token;
+	w->http_status = 0;
+	w->events_seen = w->bookmark_seen = false;
+	w->last_byte_ns = now_ns;
+	enter(w, WATCH_ASKING);
+	w->deadline_ns = now_ns + WATCH_HEAD_S * KUBE_S;
+	out->acts |= WATCH_SEND;
+}
+
+static void query_of_watch(struct watch *w, struct url *u, bool *first)
+{
+	char seconds[16];
+	uint64_t s = WATCH_TIMEOUT_MIN_S + prng_below(&w->rng, WATCH_TIMEOUT_SPREAD_S);
+	snprintf(seconds, sizeof seconds, "%u", (unsigned)s);
+	url_query(u, first, "watch", SPAN("1"));
+	url_query(u, first, "allowWatchBookmarks", SPAN("true"));
+	if (w->request == WATCH_REQ_STREAM_LIST) {
+		/* resourceVersionMatch is required with sendInitialEvents; no resourceVersion = a consistent read. With one, "not
+		 * older than": the server says 504 rather than going back in time. */
+		url_query(u, first, "sendInitialEvents", SPAN("true"));
+		url_query(u, first, "resourceVersionMatch", SPAN("NotOlderThan"));
+		if (w->back_tries < WATCH_BACK_TRIES && rv_is_numeric(rv_of(w)))
+			url_query(u, first, "resourceVersion", rv_of(w));
+	} else {
+		url_query(u, first, "resourceVersion", rv_of(w));
+	}
+	url_query(u, first, "timeoutSeconds", span_of(seconds));
+}
+
+size_t watch_target(struct watch *w, char *buf, size_t cap, const char **accept)
+{
+	const struct watch_conf *c = w->conf;
+	struct url u;
+	bool first = true;
+	url_init(&u, buf, cap);
+	url_collection(&u, &(struct url_collection){c->prefix, c->group, c->version, c->namespace_, c->resource});
+	url_query(&u, &first, "labelSelector", c->labels);
+	url_query(&u, &first, "fieldSelector", c->fields);
+	if (w->request == WATCH_REQ_PAGE) {
+		if (!w->unlimited)
+			url_query(&u, &first, "limit", SPAN("500"));
+		url_query(&u, &first, "continue", span_of(w->token));
+	} else {
+		query_of_watch(w, &u, &first);
+	}
+	_Static_assert(WATCH_PAGE_LIMIT == 500, "the literal above");
+	*accept = "application/json";
+	if (c->metadata_only)
+		*accept = w->request == WATCH_REQ_PAGE
+			? "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+			: "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+	return url_end(&u);
+}
+
+/* --- going down ---------------------------------------------------------------------------------------------------------------------- */
+
+static void wait_until(struct watch *w, uint64_t at_ns, struct watch_out *out)
+{
+	abort_sync(w, out);
+	enter(w, WATCH_WAITING);
+	w->request = WATCH_REQ_NONE;
+	w->deadline_ns = at_ns;
+	out->acts |= WATCH_CLOSE | WATCH_STATE;
+}
+
+static void fail(struct watch *w, err_t err, const char *text, uint64_t now_ns, struct watch_out *out)
+{
+	say(w, err, text);
+	wait_until(w, now_ns + backoff_fail(&w->backoff, &w->rng, now_ns), out);
+}
+
+static void park(struct watch *w, err_t err, const char *text, uint64_t now_ns, struct watch_out *out)
+{
+	uint64_t step = WATCH_PARK_MIN_S * KUBE_S << (w->backoff.failures < 4 ? w->backoff.failures : 4);
+	if (step > WATCH_PARK_MAX_S * KUBE_S)
+		step = WATCH_PARK_MAX_S * KUBE_S;
+	w->backoff.failures++;
+	w->backoff.healthy_since_ns = 0;
+	say(w, err, text);
+	abort_sync(w, out);
+	enter(w, WATCH_PARKED);
+	w->request = WATCH_REQ_NONE;
+	w->relist = true; /* while we were not allowed to look, anything may have happened */
+	w->deadline_ns = now_ns + backoff_jitter(&w->rng, step);
+	out->acts |= WATCH_CLOSE | WATCH_STATE;
+}
+
+/* The stream broke its own order, or the store refused an event: nothing of it can be trusted, so the list is taken again (M8). */
+static void distrust(struct watch *w, err_t err, const char *text, uint64_t now_ns, struct watch_out *out)
+{
+	w->relist = true;
+	fail(w, err, text, now_ns, out);
+}
+
+static void connect_again(struct watch *w, struct watch_out *out)
+{
+	abort_sync(w, out);
+	enter(w, WATCH_CONNECTING);
+	w->request = WATCH_REQ_NONE;
+	w->deadline_ns = UINT64_MAX;
+	out->acts |= WATCH_CONNECT | WATCH_STATE;
+}
+
+/* --- inputs: life ---------------------------------------------------------------------------------------------------------------------- */
+
+void watch_start(struct watch *w, uint64_t now_ns, struct watch_out *out)
+{
+	(void)now_ns;
+	*out = (struct watch_out){0};
+	connect_again(w, out);
+}
+
+void watch_stop(struct watch *w, struct watch_out *out)
+{
+	*out = (struct watch_out){0};
+	abort_sync(w, out);
+	enter(w, WATCH_CLOSED);
+	w->deadline_ns = UINT64_MAX;
+	out->acts |= WATCH_CLOSE;
+}
+
+void watch_on_ready(struct watch *w, uint64_t now_ns, struct watch_out *out)
+{
+	*out = (struct watch_out){0};
+	if (w->state == WATCH_CONNECTING)
+		ask(w, now_ns, out);
+	invariant(w);
+}
+
+void watch_on_lost(struct watch *w, err_t err, const char *text, uint64_t now_ns, struct watch_out *out)
+{
+	*out = (struct watch_out){0};
+	if (w->state == WATCH_CLOSED || w->state == WATCH_WAITING || w->state == WATCH_PARKED)
+		return;
+	if (err_class_of(err) == ERR_CLASS_PEER)
+		w->relist = true;
+	/* A stream that lived for a while and was cut comes back at once; the gate and the next failure slow it down. */
+	bool lived = w->state == WATCH_STREAMING && now_ns - w->stream_since_ns > BACKOFF_HEALTHY_S * KUBE_S;
+	if (lived && err_class_of(err) == ERR_CLASS_RETRY) {
+		say(w, err, text);
+		wait_until(w, now_ns + prng_below(&w->rng, KUBE_S / 2), out);
+	} else {
+		fail(w, err, text, now_ns, out);
+	}
+	invariant(w);
+}
+
+void watch_on_credential(struct watch *w, bool ok, const char *text, uint64_t now_ns, struct watch_out *out)
+{
+	*out = (struct watch_out){0};
+	if (w->state != WATCH_WAITING)
+		return;
+	if (ok)
+		connect_again(w, out);
+	else
+		fail(w, ERR_KUBE_UNAUTHORIZED, text, now_ns, out);
+}
+
+/* --- inputs: answers --------------------------------------------------------------------------------------------------------------------- */
+
+enum watch_body watch_on_head(struct watch *w, int status, int retry_after_s, uint64_t now_ns, struct watch_out *out)
+{
+	*out = (struct watch_out){0};
+	w->http_status = (uint16_t)status;
+	w->retry_after_s = retry_after_s;
+	w->last_byte_ns = now_ns;
+	if (status != 200) {
+		w->deadline_ns = now_ns + WATCH_PROGRESS_S * KUBE_S;
+		return WATCH_BODY_STATUS;
+	}
+	w->credential_tried = false;
+	w->stream_since_ns = w->last_bookmark_ns = now_ns;
+	if (w->request == WATCH_REQ_WATCH) {
+		enter(w, WATCH_STREAMING);
+		say(w, ERR_OK, NULL);
+		backoff_ok(&w->backoff, now_ns);
+		w->deadline_ns = now_ns + WATCH_BOOKMARK_S * KUBE_S;
+		out->acts |= WATCH_STATE;
+		invariant(w);
+		return WATCH_BODY_EVENTS;
+	}
+	enter(w, WATCH_SYNCING);
+	if (!w->syncing)
+		out->acts |= WATCH_SYNC_BEGIN | WATCH_STATE;
+	w->syncing = true;
+	bool stream = w->request == WATCH_REQ_STREAM_LIST;
+	w->deadline_ns = now_ns + (stream ? WATCH_MARKER_S : WATCH_PROGRESS_S) * KUBE_S;
+	return stream ? WATCH_BODY_EVENTS : WATCH_BODY_LIST;
+}
+
+/* A streaming list that this server cannot do: remember, and take the LIST on the same connection if there is one. */
+static void no_stream_list(struct watch *w, err_t why, bool reusable, uint64_t now_ns, struct watch_out *out)
+{
+	w->caps->no_watch_list = true;
+	w->caps->no_watch_list_why = why;
+	w->caps->probe_again_ns = now_ns + WATCH_REPROBE_S * KUBE_S;
+	abort_sync(w, out);
+	if (reusable) {
+		ask(w, now_ns, out);
+	} else {
+		out->acts |= WATCH_CLOSE;
+		connect_again(w, out);
+	}
+}
+
+static uint64_t retry_at(struct watch *w, int retry_after_s, uint64_t now_ns)
+{
+	if (retry_after_s < 0)
+		return now_ns + backoff_fail(&w->backoff, &w->rng, now_ns);
+	if (retry_after_s > 600)
+		retry_after_s = 600; /* a server cannot send us away for a day */
+	uint64_t wait = (uint64_t)retry_after_s * KUBE_S;
+	return now_ns + wait + backoff_jitter(&w->rng, KUBE_S);
+}
+
+static void expired(struct watch *w, bool reusable, uint64_t now_ns, struct watch_out *out)
+{
+	bool page = w->request == WATCH_REQ_PAGE && !w->first_page;
+	abort_sync(w, out);
+	w->relist = true;
+	w->unlimited = page; /* the token aged while we read: one answer without pages does not */
+	say(w, ERR_KUBE_EXPIRED, NULL);
+	out->acts |= WATCH_STATE;
+	/* The first 410 after health is answered at once; a server that says 410 to a fresh list is backed off from. */
+	if (w->errors_in_row++ > 1) {
+		fail(w, ERR_KUBE_EXPIRED, NULL, now_ns, out);
+	} else if (reusable) {
+		ask(w, now_ns, out);
+	} else {
+		out->acts |= WATCH_CLOSE;
+		connect_again(w, out);
+	}
+}
+
+static void too_large(struct watch *w, int retry_after_s, uint64_t now_ns, struct watch_out *out)
+{
+	w->relist = true;
+	if (w->back_tries < WATCH_BACK_TRIES)
+		w->back_tries++;
+	say(w, ERR_KUBE_TOO_LARGE_RV, NULL);
+	wait_until(w, retry_at(w, retry_after_s < 0 ? 1 : retry_after_s, now_ns), out);
+}
+
+static bool body_says_expired(const struct watch *w, const struct json_status *st)
+{
+	return w->http_status == 410 || st->code == 410 || span_is(st->reason, "Expired") || span_is(st->reason, "Gone");
+}
+
+static void unauthorized(struct watch *w, const char *text, uint64_t now_ns, struct watch_out *out)
+{
+	if (w->credential_tried) {
+		park(w, ERR_KUBE_UNAUTHORIZED, text, now_ns, out);
+		return;
+	}
+	w->credential_tried = true;
+	say(w, ERR_KUBE_UNAUTHORIZED, text);
+	wait_until(w, now_ns + 60 * KUBE_S, out); /* bound, should the refresh never answer */
+	out->acts |= WATCH_CREDENTIAL;
+}
+
+/* One rule table for HTTP answers and ERROR events: after the version is parsed, servers send most errors as 200 + an ERROR event. */
+static void on_failure(struct watch *w, int code, const struct json_status *st, bool reusable, uint64_t now_ns,
+	struct watch_out *out)
+{
+	char text[sizeof w->text];
+	snprintf(text, sizeof text, "%d %.*s", code, SPAN_ARG(st->message));
+	int retry = st->retry_after_seconds > 0 ? st->retry_after_seconds : w->retry_after_s;
+	bool stream_list = w->request == WATCH_REQ_STREAM_LIST;
+	if (body_says_expired(w, st)) {
+		expired(w, reusable, now_ns, out);
+	} else if (st->too_large_rv) {
+		too_large(w, retry, now_ns, out);
+	} else if (code == 401) {
+		unauthorized(w, text, now_ns, out);
+	} else if (code == 429) {
+		say(w, ERR_KUBE_GONE_SLOW, text);
+		wait_until(w, retry_at(w, retry, now_ns), out);
+	} else if (stream_list && (code == 400 || code == 403 || code == 422 || code == 500)) {
+		no_stream_list(w, ERR_KUBE_UNSUPPORTED, reusable, now_ns, out);
+	} else if (code == 403) {
+		park(w, ERR_KUBE_FORBIDDEN, text, now_ns, out);
+	} else if (code == 404 || code == 405) {
+		park(w, ERR_KUBE_NOT_FOUND, text, now_ns, out);
+	} else if (code >= 300 && code < 400) {
+		park(w, ERR_HTTP_REDIRECT, text, now_ns, out);
+	} else {
+		w->relist |= ++w->errors_in_row >= WATCH_RESUMES_MAX || code == 400 || code == 422;
+		say(w, ERR_KUBE_SERVER, text);
+		wait_until(w, retry_at(w, retry, now_ns), out);
+	}
+}
+
+void watch_on_status(struct watch *w, const struct json_status *st, bool reusable, uint64_t now_ns, struct watch_out *out)
+{
+	*out = (struct watch_out){0};
+	if (w->state != WATCH_ASKING)
+		return;
+	on_failure(w, w->http_status, st, reusable, now_ns, out);
+	invariant(w);
+}
+
+/* --- inputs: a LIST ---------------------------------------------------------------------------------------------------------------------- */
+
+static bool went_back(const struct watch *w, struct span rv)
+{
+	return w->rv[0] && rv_compare(rv, rv_of(w)) == RV_BEFORE;
+}
+
+/* The sync is whole: publish it, unless the server is behind what we have (M3: a lagging server is asked again a few times before it is believed). */
+static bool commit(struct watch *w, struct span rv, uint64_t now_ns, struct watch_out *out)
+{
+	bool back = went_back(w, rv);
+	if (back && w->back_tries < WATCH_BACK_TRIES) {
+		too_large(w, 1, now_ns, out);
+		return false;
+	}
+	if (!keep_rv(w->list_rv, rv)) {
+		distrust(w, ERR_JSON_SHAPE, "list without a usable resourceVersion", now_ns, out);
+		return false;
+	}
+	memcpy(w->rv, w->list_rv, sizeof w->rv);
+	drop_token(w);
+	w->whole = true;
+	w->relist = w->syncing = w->unlimited = w->after_bookmark = false;
+	w->back_tries = w->errors_in_row = 0;
+	out->acts |= WATCH_SYNC_COMMIT;
+	out->rv = rv_of(w);
+	out->version_back = back;
+	return true;
+}
+
+void watch_on_page(struct watch *w, const struct json_list_meta *meta, uint64_t now_ns, struct watch_out *out)
+{
+	*out = (struct watch_out){0};
+	if (w->state != WATCH_SYNCING || w->request != WATCH_REQ_PAGE)
+		return;
+	/* All pages of one continue chain are one snapshot at one version (kubernetes-watch.md 1.3). */
+	if (!w->first_page && !span_is(meta->resource_version, w->list_rv)) {
+		distrust(w, ERR_KUBE_ORDER, "pages of one list have different versions", now_ns, out);
+	} else if (meta->continue_.n > WATCH_TOKEN_MAX || !keep_rv(w->list_rv, meta->resource_version)) {
+		distrust(w, ERR_JSON_SHAPE, "list without a usable resourceVersion or continue token", now_ns, out);
+	} else if (meta->continue_.n) {
+		drop_token(w);
+		w->token = strndup(meta->continue_.p, meta->continue_.n);
+		if (w->token)
+			ask(w, now_ns, out);
+		else
+			fail(w, ERR_NO_MEMORY, NULL, now_ns, out);
+	} else if (commit(w, meta->resource_version, now_ns, out)) {
+		ask(w, now_ns, out);
+	}
+	invariant(w);
+}
+
+/* --- inputs: a stream -------------------------------------------------------------------------------------------------------------------- */
+
+static enum watch_apply on_error_event(struct watch *w, const struct json_status *st, uint64_t now_ns, struct watch_out *out)
+{
+	w->retry_after_s = -1;
+	w->http_status = 0;
+	on_failure(w, st->code ? st->code : 500, st, false, now_ns, out);
+	return WATCH_APPLY_NOTHING;
+}
+
+static enum watch_apply on_end_marker(struct watch *w, struct span rv, uint64_t now_ns, struct watch_out *out)
+{
+	if (!commit(w, rv, now_ns, out))
+		return WATCH_APPLY_NOTHING;
+	enter(w, WATCH_STREAMING);
+	say(w, ERR_OK, NULL);
+	backoff_ok(&w->backoff, now_ns);
+	w->last_bookmark_ns = now_ns;
+	w->after_bookmark = true;
+	w->deadline_ns = now_ns + WATCH_BOOKMARK_S * KUBE_S;
+	out->acts |= WATCH_STATE;
+	return WATCH_APPLY_NOTHING;
+}
+
+static enum watch_apply on_initial_event(struct watch *w, const struct json_event *ev, uint64_t now_ns, struct watch_out *out)
+{
+	w->deadline_ns = now_ns + WATCH_MARKER_S * KUBE_S;
+	switch (ev->type) {
+	case JSON_EVENT_BOOKMARK:
+		return ev->initial_events_end ? on_end_marker(w, ev->object.resource_version, now_ns, out)
+					      : WATCH_APPLY_NOTHING;
+	case JSON_EVENT_DELETED: return WATCH_APPLY_SYNC_REMOVE;
+	default: return WATCH_APPLY_SYNC_ITEM;
+	}
+}
+
+/* M6, M8: versions of a stream never go back, and nothing at or before a bookmark comes after it. Equal versions do come: events of one etcd transaction
+ * (a lease that ends deletes many keys at one revision). The store refuses a second event of one key at one version by itself. */
+static bool in_order(const struct watch *w, struct span rv)
+{
+	switch (rv_compare(rv, rv_of(w))) {
+	case RV_BEFORE: return false;
+	case RV_EQUAL: return !w->after_bookmark;
+	default: return true;
+	}
+}
+
+static enum watch_apply on_bookmark(struct watch *w, struct span rv, uint64_t now_ns, struct watch_out *out)
+{
+	if (rv_compare(rv, rv_of(w)) == RV_BEFORE || !keep_rv(w->rv, rv)) {
+		distrust(w, ERR_KUBE_ORDER, "bookmark with a lower version than the stream", now_ns, out);
+		return WATCH_APPLY_NOTHING;
+	}
+	w->after_bookmark = w->bookmark_seen = w->caps->saw_bookmark = true;
+	w->last_bookmark_ns = now_ns;
+	w->errors_in_row = w->silences = 0;
+	return WATCH_APPLY_BOOKMARK;
+}
+
+enum watch_apply watch_on_event(struct watch *w, const struct json_event *ev, const struct json_status *st, uint64_t now_ns,
+	struct watch_out *out)
+{
+	*out = (struct watch_out){0};
+	if (w->state != WATCH_STREAMING && w->state != WATCH_SYNCING)
+		return WATCH_APPLY_NOTHING; /* bytes that were under way when we gave the stream up */
+	if (ev->type == JSON_EVENT_ERROR)
+		return on_error_event(w, st, now_ns, out);
+	w->events_seen = true;
+	if (w->state == WATCH_SYNCING)
+		return on_initial_event(w, ev, now_ns, out);
+	struct span rv = ev->object.resource_version;
+	if (ev->type == JSON_EVENT_BOOKMARK)
+		return on_bookmark(w, rv, now_ns, out);
+	if (!in_order(w, rv) || !keep_rv(w->rv, rv)) {
+		distrust(w, ERR_KUBE_ORDER, "event with a version that is not after the one before", now_ns, out);
+		return WATCH_APPLY_NOTHING;
+	}
+	w->after_bookmark = false;
+	w->errors_in_row = w->silences = 0;
+	return ev->type == JSON_EVENT_DELETED ? WATCH_APPLY_DELETE : WATCH_APPLY_UPSERT;
+}
+
+void watch_on_refused(struct watch *w, err_t err, const char *text, uint64_t now_ns, struct watch_out *out)
+{
+	*out = (struct watch_out){0};
+	if (w->state != WATCH_STREAMING && w->state != WATCH_SYNCING && w->state != WATCH_ASKING)
+		return;
+	if (err == ERR_BUDGET || err == ERR_LIMIT || err == ERR_NO_MEMORY)
+		park(w, err, text, now_ns, out);
+	else
+		distrust(w, err, text, now_ns, out);
+	invariant(w);
+}
+
+void watch_on_body_end(struct watch *w, bool reusable, uint64_t now_ns, struct watch_out *out)
+{
+	*out = (struct watch_out){0};
+	if (w->state == WATCH_SYNCING) {
+		if (w->request == WATCH_REQ_STREAM_LIST && w->events_seen)
+			no_stream_list(w, ERR_KUBE_NO_MARKER, reusable, now_ns, out);
+		else
+			fail(w, ERR_HTTP_TRUNCATED, NULL, now_ns, out);
+	} else if (w->state == WATCH_STREAMING) {
+		/* The ordinary end: timeoutSeconds, or a server that shuts down. Resume at the last version; a server that ends every watch at once is
+		 * backed off from (client-go's "very short watch"). */
+		bool too_short = !w->events_seen && now_ns - w->stream_since_ns < KUBE_S;
+		w->short_watches = too_short ? (uint8_t)(w->short_watches + (w->short_watches < 255)) : 0;
+		if (w->short_watches > 2) {
+			w->relist |= w->short_watches > 5;
+			fail(w, ERR_KUBE_SHORT_WATCH, NULL, now_ns, out);
+		} else if (reusable) {
+			ask(w, now_ns, out);
+		} else {
+			out->acts |= WATCH_CLOSE;
+			connect_again(w, out);
+		}
+	}
+	invariant(w);
+}
+
+/* --- inputs: time ------------------------------------------------------------------------------------------------------------------------- */
+
+/* Silence on a live stream (L1). TCP keepalive finds a dead peer in 10 s; this finds what it cannot: a proxy that answers for a dead server, and a watch
+ * from a version in the server's future, which is silent for ever (real-servers.md trap 2). */
+static void check_silence(struct watch *w, uint64_t now_ns, struct watch_out *out)
+{
+	bool sends = w->bookmark_seen || w->caps->saw_bookmark;
+	uint64_t last = w->last_byte_ns > w->last_bookmark_ns ? w->last_byte_ns : w->last_bookmark_ns;
+	uint64_t limit = sends ? WATCH_BOOKMARK_S * KUBE_S : w->verify_ns;
+	if (now_ns - last < limit) {
+		w->deadline_ns = last + limit;
+		return;
+	}
+	say(w, ERR_CONN_SILENT, sends ? "no bookmark for 75 s" : "no byte for long; taking the list again to be sure");
+	if (!sends && w->verify_ns < WATCH_VERIFY_MAX_S * KUBE_S)
+		w->verify_ns *= 2;
+	/* A dead path is met by a new connection; a silent server, by a list. */
+	w->relist |= !sends || w->silences > 0;
+	if (w->silences < 255)
+		w->silences++;
+	out->acts |= WATCH_CLOSE;
+	connect_again(w, out);
+}
+
+void watch_on_timer(struct watch *w, uint64_t now_ns, struct watch_out *out)
+{
+	*out = (struct watch_out){0};
+	if (now_ns < w->deadline_ns)
+		return;
+	w->deadline_ns = UINT64_MAX;
+	switch ((enum watch_state)w->state) {
+	case WATCH_WAITING:
+	case WATCH_PARKED: connect_again(w, out); break;
+	case WATCH_ASKING: fail(w, ERR_CONN_TIMEOUT, "no answer from the server within 30 s", now_ns, out); break;
+	case WATCH_SYNCING:
+		if (w->request == WATCH_REQ_STREAM_LIST)
+			no_stream_list(w, ERR_KUBE_NO_MARKER, false, now_ns, out);
+		else if (now_ns - w->last_byte_ns < WATCH_PROGRESS_S * KUBE_S)
+			w->deadline_ns = w->last_byte_ns + WATCH_PROGRESS_S * KUBE_S;
+		else
+			fail(w, ERR_CONN_SILENT, "the list stopped coming for 30 s", now_ns, out);
+		break;
+	case WATCH_STREAMING: check_silence(w, now_ns, out); break;
+	default: break;
+	}
+	invariant(w);
+}
+
+/* --- what others see ------------------------------------------------------------------------------------------------------------------------ */
+
+enum watch_list_state watch_list_state(const struct watch *w)
+{
+	switch ((enum watch_state)w->state) {
+	case WATCH_IDLE: return WATCH_LIST_IDLE;
+	case WATCH_CONNECTING: return w->whole ? WATCH_LIST_RESUMING : WATCH_LIST_CONNECTING;
+	case WATCH_ASKING:
+		if (!w->whole)
+			return WATCH_LIST_LISTING;
+		/* A renewal on a healthy path is no news: the list has missed nothing that the resumed stream will not bring. */
+		return w->err ? (w->relist ? WATCH_LIST_RELISTING : WATCH_LIST_RESUMING) : WATCH_LIST_LIVE;
+	case WATCH_SYNCING: return w->whole ? WATCH_LIST_RELISTING : WATCH_LIST_LISTING;
+	case WATCH_STREAMING: return WATCH_LIST_LIVE;
+	case WATCH_WAITING: return w->whole ? WATCH_LIST_STALE : WATCH_LIST_CONNECTING;
+	case WATCH_PARKED: return WATCH_LIST_PARKED;
+	case WATCH_CLOSED: break;
+	}
+	return WATCH_LIST_CLOSED;
+}
+
+const char *watch_state_name(const struct watch *w)
+{
+	return states[w->state].name;
+}

@@ -1,0 +1,276 @@
+/* main.c - kuberingd: read the configuration, start a reactor per core and the control thread, stop in order. */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "config/config.h"
+#include "control/control.h"
+#include "io/io.h"
+#include "main/notify.h"
+#include "main/options.h"
+#include "reactor/reactor.h"
+
+enum { MAIN_REACTORS_MAX = 64, MAIN_SOCKETS_MAX = 32768, MAIN_OTHER_FILES = 1024, MAIN_BATCH_WAIT_US = 200 };
+
+/* One reactor and its thread. io is made on that thread: a ring belongs to one. */
+struct worker {
+	pthread_t thread;
+	struct reactor *reactor;
+	struct io *io;
+	enum io_kind kind;
+	struct errmsg why;
+	err_t err;
+	pthread_barrier_t *ready;
+};
+
+static struct control *running; /* for the signal handler only */
+
+static void on_signal(int sig)
+{
+	(void)sig;
+	if (running)
+		control_stop(running);
+}
+
+static void catch_signals(void)
+{
+	struct sigaction stop = {.sa_handler = on_signal}, ignore = {.sa_handler = SIG_IGN};
+	sigaction(SIGTERM, &stop, NULL);
+	sigaction(SIGINT, &stop, NULL);
+	sigaction(SIGPIPE, &ignore, NULL);
+	sigaction(SIGHUP, &ignore, NULL);
+}
+
+/* --- configuration ------------------------------------------------------------------------------------- */
+
+static void print_problems(const struct problem_list *l)
+{
+	char buf[PROBLEM_TEXT_BYTES + 512];
+	for (size_t i = 0; i < l->count; i++)
+		fprintf(stderr, "kuberingd: %s: %s\n", l->rows[i].level == PROBLEM_LEVEL_ERROR ? "error" : "warning",
+			problem_format(&l->rows[i], buf, sizeof buf));
+}
+
+static void options_for_config(const struct options *o, struct config_options *out)
+{
+	*out = (struct config_options){.settings_file = o->config, .kubeconfig = o->kubeconfig,
+		.contexts = o->contexts, .context_count = o->context_count,
+		.env = {.uid = geteuid(), .runtime_dir = getenv("XDG_RUNTIME_DIR")}};
+	kubeconfig_source_from_env(&out->source);
+}
+
+static int check(const struct options *o)
+{
+	struct problem_list problems;
+	struct config_options co;
+	options_for_config(o, &co);
+	problem_list_init(&problems);
+	err_t err = config_check(&co, getenv("PATH"), (int64_t)time(NULL), &problems);
+	print_problems(&problems);
+	problem_list_fini(&problems);
+	if (!err)
+		puts("kuberingd: the configuration is good");
+	return err ? 1 : 0;
+}
+
+static struct config *load(const struct options *o)
+{
+	struct problem_list problems;
+	struct config_options co;
+	struct config *config = NULL;
+	options_for_config(o, &co);
+	problem_list_init(&problems);
+	err_t err = config_load(&co, &problems, &config);
+	print_problems(&problems);
+	problem_list_fini(&problems);
+	if (err)
+		return NULL;
+	struct settings *s = config->settings;
+	if (o->socket)
+		s->socket = o->socket;
+	if (o->reactors)
+		s->reactors = o->reactors;
+	if (o->io)
+		s->io = o->io[0] == 'a' ? SETTINGS_IO_AUTO : o->io[0] == 'u' ? SETTINGS_IO_URING : SETTINGS_IO_EPOLL;
+	if (o->log_format)
+		s->log_format = o->log_format[0] == 'j' ? SETTINGS_LOG_JSON : SETTINGS_LOG_LOGFMT;
+	if (!s->reactors)
+		s->reactors = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
+	if (s->reactors > MAIN_REACTORS_MAX)
+		s->reactors = MAIN_REACTORS_MAX;
+	log_init((enum log_level)s->log_level, s->log_format == SETTINGS_LOG_JSON);
+	return config;
+}
+
+/* --- reactors --------------------------------------------------------------------------------------------- */
+
+/* A ring's table of sockets is bounded by RLIMIT_NOFILE, like everything else that is open. */
+static unsigned sockets_max(void)
+{
+	struct rlimit r;
+	if (getrlimit(RLIMIT_NOFILE, &r) < 0 || r.rlim_cur >= MAIN_SOCKETS_MAX + MAIN_OTHER_FILES)
+		return MAIN_SOCKETS_MAX;
+	return r.rlim_cur > 2 * MAIN_OTHER_FILES ? (unsigned)r.rlim_cur - MAIN_OTHER_FILES : (unsigned)r.rlim_cur / 2;
+}
+
+static void *work(void *arg)
+{
+	struct worker *w = arg;
+	struct io_config c = {.kind = w->kind, .sockets_max = sockets_max(), .batch_wait_us = MAIN_BATCH_WAIT_US,
+		.handlers = &reactor_io_handlers, .owner = w->reactor};
+	w->err = io_open(&c, &w->io, &w->why);
+	if (!w->err)
+		reactor_set_io(w->reactor, w->io);
+	pthread_barrier_wait(w->ready);
+	if (w->err)
+		return NULL;
+	pthread_barrier_wait(w->ready); /* control is there */
+	reactor_run(w->reactor);
+	io_close_all(&w->io);
+	return NULL;
+}
+
+static uint64_t random_word(void)
+{
+	uint64_t v = 0;
+	CHECK(getrandom(&v, sizeof v, 0) == sizeof v);
+	return v;
+}
+
+static err_t make_reactor(struct worker *w, uint32_t index, const struct control_config *cc, struct control *control)
+{
+	const struct settings_limits *l = &cc->settings->limits;
+	struct reactor_config c = {.index = index, .count = cc->reactor_count,
+		.incarnation = {cc->incarnation[0], cc->incarnation[1]}, .seed = random_word(),
+		.ring_entries = (uint32_t)l->ring_entries, .lists_max = (uint32_t)l->lists_max,
+		.shard_bytes_max = l->shard_bytes, .objects_max = l->objects_max,
+		.event_bytes_max = (uint32_t)l->event_bytes_max, .user_agent = "kuberingd/" KR_VERSION " (linux)",
+		.note = control_note, .note_arg = control};
+	return reactor_new(&c, &w->reactor);
+}
+
+/* Descriptors are the first limit that thousands of sockets meet. */
+static void raise_limits(void)
+{
+	struct rlimit r;
+	if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
+		r.rlim_cur = r.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &r);
+	}
+	r = (struct rlimit){0, 0};
+	setrlimit(RLIMIT_CORE, &r); /* a core would hold credentials (reliability.md K1) */
+	prctl(PR_SET_DUMPABLE, 0);
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
+
+static void warn(const char *text)
+{
+	log_line(LOG_LEVEL_WARN, text, NULL);
+}
+
+static void announce(const struct control_config *cc, const struct worker *w, const struct config *config)
+{
+	char clusters[32], reactors[32];
+	snprintf(clusters, sizeof clusters, "%zu", config->cluster_count);
+	snprintf(reactors, sizeof reactors, "%u", cc->reactor_count);
+	log_line(LOG_LEVEL_INFO, "ready", "version", KR_VERSION, "socket", cc->socket_path, "clusters", clusters,
+		"reactors", reactors, "io", io_kind_name(io_kind_of(w[0].io)), "why", w[0].why.text, NULL);
+	for (size_t i = 0; i < config->cluster_count; i++)
+		if (config->clusters[i].error.code)
+			log_line(LOG_LEVEL_WARN, "cluster cannot be used", "cluster", config->clusters[i].name,
+				"error", config->clusters[i].error.text, NULL);
+	if (!config->cluster_count)
+		log_line(LOG_LEVEL_WARN,
+			"no cluster is configured: set KUBECONFIG, pass --kubeconfig, or name clusters in kubering.yaml", NULL);
+}
+
+static int failed(const char *what, const char *text)
+{
+	log_line(LOG_LEVEL_ERROR, what, "error", text, NULL);
+	return 1;
+}
+
+static int serve(struct control_config *cc, struct worker *w, struct control *control)
+{
+	pthread_barrier_t ready;
+	struct reactor *reactors[MAIN_REACTORS_MAX];
+	pthread_barrier_init(&ready, NULL, cc->reactor_count + 1);
+	for (uint32_t i = 0; i < cc->reactor_count; i++) {
+		w[i].ready = &ready;
+		w[i].kind = cc->settings->io == SETTINGS_IO_URING ? IO_KIND_URING
+			: cc->settings->io == SETTINGS_IO_EPOLL ? IO_KIND_EPOLL : IO_KIND_AUTO;
+		err_t err = make_reactor(&w[i], i, cc, control);
+		if (err)
+			return failed("a reactor cannot be made", err_text(err));
+		CHECK(pthread_create(&w[i].thread, NULL, work, &w[i]) == 0);
+		reactors[i] = w[i].reactor;
+	}
+	pthread_barrier_wait(&ready);
+	for (uint32_t i = 0; i < cc->reactor_count; i++)
+		if (w[i].err)
+			return failed("a reactor cannot start", w[i].why.text);
+	control_set_reactors(control, reactors);
+	control_set_io(control, io_kind_of(w[0].io), w[0].why.text);
+	pthread_barrier_wait(&ready);
+	announce(cc, w, cc->config);
+	running = control;
+	catch_signals();
+	notify_ready();
+	control_run(control);
+	notify_stopping();
+	running = NULL;
+	for (uint32_t i = 0; i < cc->reactor_count; i++)
+		pthread_join(w[i].thread, NULL);
+	pthread_barrier_destroy(&ready);
+	return 0;
+}
+
+static int daemon_main(struct config *config)
+{
+	extern char **environ;
+	static struct worker workers[MAIN_REACTORS_MAX];
+	struct errmsg m = {0};
+	struct control *control = NULL;
+	struct control_config cc = {.socket_path = config->settings->socket, .config = config,
+		.settings = config->settings, .incarnation = {random_word(), random_word()}, .seed = random_word(),
+		.metrics_port = config->settings->metrics_port, .environ = environ,
+		.reactor_count = (uint32_t)config->settings->reactors, .warn = warn};
+	if (control_new(&cc, &control, &m))
+		return failed("cannot start", m.text);
+	int status = serve(&cc, workers, control);
+	if (status)
+		return status; /* threads may be waiting for each other: the process ends here */
+	control_free(&control);
+	for (uint32_t i = 0; i < cc.reactor_count; i++)
+		reactor_free(&workers[i].reactor);
+	log_line(LOG_LEVEL_INFO, "stopped", NULL);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	static struct options options;
+	int status = options_parse(argc, argv, &options);
+	if (status >= 0)
+		return status;
+	if (options.check)
+		return check(&options);
+	struct config *config = load(&options);
+	if (!config)
+		return 1;
+	raise_limits();
+	status = daemon_main(config);
+	if (status == 0)
+		config_free(&config);
+	return status;
+}

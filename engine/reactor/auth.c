@@ -1,0 +1,42 @@
+#include "reactor/reactor.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct auth *auth_new(void)
+{
+	struct auth *a = calloc(1, sizeof *a);
+	if (a)
+		atomic_init(&a->refs, 1);
+	return a;
+}
+
+struct auth *auth_get(struct auth *a)
+{
+	if (a)
+		atomic_fetch_add_explicit(&a->refs, 1, memory_order_relaxed);
+	return a;
+}
+
+static void wipe(char *s)
+{
+	if (!s)
+		return;
+	explicit_bzero(s, strlen(s));
+	free(s);
+}
+
+void auth_put(struct auth **ap)
+{
+	struct auth *a = *ap;
+	*ap = NULL;
+	if (!a || atomic_fetch_sub_explicit(&a->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	wipe(a->authorization);
+	for (size_t i = 0; i < a->field_count; i++) {
+		free(a->fields[i].name);
+		free(a->fields[i].value);
+	}
+	free(a->fields);
+	free(a);
+}

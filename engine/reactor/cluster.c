@@ -1,0 +1,237 @@
+#include "reactor/cluster.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "reactor/core.h"
+#include "wire/tls.h"
+
+enum { CLUSTER_RESOLVE_AGAIN_S = 30 };
+
+struct cluster *cluster_new(struct reactor *r, struct cluster_spec *spec)
+{
+	struct cluster *c = calloc(1, sizeof *c);
+	if (!c)
+		return NULL;
+	c->reactor = r;
+	c->spec = *spec;
+	*spec = (struct cluster_spec){0};
+	c->rng = (struct prng){prng_next(&r->rng)};
+	gate_init(&c->gate, c->spec.connects_per_s, c->spec.connects_burst);
+	wheel_timer_init(&c->timer, CORE_TIMER_CLUSTER);
+	list_init(&c->waiting);
+	list_init(&c->conns);
+	list_init(&c->caps);
+	c->budget = (struct store_budget){.name = c->spec.name, .bytes_max = c->spec.bytes_max};
+	list_push(&r->clusters, &c->link);
+	return c;
+}
+
+void cluster_free(struct cluster **cp)
+{
+	struct cluster *c = *cp;
+	*cp = NULL;
+	CHECK(list_empty(&c->waiting) && list_empty(&c->conns));
+	wheel_set(&c->reactor->wheel, &c->timer, UINT64_MAX);
+	list_unlink(&c->link);
+	LIST_EACH_SAFE(it, &c->caps)
+	{
+		struct cluster_caps *k = CONTAINER_OF(it, struct cluster_caps, link);
+		free(k->key);
+		free(k);
+	}
+	auth_put(&c->auth);
+	tls_config_put(&c->tls);
+	free(c->spec.name);
+	free(c->spec.host);
+	free(c->spec.prefix);
+	free(c);
+}
+
+struct watch_caps *cluster_caps_of(struct cluster *c, const char *group, const char *version, const char *resource)
+{
+	char *key = NULL;
+	if (asprintf(&key, "%s/%s/%s", group, version, resource) < 0)
+		return NULL;
+	LIST_EACH(it, &c->caps)
+	{
+		struct cluster_caps *k = CONTAINER_OF(it, struct cluster_caps, link);
+		if (strcmp(k->key, key) == 0) {
+			free(key);
+			return &k->caps;
+		}
+	}
+	struct cluster_caps *k = calloc(1, sizeof *k);
+	if (!k) {
+		free(key);
+		return NULL;
+	}
+	k->key = key;
+	list_push(&c->caps, &k->link);
+	return &k->caps;
+}
+
+/* --- the queue -------------------------------------------------------------------------------- */
+
+static void want_addresses(struct cluster *c)
+{
+	if (c->addresses_asked)
+		return;
+	struct reactor_note *n = core_note_new(c->reactor, REACTOR_WANTS_ADDRESSES, 0);
+	if (!n)
+		return;
+	n->cluster = c->spec.cluster;
+	c->addresses_asked = true;
+	core_note(c->reactor, n);
+}
+
+void cluster_want_credential(struct cluster *c)
+{
+	if (c->credential_asked)
+		return;
+	struct reactor_note *n = core_note_new(c->reactor, REACTOR_WANTS_CREDENTIAL, 0);
+	if (!n)
+		return;
+	n->cluster = c->spec.cluster;
+	c->credential_asked = true;
+	core_note(c->reactor, n);
+}
+
+void cluster_wait(struct cluster *c, struct cluster_waiter *w)
+{
+	if (list_empty(&w->link))
+		list_push(&c->waiting, &w->link);
+	if (c->gate.shut && w->refused && c->err)
+		w->refused(w, c->err, c->text);
+	cluster_admit(c, c->reactor->now_ns);
+}
+
+void cluster_unwait(struct cluster_waiter *w)
+{
+	list_unlink(&w->link);
+}
+
+void cluster_admit(struct cluster *c, uint64_t now_ns)
+{
+	if (list_empty(&c->waiting)) {
+		wheel_set(&c->reactor->wheel, &c->timer, UINT64_MAX);
+		return;
+	}
+	if (!c->has_credential)
+		return; /* control sends one as soon as there is one */
+	if (!c->address_count) {
+		want_addresses(c);
+		return;
+	}
+	uint64_t retry_ns = UINT64_MAX;
+	while (!list_empty(&c->waiting)) {
+		if (!gate_take(&c->gate, now_ns, &retry_ns))
+			break;
+		struct list *it = list_pop(&c->waiting);
+		struct cluster_waiter *w = CONTAINER_OF(it, struct cluster_waiter, link);
+		w->granted(w);
+		retry_ns = UINT64_MAX;
+	}
+	wheel_set(&c->reactor->wheel, &c->timer, list_empty(&c->waiting) ? UINT64_MAX : retry_ns);
+}
+
+void cluster_on_answer(struct cluster *c, uint64_t now_ns)
+{
+	c->err = ERR_OK;
+	if (gate_on_answer(&c->gate, now_ns))
+		cluster_admit(c, now_ns);
+}
+
+static void tell_waiting(struct cluster *c)
+{
+	LIST_EACH_SAFE(it, &c->waiting)
+	{
+		struct cluster_waiter *w = CONTAINER_OF(it, struct cluster_waiter, link);
+		if (w->refused)
+			w->refused(w, c->err, c->text);
+	}
+}
+
+void cluster_on_failure(struct cluster *c, err_t err, const char *text, uint64_t now_ns)
+{
+	c->err = err;
+	snprintf(c->text, sizeof c->text, "%s: %s", c->spec.host, text);
+	uint64_t at = gate_on_failure(&c->gate, &c->rng, now_ns);
+	if (now_ns - c->resolved_ns > CLUSTER_RESOLVE_AGAIN_S * KUBE_S)
+		want_addresses(c); /* it may have moved; the old addresses stay good until the answer */
+	tell_waiting(c);
+	if (!list_empty(&c->waiting))
+		wheel_set(&c->reactor->wheel, &c->timer, at);
+}
+
+void cluster_on_abandoned(struct cluster *c)
+{
+	gate_on_abandoned(&c->gate);
+	if (!list_empty(&c->waiting))
+		wheel_set(&c->reactor->wheel, &c->timer, c->gate.open_at_ns);
+}
+
+void cluster_set_addresses(struct cluster *c, const struct reactor_msg *m, uint64_t now_ns)
+{
+	c->addresses_asked = false;
+	c->resolved_ns = now_ns;
+	if (m->addresses.count) {
+		c->address_count = m->addresses.count;
+		memcpy(c->address, m->addresses.at, sizeof c->address);
+		memcpy(c->address_bytes, m->addresses.bytes, sizeof c->address_bytes);
+	} else if (!c->address_count) {
+		c->err = m->err;
+		snprintf(c->text, sizeof c->text, "%s", m->text);
+		gate_on_failure(&c->gate, &c->rng, now_ns);
+		tell_waiting(c);
+		wheel_set(&c->reactor->wheel, &c->timer, c->gate.open_at_ns);
+		return;
+	}
+	cluster_admit(c, now_ns);
+}
+
+void cluster_set_credential(struct cluster *c, struct reactor_msg *m, uint64_t now_ns)
+{
+	bool ok = !m->err;
+	c->credential_asked = false;
+	if (ok) {
+		auth_put(&c->auth);
+		tls_config_put(&c->tls);
+		c->auth = m->credential.auth;
+		c->tls = m->credential.tls;
+		m->credential.auth = NULL;
+		m->credential.tls = NULL;
+		c->has_credential = true;
+	} else {
+		c->err = m->err;
+		snprintf(c->text, sizeof c->text, "%s", m->text);
+		if (!c->has_credential)
+			tell_waiting(c);
+	}
+	LIST_EACH_SAFE(it, &c->reactor->feeds)
+	{
+		struct feed *f = CONTAINER_OF(it, struct feed, link);
+		if (f->cluster == c && f->credential_wanted)
+			feed_on_credential(f, ok, m->text);
+	}
+	cluster_admit(c, now_ns);
+}
+
+void cluster_status_of(const struct cluster *c, struct cluster_status *out)
+{
+	*out = (struct cluster_status){.cluster = c->spec.cluster, .lists = c->list_count,
+		.connections = c->conn_count, .err = c->err, .bytes = c->budget.bytes};
+	bool up = false;
+	LIST_EACH(it, &c->conns)
+		up |= CONTAINER_OF(it, struct conn, link)->state == CONN_OPEN;
+	LIST_EACH(it, &c->caps)
+		out->no_watch_list |= CONTAINER_OF(it, struct cluster_caps, link)->caps.no_watch_list;
+	out->state = up ? CLUSTER_UP
+		: c->gate.shut || c->err ? CLUSTER_DOWN
+		: c->list_count ? CLUSTER_CONNECTING : CLUSTER_IDLE;
+	if (out->state == CLUSTER_DOWN)
+		out->next_probe_ns = c->gate.open_at_ns;
+	snprintf(out->text, sizeof out->text, "%s", c->err ? c->text : "");
+}

@@ -1,0 +1,74 @@
+/* cluster.h - what one reactor knows of one cluster: where it is, how to log in, whether it answers, and who waits to connect. */
+#ifndef KR_REACTOR_CLUSTER_H
+#define KR_REACTOR_CLUSTER_H
+
+#include "base/list.h"
+#include "base/prng.h"
+#include "base/wheel.h"
+#include "kube/gate.h"
+#include "kube/watch.h"
+#include "reactor/reactor.h"
+#include "store/store.h"
+
+/* Capabilities of one resource, shared by the lists of it. Owner: the cluster, until it goes. */
+struct cluster_caps {
+	struct list link;
+	struct watch_caps caps;
+	char *key; /* group/version/resource */
+};
+
+/* Somebody who wants a connection. `granted` is called when the gate lets it; the queue is fair (first come, first served). */
+struct cluster_waiter {
+	struct list link; /* in cluster->waiting when queued */
+	void (*granted)(struct cluster_waiter *w);
+	void (*refused)(struct cluster_waiter *w, err_t err, const char *text); /* told while it waits: the cluster is down, and why */
+};
+
+/* Owner: the reactor. Thread: the reactor. Life: CLUSTER_ADD to CLUSTER_REMOVE. */
+struct cluster {
+	struct list link;            /* in the reactor's clusters */
+	struct reactor *reactor;
+	struct cluster_spec spec;    /* own */
+	struct auth *auth;           /* shared(refs) */
+	struct tls_config *tls;      /* shared(refs) */
+	bool has_credential, credential_asked, addresses_asked;
+	bool removed;                /* goes with its last connection */
+	struct sockaddr_storage address[REACTOR_ADDRESSES_MAX];
+	socklen_t address_bytes[REACTOR_ADDRESSES_MAX];
+	uint32_t address_count, address_next;
+	struct gate gate;
+	struct prng rng;
+	struct wheel_timer timer;    /* the gate's: the one timer of a dead cluster */
+	struct list waiting;         /* struct cluster_waiter */
+	struct list conns;           /* struct conn */
+	struct list caps;            /* struct cluster_caps */
+	struct store_budget budget;
+	uint32_t conn_count, list_count;
+	uint64_t resolved_ns;
+	err_t err;                   /* of the last failure, ERR_OK once it answers */
+	char text[ERRMSG_BYTES];
+};
+
+struct cluster *cluster_new(struct reactor *r, struct cluster_spec *spec /* moved */);
+/* No lists, conns closed or closing: the caller saw to it. */
+void cluster_free(struct cluster **c);
+struct watch_caps *cluster_caps_of(struct cluster *c, const char *group, const char *version, const char *resource);
+
+/* Asks for a connection: granted() now or later. Harmless when already queued. */
+void cluster_wait(struct cluster *c, struct cluster_waiter *w);
+void cluster_unwait(struct cluster_waiter *w);
+/* Looks at the queue: after a timer, an answer, an address, a credential. */
+void cluster_admit(struct cluster *c, uint64_t now_ns);
+/* An HTTP answer came: it is alive. */
+void cluster_on_answer(struct cluster *c, uint64_t now_ns);
+/* A connection could not be made. Everyone who waits hears why. */
+void cluster_on_failure(struct cluster *c, err_t err, const char *text, uint64_t now_ns);
+/* The probe of a shut gate was given up: let another try. */
+void cluster_on_abandoned(struct cluster *c);
+void cluster_set_addresses(struct cluster *c, const struct reactor_msg *m, uint64_t now_ns);
+/* Takes the references of m. */
+void cluster_set_credential(struct cluster *c, struct reactor_msg *m, uint64_t now_ns);
+void cluster_want_credential(struct cluster *c);
+void cluster_status_of(const struct cluster *c, struct cluster_status *out);
+
+#endif

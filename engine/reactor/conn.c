@@ -1,0 +1,360 @@
+#include "reactor/conn.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/check.h"
+#include "reactor/core.h"
+#include "wire/gzip.h"
+#include "wire/tls.h"
+
+static struct reactor *reactor_of(const struct conn *c) { return c->cluster->reactor; }
+
+/* Certificates are checked against wall time; it is read once per connection, not on the data path. */
+static int64_t wall_seconds(void) { return (int64_t)time(NULL); }
+
+static void release(struct conn *c)
+{
+	list_unlink(&c->link);
+	c->cluster->conn_count--;
+	if (c->tls)
+		tls_conn_free(&c->tls);
+	gzip_free(&c->gzip);
+	http1_fini(&c->http);
+	free(c->out);
+	free(c->next);
+	free(c);
+}
+
+struct conn *conn_open(struct cluster *cluster, const struct conn_user *user, void *arg, err_t *err)
+{
+	*err = ERR_NO_MEMORY;
+	struct conn *c = calloc(1, sizeof *c);
+	if (!c)
+		return NULL;
+	*c = (struct conn){.state = CONN_CONNECTING, .cluster = cluster, .user = user, .arg = arg,
+		.probe = cluster->gate.probing};
+	list_init(&c->link);
+	http1_init(&c->http, NULL);
+	uint32_t at = cluster->address_next++ % cluster->address_count;
+	*err = io_connect(cluster->reactor->io, &c->sock, (struct sockaddr *)&cluster->address[at],
+		cluster->address_bytes[at], IO_CONNECT_TIMEOUT_S * KUBE_S);
+	if (*err) {
+		http1_fini(&c->http);
+		free(c);
+		return NULL;
+	}
+	list_push(&cluster->conns, &c->link);
+	cluster->conn_count++;
+	return c;
+}
+
+void conn_close(struct conn *c)
+{
+	if (c->state == CONN_CLOSING)
+		return;
+	c->state = CONN_CLOSING;
+	c->user = NULL;
+	if (c->probe)
+		cluster_on_abandoned(c->cluster);
+	c->probe = false;
+	io_close(reactor_of(c)->io, &c->sock);
+}
+
+static void lost(struct conn *c, err_t err, const char *text)
+{
+	if (c->state == CONN_CLOSING)
+		return;
+	const struct conn_user *user = c->user;
+	/* A server that never answered on this connection counts as not reached, also when TCP and TLS came up. */
+	if (!c->answered)
+		cluster_on_failure(c->cluster, err, text, reactor_of(c)->now_ns);
+	c->probe = false;
+	if (c->state != CONN_CLOSING)
+		user->on_lost(c->arg, c, err, text);
+	conn_close(c);
+}
+
+/* Sends what TLS has to say, or the plain request; one send at a time. */
+static void flush(struct conn *c)
+{
+	if (c->sending || c->state == CONN_CLOSING)
+		return;
+	struct span s = c->tls ? tls_take_output(c->tls) : (struct span){c->out, c->out_bytes};
+	if (!s.n)
+		return;
+	c->sending = true;
+	c->out_bytes = c->tls ? s.n : c->out_bytes;
+	err_t err = io_send(reactor_of(c)->io, &c->sock, s.p, s.n);
+	if (err) {
+		c->sending = false;
+		lost(c, err, err_text(err));
+	}
+}
+
+void conn_on_sent(struct conn *c)
+{
+	if (c->state == CONN_CLOSING)
+		return;
+	c->sending = false;
+	if (c->tls)
+		tls_output_done(c->tls, c->out_bytes);
+	free(c->out);
+	c->out = c->next;
+	c->out_bytes = c->next_bytes;
+	c->next = NULL;
+	c->next_bytes = 0;
+	flush(c);
+}
+
+static void ready(struct conn *c)
+{
+	c->state = CONN_OPEN;
+	c->user->on_ready(c->arg, c);
+}
+
+void conn_on_connect(struct conn *c, err_t err)
+{
+	if (c->state == CONN_CLOSING)
+		return;
+	if (err) {
+		lost(c, err, err_text(err));
+		return;
+	}
+	if (!c->cluster->spec.tls) {
+		ready(c);
+		return;
+	}
+	struct errmsg m = {0};
+	err = c->cluster->tls ? tls_conn_new(&c->tls, c->cluster->tls, wall_seconds(), &m)
+			      : errmsg_set(&m, ERR_TLS_CONFIG, "no TLS material for this cluster");
+	if (err) {
+		lost(c, err, m.text);
+		return;
+	}
+	c->state = CONN_HANDSHAKE;
+	flush(c);
+}
+
+/* The answer to one request may be here before on_sent of that request is: then the next one waits behind it. */
+static err_t queue_plain(struct conn *c, const char *bytes, size_t n)
+{
+	CHECK(!c->next);
+	char *copy = malloc(n);
+	if (!copy)
+		return ERR_NO_MEMORY;
+	memcpy(copy, bytes, n);
+	if (c->sending) {
+		c->next = copy;
+		c->next_bytes = n;
+	} else {
+		free(c->out);
+		c->out = copy;
+		c->out_bytes = n;
+	}
+	return ERR_OK;
+}
+
+err_t conn_request(struct conn *c, struct span target, struct span accept, bool gzip, struct errmsg *m)
+{
+	CHECK(c->state == CONN_OPEN);
+	struct reactor *r = reactor_of(c);
+	const struct auth *a = c->cluster->auth;
+	struct http1_request q = {.target = target, .accept = accept, .host = span_of(c->cluster->spec.host),
+		.user_agent = span_of(r->config.user_agent), .gzip = gzip};
+	struct http1_field fields[AUTH_FIELDS_MAX + 1];
+	/* client-go loads credentials only for https; so do we: a token never goes out in the clear */
+	if (a && a->authorization && c->cluster->spec.tls)
+		fields[q.field_count++] = (struct http1_field){SPAN("Authorization"), span_of(a->authorization)};
+	for (size_t i = 0; a && i < a->field_count && i < AUTH_FIELDS_MAX; i++)
+		fields[q.field_count++] =
+			(struct http1_field){span_of(a->fields[i].name), span_of(a->fields[i].value)};
+	q.fields = fields;
+	size_t n = 0;
+	err_t err = http1_write_request(&q, r->request, CORE_REQUEST_BYTES, &n, m);
+	if (err)
+		return err;
+	http1_begin(&c->http, HTTP1_PLAIN);
+	if (c->tls)
+		err = tls_write(c->tls, r->request, n, m);
+	else
+		err = queue_plain(c, r->request, n);
+	explicit_bzero(r->request, n); /* it holds the token */
+	if (!err)
+		flush(c);
+	return err;
+}
+
+/* --- answers ---------------------------------------------------------------------------------- */
+
+static void http_failed(struct conn *c)
+{
+	struct errmsg m = {0};
+	err_t err = http1_error(&c->http, &m);
+	lost(c, err, m.text);
+}
+
+static void body_gzip(struct conn *c, struct span data)
+{
+	struct reactor *r = reactor_of(c);
+	struct errmsg m = {0};
+	while (c->state == CONN_OPEN && c->gzip) {
+		size_t n = 0;
+		err_t err = gzip_inflate(c->gzip, &data, r->inflated, CORE_PLAIN_BYTES, &n, &m);
+		if (err) {
+			lost(c, err, m.text);
+			return;
+		}
+		if (!n)
+			return;
+		c->user->on_body(c->arg, c, (struct span){r->inflated, n});
+	}
+}
+
+static void on_head(struct conn *c, const struct http1_head *h)
+{
+	c->answered = true;
+	c->probe = false;
+	cluster_on_answer(c->cluster, reactor_of(c)->now_ns);
+	gzip_free(&c->gzip);
+	if (h->coding == HTTP1_UNKNOWN_CODING) {
+		lost(c, ERR_HTTP_ENCODING, "content-encoding is neither identity nor gzip");
+		return;
+	}
+	if (h->coding == HTTP1_GZIP) {
+		struct gzip_limits limits = {4ull << 30, GZIP_RATIO_FREE_BYTES, GZIP_RATIO_MAX};
+		struct errmsg m = {0};
+		err_t err = gzip_new(&c->gzip, &limits, &m);
+		if (err) {
+			lost(c, err, m.text);
+			return;
+		}
+	}
+	c->user->on_head(c->arg, c, h);
+}
+
+static void on_body_end(struct conn *c, bool keep_alive)
+{
+	struct errmsg m = {0};
+	if (c->gzip && gzip_finish(c->gzip, &m)) {
+		lost(c, ERR_GZIP, m.text);
+		return;
+	}
+	gzip_free(&c->gzip);
+	c->user->on_body_end(c->arg, c, keep_alive);
+}
+
+static void on_event(struct conn *c, const struct http1_event *ev)
+{
+	switch (ev->type) {
+	case HTTP1_EV_HEAD: on_head(c, &ev->head); break;
+	case HTTP1_EV_BODY:
+		if (c->gzip)
+			body_gzip(c, ev->data);
+		else
+			c->user->on_body(c->arg, c, ev->data);
+		break;
+	case HTTP1_EV_END: on_body_end(c, ev->keep_alive); break;
+	case HTTP1_EV_RAW: lost(c, ERR_HTTP_SYNTAX, "101 without an upgrade"); break;
+	}
+}
+
+static void on_plain(struct conn *c, const char *data, size_t n)
+{
+	while (c->state == CONN_OPEN) {
+		struct http1_event ev;
+		size_t used = 0;
+		enum http1_result res = http1_feed(&c->http, data, n, &used, &ev);
+		data += used;
+		n -= used;
+		if (res == HTTP1_NEED_MORE)
+			return;
+		if (res == HTTP1_ERROR) {
+			http_failed(c);
+			return;
+		}
+		on_event(c, &ev);
+	}
+}
+
+static void drain_tls(struct conn *c)
+{
+	struct reactor *r = reactor_of(c);
+	struct errmsg m = {0};
+	for (;;) {
+		size_t n = 0;
+		err_t err = tls_read(c->tls, r->plain, CORE_PLAIN_BYTES, &n, &m);
+		if (n && c->state == CONN_OPEN)
+			on_plain(c, r->plain, n);
+		if (c->state == CONN_CLOSING)
+			return;
+		if (err) {
+			lost(c, err, m.text);
+			return;
+		}
+		if (!n)
+			break;
+	}
+	if (tls_state(c->tls) == TLS_CLOSED_CLEAN)
+		conn_on_end(c, ERR_CONN_CLOSED);
+}
+
+void conn_on_recv(struct conn *c, char *data, size_t n)
+{
+	struct reactor *r = reactor_of(c);
+	r->bytes += n;
+	if (c->state == CONN_CLOSING)
+		return;
+	if (!c->tls) {
+		on_plain(c, data, n);
+		return;
+	}
+	struct errmsg m = {0};
+	err_t err = tls_feed(c->tls, data, n, r->now_ns, &m);
+	flush(c); /* also the alert of a failed handshake */
+	if (c->state == CONN_CLOSING)
+		return;
+	if (err) {
+		lost(c, err, m.text);
+		return;
+	}
+	if (c->state == CONN_HANDSHAKE && tls_state(c->tls) != TLS_HANDSHAKING)
+		ready(c);
+	if (c->state == CONN_OPEN)
+		drain_tls(c);
+	if (c->state != CONN_CLOSING)
+		flush(c);
+}
+
+void conn_on_end(struct conn *c, err_t err)
+{
+	if (c->state == CONN_CLOSING)
+		return;
+	struct errmsg m = {0};
+	bool clean = err == ERR_CONN_CLOSED;
+	if (clean && c->tls && tls_eof(c->tls, &m)) {
+		lost(c, m.code, m.text);
+		return;
+	}
+	if (clean && c->state == CONN_OPEN) {
+		struct http1_event ev;
+		enum http1_result res = http1_eof(&c->http, &ev);
+		if (res == HTTP1_EVENT) {
+			on_body_end(c, false);
+		} else if (res == HTTP1_ERROR) {
+			http_failed(c);
+			return;
+		}
+	}
+	lost(c, err, err_text(err));
+}
+
+void conn_on_closed(struct conn *c)
+{
+	CHECK(c->state == CONN_CLOSING);
+	struct cluster *cluster = c->cluster;
+	release(c);
+	if (cluster->removed && list_empty(&cluster->conns))
+		cluster_free(&cluster);
+}

@@ -1,0 +1,247 @@
+#include "reactor/feed_body.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/check.h"
+#include "reactor/core.h"
+
+enum { FEED_STATUS_BYTES_MAX = 65536, FEED_CARRY_FIRST = 4096 };
+
+static struct reactor *reactor_of(const struct feed *f) { return f->cluster->reactor; }
+static uint64_t now_of(const struct feed *f) { return reactor_of(f)->now_ns; }
+
+/* Appends to the carry, with slack behind for the parser. */
+static err_t carry(struct feed *f, struct span s, size_t bytes_max)
+{
+	if (s.n > bytes_max - f->carry_bytes)
+		return ERR_JSON_LIMIT;
+	size_t need = f->carry_bytes + s.n + JSON_PADDING;
+	if (need > f->carry_cap) {
+		size_t cap = f->carry_cap ? f->carry_cap : FEED_CARRY_FIRST;
+		while (cap < need)
+			cap *= 2;
+		char *p = realloc(f->carry, cap);
+		if (!p)
+			return ERR_NO_MEMORY;
+		f->carry = p;
+		f->carry_cap = cap;
+	}
+	if (s.n)
+		memcpy(f->carry + f->carry_bytes, s.p, s.n);
+	f->carry_bytes += s.n;
+	return ERR_OK;
+}
+
+/* An idle stream holds no buffer: thousands of them would. */
+static void drop_carry(struct feed *f)
+{
+	f->carry_bytes = 0;
+	if (f->carry_cap > FEED_CARRY_FIRST) {
+		free(f->carry);
+		f->carry = NULL;
+		f->carry_cap = 0;
+	}
+}
+
+/* --- events ------------------------------------------------------------------------------------- */
+
+static err_t apply(struct feed *f, enum watch_apply what, const struct json_event *ev)
+{
+	enum store_outcome outcome;
+	const struct json_object *o = &ev->object;
+	switch (what) {
+	case WATCH_APPLY_UPSERT: return store_upsert(f->list, o, now_of(f), &outcome);
+	case WATCH_APPLY_DELETE: return store_delete(f->list, o, now_of(f), &outcome);
+	case WATCH_APPLY_SYNC_ITEM: return store_sync_item(f->list, o, now_of(f));
+	case WATCH_APPLY_SYNC_REMOVE: return store_sync_remove(f->list, o);
+	case WATCH_APPLY_BOOKMARK: store_bookmark(f->list, o->resource_version, now_of(f)); break;
+	case WATCH_APPLY_NOTHING: break;
+	}
+	return ERR_OK;
+}
+
+/* One whole document of a watch stream. After it the connection may be gone: callers look at f->conn. */
+static void on_document(struct feed *f, struct span doc)
+{
+	struct reactor *r = reactor_of(f);
+	struct json_event ev;
+	struct json_status st = {0};
+	struct watch_out out;
+	err_t err = json_scan_event(r->parser, doc, !f->spec.keep_managed_fields, &f->hint, &ev);
+	if (!err && ev.type == JSON_EVENT_ERROR)
+		err = json_scan_status(r->parser, ev.object.raw, &st);
+	if (err) {
+		feed_refuse(f, err);
+		return;
+	}
+	r->events++;
+	f->events++;
+	enum watch_apply what = watch_on_event(&f->watch, &ev, &st, now_of(f), &out);
+	err = apply(f, what, &ev);
+	if (err)
+		feed_refuse(f, err);
+	else if (out.acts || f->watch.deadline_ns < f->timer.at_ns)
+		feed_run(f, &out);
+}
+
+/* Documents end with a newline, which JSON has inside strings only as an escape. The incomplete tail is carried, whole events are read in place. */
+static void on_events(struct feed *f, struct conn *c, struct span data)
+{
+	uint32_t max = reactor_of(f)->config.event_bytes_max;
+	while (data.n && f->conn == c) {
+		const char *end = memchr(data.p, '\n', data.n);
+		struct span part = {data.p, end ? (size_t)(end - data.p) : data.n};
+		data.p += part.n + (end != NULL);
+		data.n -= part.n + (end != NULL);
+		if (!end || f->carry_bytes) {
+			err_t err = carry(f, part, max);
+			if (err) {
+				feed_refuse(f, err);
+				return;
+			}
+			if (!end)
+				return;
+			part = (struct span){f->carry, f->carry_bytes};
+		}
+		if (part.n)
+			on_document(f, part);
+		drop_carry(f);
+	}
+}
+
+/* --- lists ---------------------------------------------------------------------------------------- */
+
+static bool on_item(struct feed *f, struct span item)
+{
+	struct json_object o;
+	struct reactor *r = reactor_of(f);
+	err_t err = json_scan_object(r->parser, item, !f->spec.keep_managed_fields, &f->hint, &o);
+	if (!err)
+		err = store_sync_item(f->list, &o, now_of(f));
+	if (err)
+		feed_refuse(f, err);
+	return !err;
+}
+
+static void on_list(struct feed *f, struct conn *c, struct span data)
+{
+	while (f->conn == c) {
+		struct span item;
+		size_t used = 0;
+		enum json_list_result res = json_list_feed(f->splitter, data, &used, &item);
+		data.p += used;
+		data.n -= used;
+		switch (res) {
+		case JSON_LIST_MORE: return;
+		case JSON_LIST_END:
+			f->list_whole = true;
+			return;
+		case JSON_LIST_ERROR: feed_refuse(f, json_list_err(f->splitter)); return;
+		case JSON_LIST_ITEM:
+			if (!on_item(f, item))
+				return;
+			break;
+		}
+	}
+}
+
+/* --- heads, bodies, ends --------------------------------------------------------------------------- */
+
+static int retry_after(const struct http1_head *h)
+{
+	int64_t s = -1;
+	if (!http1_retry_after(h, (int64_t)time(NULL), &s))
+		return -1;
+	return s > 86400 ? 86400 : (int)s;
+}
+
+static err_t ready_splitter(struct feed *f)
+{
+	if (!f->splitter)
+		f->splitter = json_list_new(reactor_of(f)->config.event_bytes_max);
+	if (!f->splitter)
+		return ERR_NO_MEMORY;
+	json_list_reset(f->splitter);
+	f->list_whole = false;
+	return ERR_OK;
+}
+
+void feed_on_head(void *arg, struct conn *c, const struct http1_head *h)
+{
+	struct feed *f = arg;
+	struct watch_out out;
+	CHECK(f->conn == c);
+	f->body = (uint8_t)watch_on_head(&f->watch, h->status, h->retry_after.n ? retry_after(h) : -1, now_of(f), &out);
+	f->carry_bytes = 0;
+	err_t err = f->body == WATCH_BODY_LIST ? ready_splitter(f) : ERR_OK;
+	feed_run(f, &out);
+	if (err)
+		feed_refuse(f, err);
+}
+
+void feed_on_body(void *arg, struct conn *c, struct span data)
+{
+	struct feed *f = arg;
+	watch_on_bytes(&f->watch, now_of(f));
+	store_list_byte(f->list, now_of(f));
+	switch ((enum watch_body)f->body) {
+	case WATCH_BODY_EVENTS: on_events(f, c, data); break;
+	case WATCH_BODY_LIST: on_list(f, c, data); break;
+	case WATCH_BODY_STATUS:
+		/* What is over the limit is not needed to know what went wrong. */
+		if (f->carry_bytes + data.n <= FEED_STATUS_BYTES_MAX && carry(f, data, FEED_STATUS_BYTES_MAX))
+			drop_carry(f);
+		break;
+	}
+}
+
+static void end_of_status(struct feed *f, bool reusable, struct watch_out *out)
+{
+	struct json_status st = {0};
+	struct span body = {f->carry, f->carry_bytes};
+	/* 404 of an unknown API and 429 are text/plain (real-servers.md trap 10): what is no Status stays zero. */
+	if (!body.n || json_scan_status(reactor_of(f)->parser, body, &st))
+		st = (struct json_status){.message = body.n < 200 ? body : SPAN_NONE};
+	watch_on_status(&f->watch, &st, reusable, now_of(f), out);
+	f->carry_bytes = 0;
+}
+
+static void end_of_list(struct feed *f, struct watch_out *out)
+{
+	struct json_list_meta meta;
+	if (!f->list_whole) {
+		watch_on_lost(&f->watch, ERR_HTTP_TRUNCATED, "the list ended before its JSON did", now_of(f), out);
+		out->acts |= WATCH_CLOSE;
+		return;
+	}
+	json_list_meta(f->splitter, &meta);
+	watch_on_page(&f->watch, &meta, now_of(f), out);
+	if (!meta.continue_.n)
+		json_list_free(&f->splitter);
+}
+
+void feed_on_body_end(void *arg, struct conn *c, bool reusable)
+{
+	struct feed *f = arg;
+	struct watch_out out = {0};
+	CHECK(f->conn == c);
+	if (!reusable) {
+		/* Close first, so that whatever is asked next goes over a new connection. */
+		f->conn = NULL;
+		conn_close(c);
+	}
+	switch ((enum watch_body)f->body) {
+	case WATCH_BODY_STATUS: end_of_status(f, reusable, &out); break;
+	case WATCH_BODY_LIST: end_of_list(f, &out); break;
+	case WATCH_BODY_EVENTS:
+		if (f->carry_bytes)
+			watch_on_lost(&f->watch, ERR_HTTP_TRUNCATED, "the stream ended inside an event", now_of(f), &out);
+		else
+			watch_on_body_end(&f->watch, reusable, now_of(f), &out);
+		f->carry_bytes = 0;
+		break;
+	}
+	feed_run(f, &out);
+}

@@ -1,0 +1,141 @@
+#include "reactor/fetch.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "reactor/core.h"
+
+static void finish(struct fetch *f, err_t err, const char *text)
+{
+	struct reactor *r = f->cluster->reactor;
+	struct conn *c = f->conn;
+	f->conn = NULL;
+	if (c)
+		conn_close(c);
+	cluster_unwait(&f->waiter);
+	wheel_set(&r->wheel, &f->timer, UINT64_MAX);
+	list_unlink(&f->link);
+	struct reactor_note *n = core_note_new(r, REACTOR_FETCHED, f->id);
+	if (n) {
+		n->cluster = f->cluster->spec.cluster;
+		n->err = err;
+		n->http_status = f->http_status;
+		if (!err) {
+			n->body = f->body;
+			n->body_bytes = f->body_bytes;
+			f->body = NULL;
+		}
+		snprintf(n->text, sizeof n->text, "%s", text ? text : "");
+		core_note(r, n);
+	}
+	free(f->body);
+	free(f->target);
+	free(f->accept);
+	free(f);
+}
+
+static void on_ready(void *arg, struct conn *c)
+{
+	struct fetch *f = arg;
+	struct errmsg m = {0};
+	err_t err = conn_request(c, span_of(f->target), span_of(f->accept), false, &m);
+	if (err)
+		finish(f, err, m.text);
+}
+
+static void on_head(void *arg, struct conn *c, const struct http1_head *h)
+{
+	struct fetch *f = arg;
+	(void)c;
+	f->http_status = h->status;
+	f->body_bytes = 0;
+}
+
+static void on_body(void *arg, struct conn *c, struct span data)
+{
+	struct fetch *f = arg;
+	(void)c;
+	if (data.n > REACTOR_FETCH_BYTES_MAX - f->body_bytes) {
+		finish(f, ERR_HTTP_LIMIT, "answer over 32 MiB");
+		return;
+	}
+	if (f->body_bytes + data.n > f->body_cap) {
+		size_t cap = f->body_cap ? f->body_cap : 16384;
+		while (cap < f->body_bytes + data.n)
+			cap *= 2;
+		char *p = realloc(f->body, cap);
+		if (!p) {
+			finish(f, ERR_NO_MEMORY, NULL);
+			return;
+		}
+		f->body = p;
+		f->body_cap = cap;
+	}
+	memcpy(f->body + f->body_bytes, data.p, data.n);
+	f->body_bytes += data.n;
+}
+
+static void on_body_end(void *arg, struct conn *c, bool reusable)
+{
+	struct fetch *f = arg;
+	(void)c;
+	(void)reusable;
+	finish(f, ERR_OK, NULL);
+}
+
+static void on_lost(void *arg, struct conn *c, err_t err, const char *text)
+{
+	struct fetch *f = arg;
+	(void)c;
+	f->conn = NULL;
+	finish(f, err, text);
+}
+
+static const struct conn_user fetch_user = {on_ready, on_head, on_body, on_body_end, on_lost};
+
+static void granted(struct cluster_waiter *w)
+{
+	struct fetch *f = CONTAINER_OF(w, struct fetch, waiter);
+	err_t err = ERR_OK;
+	f->conn = conn_open(f->cluster, &fetch_user, f, &err);
+	if (!f->conn) {
+		cluster_on_failure(f->cluster, err, "no socket for a connection", f->cluster->reactor->now_ns);
+		finish(f, err, err_text(err));
+	}
+}
+
+/* A person waits for this one: better a quick answer than a late one. */
+static void refused(struct cluster_waiter *w, err_t err, const char *text)
+{
+	finish(CONTAINER_OF(w, struct fetch, waiter), err, text);
+}
+
+void fetch_start(struct reactor *r, struct cluster *c, struct reactor_msg *m)
+{
+	struct fetch *f = calloc(1, sizeof *f);
+	if (!f)
+		return; /* control's own deadline answers */
+	f->id = m->id;
+	f->cluster = c;
+	f->target = m->fetch.target;
+	f->accept = m->fetch.accept;
+	m->fetch.target = m->fetch.accept = NULL;
+	list_init(&f->waiter.link);
+	f->waiter.granted = granted;
+	f->waiter.refused = refused;
+	wheel_timer_init(&f->timer, CORE_TIMER_FETCH);
+	wheel_set(&r->wheel, &f->timer, r->now_ns + FETCH_TIMEOUT_S * KUBE_S);
+	list_push(&r->fetches, &f->link);
+	cluster_wait(c, &f->waiter);
+}
+
+void fetch_on_timer(struct fetch *f)
+{
+	finish(f, ERR_CONN_TIMEOUT, f->conn ? "no answer from the server within 30 s" : "no connection within 30 s");
+}
+
+void fetch_cancel(struct fetch *f, err_t err, const char *text)
+{
+	finish(f, err, text);
+}

@@ -1,0 +1,239 @@
+/* inbox.c - what the control thread asks of a reactor, message by message. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "reactor/core.h"
+
+struct reactor_note *core_note_new(struct reactor *r, enum reactor_note_type type, uint32_t id)
+{
+	struct reactor_note *n = calloc(1, sizeof *n);
+	if (!n)
+		return NULL;
+	list_init(&n->link);
+	n->type = type;
+	n->reactor = r->config.index;
+	n->id = id;
+	return n;
+}
+
+void core_note(struct reactor *r, struct reactor_note *n)
+{
+	r->config.note(r->config.note_arg, n);
+}
+
+err_t core_table_set(struct core_table *t, uint32_t id, void *p)
+{
+	if (id >= t->count) {
+		uint32_t count = id < 64 ? 64 : id + id / 2;
+		void **rows = p ? realloc(t->rows, count * sizeof *rows) : NULL;
+		if (!rows)
+			return p ? ERR_NO_MEMORY : ERR_OK;
+		memset(rows + t->count, 0, (count - t->count) * sizeof *rows);
+		t->rows = rows;
+		t->count = count;
+	}
+	t->rows[id] = p;
+	return ERR_OK;
+}
+
+static void *row_of(const struct core_table *t, uint32_t id)
+{
+	return id < t->count ? t->rows[id] : NULL;
+}
+
+struct cluster *core_cluster(const struct reactor *r, uint32_t id)
+{
+	return row_of(&r->cluster_by_id, id);
+}
+
+static struct feed *feed_of(const struct reactor *r, uint32_t id)
+{
+	return row_of(&r->feed_by_id, id);
+}
+
+err_t core_store(struct reactor *r, uint32_t realm, struct store **out, struct errmsg *m)
+{
+	CHECK(realm < REACTOR_REALMS_MAX);
+	if (!r->stores[realm]) {
+		const struct reactor_config *c = &r->config;
+		struct store_config sc = {.shard = realm * c->count + c->index, .realm = realm,
+			.incarnation = {c->incarnation[0], c->incarnation[1]}, .hash_seed = prng_next(&r->rng),
+			.ring_entries = c->ring_entries, .lists_max = c->lists_max,
+			.retained_bytes_max = c->retained_bytes_max, .block_segment_bytes = c->block_segment_bytes,
+			.shard_bytes_max = c->shard_bytes_max, .objects_max = c->objects_max,
+			.in_process = c->in_process};
+		err_t err = store_new(&sc, &r->stores[realm], m);
+		if (err)
+			return err;
+		r->shard_budget[realm] = (struct store_budget){.name = "shard", .bytes_max = c->shard_bytes_max};
+		store_tick(r->stores[realm], r->now_ns);
+	}
+	*out = r->stores[realm];
+	return ERR_OK;
+}
+
+static void list_open(struct reactor *r, struct reactor_msg *m)
+{
+	struct reactor_note *n = core_note_new(r, REACTOR_LIST_OPENED, m->list_spec.list);
+	if (!n)
+		return;
+	struct feed *f = NULL;
+	struct cluster *c = core_cluster(r, m->list_spec.cluster);
+	n->err = c && !r->stopping ? feed_open(r, m->list_spec.list, c, &m->list_spec, &f) : ERR_UNKNOWN_CLUSTER;
+	if (!n->err && (n->err = core_table_set(&r->feed_by_id, f->id, f)))
+		feed_close(&f);
+	if (!n->err) {
+		n->cluster = c->spec.cluster;
+		n->row = store_list_row(f->list, &n->gen);
+		n->shard = f->realm * r->config.count + r->config.index;
+		n->store = f->store;
+	}
+	core_note(r, n);
+	if (f)
+		feed_start(f);
+}
+
+static void list_close(struct reactor *r, struct reactor_msg *m)
+{
+	struct feed *f = feed_of(r, m->id);
+	if (f) {
+		feed_close(&f);
+		(void)!core_table_set(&r->feed_by_id, m->id, NULL);
+	}
+	struct reactor_note *n = core_note_new(r, REACTOR_LIST_CLOSED, m->id);
+	if (n)
+		core_note(r, n);
+}
+
+/* Without memory the cluster stays unknown, and opening a list of it says so. */
+static void cluster_add(struct reactor *r, struct cluster_spec *spec)
+{
+	uint32_t id = spec->cluster;
+	struct cluster *c = cluster_new(r, spec);
+	if (c && core_table_set(&r->cluster_by_id, id, c))
+		cluster_free(&c);
+}
+
+static void cluster_remove(struct reactor *r, struct reactor_msg *m)
+{
+	struct cluster *c = core_cluster(r, m->cluster);
+	if (!c)
+		return;
+	LIST_EACH_SAFE(it, &r->fetches)
+	{
+		struct fetch *f = CONTAINER_OF(it, struct fetch, link);
+		if (f->cluster == c)
+			fetch_cancel(f, ERR_UNKNOWN_CLUSTER, "the cluster was removed from the configuration");
+	}
+	CHECK(c->list_count == 0);
+	c->removed = true;
+	(void)!core_table_set(&r->cluster_by_id, m->cluster, NULL);
+	if (list_empty(&c->conns))
+		cluster_free(&c);
+}
+
+static void consumer_remove(struct reactor *r, struct reactor_msg *m)
+{
+	LIST_EACH(it, &r->feeds)
+		feed_unsubscribe(CONTAINER_OF(it, struct feed, link), (uint16_t)m->id);
+	r->consumers[m->id] = (struct consumer_row){.eventfd = -1};
+}
+
+static void status(struct reactor *r, uint32_t id)
+{
+	struct reactor_note *n = core_note_new(r, REACTOR_STATUS_OF, id);
+	if (!n)
+		return;
+	uint32_t clusters = 0;
+	LIST_EACH(it, &r->clusters)
+		clusters++;
+	n->status = calloc(1, sizeof *n->status + clusters * sizeof n->status->cluster[0]);
+	if (n->status) {
+		struct reactor_status *s = n->status;
+		s->io = io_kind_of(r->io);
+		io_counters(r->io, &s->counters);
+		s->events = r->events;
+		s->bytes = r->bytes;
+		s->errors = r->errors;
+		s->turn_max_ns = r->turn_max_ns;
+		LIST_EACH(it, &r->clusters)
+		{
+			struct cluster_status *cs = &s->cluster[s->clusters++];
+			cluster_status_of(CONTAINER_OF(it, struct cluster, link), cs);
+			s->connections += cs->connections;
+			s->lists += cs->lists;
+		}
+	}
+	core_note(r, n);
+}
+
+static void stop(struct reactor *r)
+{
+	r->stopping = true;
+	LIST_EACH_SAFE(it, &r->fetches)
+		fetch_cancel(CONTAINER_OF(it, struct fetch, link), ERR_STOPPING, "the daemon is stopping");
+	LIST_EACH_SAFE(it, &r->feeds)
+	{
+		struct feed *f = CONTAINER_OF(it, struct feed, link);
+		feed_close(&f);
+	}
+	for (uint32_t i = 0; i < REACTOR_REALMS_MAX; i++)
+		if (r->stores[i])
+			store_stop(r->stores[i]);
+}
+
+static void fetch(struct reactor *r, struct reactor_msg *m)
+{
+	struct cluster *c = core_cluster(r, m->cluster);
+	if (c && !r->stopping) {
+		fetch_start(r, c, m);
+		return;
+	}
+	struct reactor_note *n = core_note_new(r, REACTOR_FETCHED, m->id);
+	if (!n)
+		return;
+	n->err = ERR_UNKNOWN_CLUSTER;
+	core_note(r, n);
+}
+
+void core_on_message(struct reactor *r, struct reactor_msg *m)
+{
+	struct cluster *c = core_cluster(r, m->cluster);
+	struct feed *f;
+	switch (m->type) {
+	case REACTOR_CLUSTER_ADD: cluster_add(r, &m->cluster_spec); break;
+	case REACTOR_CLUSTER_REMOVE: cluster_remove(r, m); break;
+	case REACTOR_CLUSTER_ADDRESSES:
+		if (c)
+			cluster_set_addresses(c, m, r->now_ns);
+		break;
+	case REACTOR_CLUSTER_CREDENTIAL:
+		if (c)
+			cluster_set_credential(c, m, r->now_ns);
+		break;
+	case REACTOR_LIST_OPEN: list_open(r, m); break;
+	case REACTOR_LIST_CLOSE: list_close(r, m); break;
+	case REACTOR_CONSUMER_ADD:
+		CHECK(m->id < REACTOR_CONSUMERS_MAX);
+		r->consumers[m->id] = (struct consumer_row){m->consumer.eventfd, m->consumer.page, false, false};
+		break;
+	case REACTOR_CONSUMER_REMOVE:
+		consumer_remove(r, m);
+		list_push(&r->leaving, &m->link);
+		return; /* answered after the next turn */
+	case REACTOR_SUBSCRIBE:
+		if ((f = feed_of(r, m->list)) && feed_subscribe(f, (uint16_t)m->id))
+			r->wake_always = r->consumers[m->id].wake_always = true;
+		break;
+	case REACTOR_UNSUBSCRIBE:
+		if ((f = feed_of(r, m->list)))
+			feed_unsubscribe(f, (uint16_t)m->id);
+		break;
+	case REACTOR_FETCH: fetch(r, m); break;
+	case REACTOR_STATUS: status(r, m->id); break;
+	case REACTOR_STOP: stop(r); break;
+	}
+	reactor_msg_free(&m);
+}

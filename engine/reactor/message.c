@@ -1,0 +1,58 @@
+#include "reactor/reactor.h"
+#include "wire/tls.h"
+
+#include <stdlib.h>
+
+struct reactor_msg *reactor_msg_new(enum reactor_msg_type type)
+{
+	struct reactor_msg *m = calloc(1, sizeof *m);
+	if (m) {
+		list_init(&m->link);
+		m->type = type;
+	}
+	return m;
+}
+
+void reactor_msg_free(struct reactor_msg **mp)
+{
+	struct reactor_msg *m = *mp;
+	*mp = NULL;
+	if (!m)
+		return;
+	switch (m->type) {
+	case REACTOR_CLUSTER_ADD:
+		free(m->cluster_spec.name);
+		free(m->cluster_spec.host);
+		free(m->cluster_spec.prefix);
+		break;
+	case REACTOR_LIST_OPEN:
+		free(m->list_spec.group);
+		free(m->list_spec.version);
+		free(m->list_spec.resource);
+		free(m->list_spec.namespace_);
+		free(m->list_spec.labels);
+		free(m->list_spec.fields);
+		break;
+	case REACTOR_CLUSTER_CREDENTIAL:
+		auth_put(&m->credential.auth);
+		tls_config_put(&m->credential.tls);
+		break;
+	case REACTOR_FETCH:
+		free(m->fetch.target);
+		free(m->fetch.accept);
+		break;
+	default: break;
+	}
+	free(m);
+}
+
+void reactor_note_free(struct reactor_note **np)
+{
+	struct reactor_note *n = *np;
+	*np = NULL;
+	if (!n)
+		return;
+	free(n->body);
+	free(n->status);
+	free(n);
+}

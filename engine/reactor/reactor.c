@@ -1,0 +1,293 @@
+#include "reactor/reactor.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "reactor/core.h"
+
+enum { REACTOR_HEARTBEAT_NS = 100000000, REACTOR_EVENT_BYTES = 8 << 20, REACTOR_PARSER_BYTES = 1 << 20 };
+
+/* --- io's handlers: sockets are connections ----------------------------------------------------- */
+
+static struct conn *conn_of(struct io_sock *s) { return CONTAINER_OF(s, struct conn, sock); }
+
+static void tick_time(struct reactor *r) { r->now_ns = io_now_ns(r->io); }
+
+static void on_connect(void *owner, struct io_sock *s, err_t err)
+{
+	tick_time(owner);
+	conn_on_connect(conn_of(s), err);
+}
+static void on_recv(void *owner, struct io_sock *s, char *data, size_t n)
+{
+	tick_time(owner);
+	conn_on_recv(conn_of(s), data, n);
+}
+static void on_end(void *owner, struct io_sock *s, err_t err)
+{
+	tick_time(owner);
+	conn_on_end(conn_of(s), err);
+}
+static void on_sent(void *owner, struct io_sock *s)
+{
+	tick_time(owner);
+	conn_on_sent(conn_of(s));
+}
+static void on_closed(void *owner, struct io_sock *s)
+{
+	tick_time(owner);
+	conn_on_closed(conn_of(s));
+}
+static void on_wake(void *owner)
+{
+	(void)owner; /* the turn looks into the mailbox anyway */
+}
+
+const struct io_handlers reactor_io_handlers = {on_connect, on_recv, on_end, on_sent, on_closed, on_wake};
+
+/* --- life ----------------------------------------------------------------------------------------- */
+
+static err_t take_memory(struct reactor *r)
+{
+	r->parser = json_parser_new(REACTOR_PARSER_BYTES, r->config.event_bytes_max);
+	r->plain = malloc(CORE_PLAIN_BYTES + IO_SLACK);
+	r->inflated = malloc(CORE_PLAIN_BYTES + IO_SLACK);
+	r->request = malloc(CORE_REQUEST_BYTES);
+	r->target = malloc(CORE_TARGET_BYTES);
+	r->consumers = calloc(REACTOR_CONSUMERS_MAX, sizeof *r->consumers);
+	r->marked = calloc(REACTOR_CONSUMERS_MAX, sizeof *r->marked);
+	if (!r->parser || !r->plain || !r->inflated || !r->request || !r->target || !r->consumers || !r->marked)
+		return ERR_NO_MEMORY;
+	for (uint32_t i = 0; i < REACTOR_CONSUMERS_MAX; i++)
+		r->consumers[i].eventfd = -1;
+	return ERR_OK;
+}
+
+err_t reactor_new(const struct reactor_config *config, struct reactor **out)
+{
+	struct reactor *r = calloc(1, sizeof *r);
+	if (!r)
+		return ERR_NO_MEMORY;
+	r->config = *config;
+	if (!r->config.event_bytes_max)
+		r->config.event_bytes_max = REACTOR_EVENT_BYTES;
+	r->rng = (struct prng){config->seed};
+	pthread_mutex_init(&r->mailbox_lock, NULL);
+	list_init(&r->mailbox);
+	list_init(&r->clusters);
+	list_init(&r->feeds);
+	list_init(&r->fetches);
+	list_init(&r->leaving);
+	err_t err = take_memory(r);
+	if (err)
+		reactor_free(&r);
+	*out = r;
+	return err;
+}
+
+void reactor_set_io(struct reactor *r, struct io *io)
+{
+	r->io = io;
+	r->now_ns = io_clock_ns(io);
+	wheel_init(&r->wheel, r->now_ns);
+}
+
+static void drop_messages(struct list *l)
+{
+	for (struct list *it; (it = list_pop(l));) {
+		struct reactor_msg *m = CONTAINER_OF(it, struct reactor_msg, link);
+		reactor_msg_free(&m);
+	}
+}
+
+void reactor_free(struct reactor **rp)
+{
+	struct reactor *r = *rp;
+	*rp = NULL;
+	if (!r)
+		return;
+	CHECK(list_empty(&r->feeds) && list_empty(&r->clusters));
+	drop_messages(&r->mailbox);
+	drop_messages(&r->leaving);
+	for (uint32_t i = 0; i < REACTOR_REALMS_MAX; i++)
+		if (r->stores[i])
+			store_free(&r->stores[i]);
+	json_parser_free(&r->parser);
+	free(r->plain);
+	free(r->inflated);
+	free(r->request);
+	free(r->target);
+	free(r->consumers);
+	free(r->marked);
+	free(r->cluster_by_id.rows);
+	free(r->feed_by_id.rows);
+	pthread_mutex_destroy(&r->mailbox_lock);
+	free(r);
+}
+
+void reactor_post(struct reactor *r, struct reactor_msg *m)
+{
+	pthread_mutex_lock(&r->mailbox_lock);
+	list_push(&r->mailbox, &m->link);
+	pthread_mutex_unlock(&r->mailbox_lock);
+	io_wake(r->io);
+}
+
+struct store *reactor_store(const struct reactor *r, uint32_t realm)
+{
+	return realm < REACTOR_REALMS_MAX ? r->stores[realm] : NULL;
+}
+
+uint64_t reactor_turned_ns(const struct reactor *r)
+{
+	return atomic_load_explicit(&r->turned_ns, memory_order_relaxed);
+}
+
+/* --- a turn: completions (inside io_tick), messages, timers, wakes ----------------------------------- */
+
+static void take_mail(struct reactor *r)
+{
+	struct list mail;
+	list_init(&mail);
+	pthread_mutex_lock(&r->mailbox_lock);
+	for (struct list *it; (it = list_pop(&r->mailbox));)
+		list_push(&mail, it);
+	pthread_mutex_unlock(&r->mailbox_lock);
+	for (struct list *it; (it = list_pop(&mail));)
+		core_on_message(r, CONTAINER_OF(it, struct reactor_msg, link));
+}
+
+static void fire_timers(struct reactor *r)
+{
+	for (struct wheel_timer *t; (t = wheel_pop(&r->wheel, r->now_ns));) {
+		switch ((enum core_timer)t->kind) {
+		case CORE_TIMER_CLUSTER:
+			cluster_admit(CONTAINER_OF(t, struct cluster, timer), r->now_ns);
+			break;
+		case CORE_TIMER_FEED: feed_on_timer(CONTAINER_OF(t, struct feed, timer)); break;
+		case CORE_TIMER_FETCH: fetch_on_timer(CONTAINER_OF(t, struct fetch, timer)); break;
+		}
+	}
+}
+
+static void mark(struct reactor *r, uint32_t consumer)
+{
+	struct consumer_row *row = &r->consumers[consumer];
+	if (row->marked || row->eventfd < 0)
+		return;
+	row->marked = true;
+	r->marked[r->marked_count++] = (uint16_t)consumer;
+}
+
+static void mark_consumers(struct reactor *r, struct store *s)
+{
+	bool any = false;
+	for (struct store_list *l; (l = store_dirty_pop(s)); any = true) {
+		const struct feed *f = store_list_owner(l);
+		for (uint32_t i = 0; i < f->consumer_count; i++)
+			mark(r, f->consumers[i]);
+	}
+	for (uint32_t i = 0; any && r->wake_always && i < REACTOR_CONSUMERS_MAX; i++)
+		if (r->consumers[i].wake_always)
+			mark(r, i);
+}
+
+/* One wake per consumer per turn, and only for those who wait. Store-buffer pattern: they set `waiting`, fence, look at commit; we commit, fence, look at
+ * `waiting` (performance.md 4.7). What we read there is a hint from memory that they can write: nothing else is done with it. */
+static void wake_consumers(struct reactor *r)
+{
+	for (uint32_t i = 0; i < REACTOR_REALMS_MAX; i++)
+		if (r->stores[i])
+			mark_consumers(r, r->stores[i]);
+	if (!r->marked_count)
+		return;
+	atomic_thread_fence(memory_order_seq_cst);
+	for (uint32_t i = 0; i < r->marked_count; i++) {
+		struct consumer_row *row = &r->consumers[r->marked[i]];
+		row->marked = false;
+		if (row->eventfd < 0)
+			continue;
+		if (__atomic_load_n(&row->page->waiting, __ATOMIC_RELAXED) &&
+			__atomic_exchange_n(&row->page->waiting, 0, __ATOMIC_RELAXED))
+			io_notify(r->io, row->eventfd);
+	}
+	r->marked_count = 0;
+}
+
+static void tick_stores(struct reactor *r)
+{
+	for (uint32_t i = 0; i < REACTOR_REALMS_MAX; i++)
+		if (r->stores[i])
+			store_tick(r->stores[i], r->now_ns);
+}
+
+static void acknowledge_leavers(struct reactor *r, struct list *leavers)
+{
+	for (struct list *it; (it = list_pop(leavers));) {
+		struct reactor_msg *m = CONTAINER_OF(it, struct reactor_msg, link);
+		struct reactor_note *n = core_note_new(r, REACTOR_CONSUMER_GONE, m->id);
+		if (n)
+			core_note(r, n);
+		reactor_msg_free(&m);
+	}
+}
+
+static uint64_t turn_deadline(const struct reactor *r, uint64_t deadline_ns)
+{
+	uint64_t next = wheel_next_ns(&r->wheel);
+	if (next != UINT64_MAX)
+		next += WHEEL_TICK_NS;
+	if (r->heartbeat_ns + REACTOR_HEARTBEAT_NS < next)
+		next = r->heartbeat_ns + REACTOR_HEARTBEAT_NS;
+	return next < deadline_ns ? next : deadline_ns;
+}
+
+static void finish_stop(struct reactor *r)
+{
+	bool busy = false;
+	LIST_EACH(it, &r->clusters)
+		busy |= !list_empty(&CONTAINER_OF(it, struct cluster, link)->conns);
+	if (busy)
+		return;
+	LIST_EACH_SAFE(it, &r->clusters)
+	{
+		struct cluster *c = CONTAINER_OF(it, struct cluster, link);
+		cluster_free(&c);
+	}
+	r->stopped = true;
+	struct reactor_note *n = core_note_new(r, REACTOR_STOPPED, 0);
+	if (n)
+		core_note(r, n);
+}
+
+bool reactor_turn(struct reactor *r, uint64_t deadline_ns)
+{
+	struct list leavers;
+	list_init(&leavers);
+	for (struct list *it; (it = list_pop(&r->leaving));)
+		list_push(&leavers, it);
+	io_tick(r->io, turn_deadline(r, deadline_ns));
+	tick_time(r);
+	uint64_t began = r->now_ns;
+	take_mail(r);
+	fire_timers(r);
+	wake_consumers(r);
+	if (r->now_ns - r->heartbeat_ns >= REACTOR_HEARTBEAT_NS)
+		r->heartbeat_ns = r->now_ns;
+	tick_stores(r);
+	acknowledge_leavers(r, &leavers);
+	atomic_store_explicit(&r->turned_ns, r->now_ns, memory_order_relaxed);
+	uint64_t took = r->now_ns - began;
+	r->turn_max_ns = took > r->turn_max_ns ? took : r->turn_max_ns;
+	if (r->stopping && !r->stopped)
+		finish_stop(r);
+	return !r->stopped;
+}
+
+void reactor_run(struct reactor *r)
+{
+	while (reactor_turn(r, UINT64_MAX))
+		;
+}
