@@ -612,6 +612,19 @@ static void check_silence(struct watch *w, uint64_t now_ns, struct watch_out *ou
 	connect_again(w, out);
 }
 
+/* A LIST answer must go on coming, and come to its end. */
+static void check_page(struct watch *w, uint64_t now_ns, struct watch_out *out)
+{
+	uint64_t silent_at = w->last_byte_ns + WATCH_PROGRESS_S * KUBE_S;
+	uint64_t end_at = w->stream_since_ns + WATCH_PAGE_S * KUBE_S;
+	if (now_ns >= silent_at)
+		fail(w, ERR_CONN_SILENT, "the list stopped coming for 30 s", now_ns, out);
+	else if (now_ns >= end_at)
+		fail(w, ERR_CONN_TIMEOUT, "the list did not come to its end within 120 s", now_ns, out);
+	else
+		w->deadline_ns = silent_at < end_at ? silent_at : end_at;
+}
+
 void watch_on_timer(struct watch *w, uint64_t now_ns, struct watch_out *out)
 {
 	*out = (struct watch_out){0};
@@ -625,10 +638,8 @@ void watch_on_timer(struct watch *w, uint64_t now_ns, struct watch_out *out)
 	case WATCH_SYNCING:
 		if (w->request == WATCH_REQ_STREAM_LIST)
 			no_stream_list(w, ERR_KUBE_NO_MARKER, false, now_ns, out);
-		else if (now_ns - w->last_byte_ns < WATCH_PROGRESS_S * KUBE_S)
-			w->deadline_ns = w->last_byte_ns + WATCH_PROGRESS_S * KUBE_S;
 		else
-			fail(w, ERR_CONN_SILENT, "the list stopped coming for 30 s", now_ns, out);
+			check_page(w, now_ns, out);
 		break;
 	case WATCH_STREAMING: check_silence(w, now_ns, out); break;
 	default: break;

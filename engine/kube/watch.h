@@ -33,6 +33,7 @@ enum {
 	WATCH_TIMEOUT_SPREAD_S = 300,
 	WATCH_HEAD_S = 30,               /* no head of an answer within this: give up (real-servers.md trap 7: the server may hang for 60 s) */
 	WATCH_PROGRESS_S = 30,           /* no byte of a LIST body within this */
+	WATCH_PAGE_S = 120,              /* a LIST answer that is not whole by then: servers cut it at 60 s (--request-timeout), so it drips */
 	WATCH_MARKER_S = 10,             /* streaming list: no event and no end marker within this: fall back to LIST */
 	WATCH_BOOKMARK_S = 75,           /* bookmarks come every 60 s once they come at all: silence means a dead path */
 	WATCH_VERIFY_S = 150,            /* no bookmark ever seen: relist to find out (trap 2), doubling up to WATCH_VERIFY_MAX_S while nothing was missed */
