@@ -57,6 +57,7 @@ void clusters_fini(struct control *c)
 		free(k);
 	}
 	tls_roots_put(&t->system_roots);
+	tls_config_put(&t->share);
 	free(t->rows);
 	*t = (struct clusters){0};
 }
@@ -148,16 +149,19 @@ static err_t tls_of(struct control *c, struct known_cluster *k, const struct cre
 	err_t err = roots_of(c, k, m);
 	if (err)
 		return err;
-	struct tls_spec spec = {.roots = k->roots, .insecure = k->conf.insecure,
+	struct tls_spec spec = {.roots = k->roots, .insecure = k->conf.insecure, .share = c->clusters.share,
 		.server_name = span_of(k->conf.tls_server_name ? k->conf.tls_server_name : k->conf.server.host)};
 	if (cred) {
 		spec.cert_pem = cred->cert_pem;
 		spec.key_pem = cred->key_pem;
 	}
 	err = tls_config_new(out, &spec, m);
-	if (!err)
-		k->cert_expires_s = tls_config_expiry(*out);
-	return err;
+	if (err)
+		return err;
+	k->cert_expires_s = tls_config_expiry(*out);
+	if (!c->clusters.share)
+		c->clusters.share = tls_config_get(*out);
+	return ERR_OK;
 }
 
 /* Sends what there is to the reactor: a credential, or why there is none. */

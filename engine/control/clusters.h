@@ -42,6 +42,7 @@ struct clusters {
 	struct known_cluster **rows;       /* own, sorted by name, by id */
 	uint32_t count;
 	struct tls_roots *system_roots;    /* own, made at first need */
+	struct tls_config *share;          /* own: the first one; later ones are made cheaper from it */
 };
 
 /* Takes the clusters of the configuration; what is wrong with one stays with it. */

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "config/settings.h"
 #include "control/core.h"
 #include "include/kubering.h"
 #include "kube/discovery.h"
@@ -17,7 +18,8 @@ static struct question *ask(struct control *c, struct consumer *k, uint32_t requ
 {
 	struct question *q = calloc(1, sizeof *q);
 	if (!q) {
-		consumer_fail(k, request, KR_ERR_MEMORY, ERR_NO_MEMORY, "the daemon is out of memory");
+		if (k)
+			consumer_fail(k, request, KR_ERR_MEMORY, ERR_NO_MEMORY, "the daemon is out of memory");
 		return NULL;
 	}
 	q->id = ++c->next_question;
@@ -156,6 +158,11 @@ static void write_resource(struct report *t, const struct discovery_resource *r)
 
 static void answer_resolve(struct question *q, const struct discovery_resource *r)
 {
+	if (q->kind == QUESTION_PIN) {
+		pinned_open(q->control, q->cluster, q->pin, r);
+		forget(q);
+		return;
+	}
 	struct report doc = {0};
 	struct consumer *k = q->consumer;
 	struct control *c = q->control;
@@ -167,6 +174,12 @@ static void answer_resolve(struct question *q, const struct discovery_resource *
 
 static void fail_resolve(struct question *q, int32_t code, err_t err, const char *text)
 {
+	if (q->kind == QUESTION_PIN) {
+		list_unlink(&q->waiting);
+		loop_timer_set(q->control->loop, &q->deadline,
+			loop_now_ns(q->control->loop) + QUESTION_PIN_AGAIN_S * 1000000000ull);
+		return;
+	}
 	struct consumer *k = q->consumer;
 	uint32_t request = q->request;
 	forget(q);
@@ -259,6 +272,28 @@ void questions_on_fetched(struct control *c, struct reactor_note *n)
 		discovery_done(c, k, ERR_NO_MEMORY, "out of memory");
 }
 
+/* Answers from what discovery said before, or waits for it. */
+static void look_up(struct question *q)
+{
+	struct control *c = q->control;
+	struct known_cluster *k = q->cluster;
+	uint64_t now = loop_now_ns(c->loop), age = now - k->discovered_ns;
+	bool have = k->discovery && !k->discovering;
+	const struct discovery_resource *r = have ? discovery_resolve(k->discovery, span_of(q->name)) : NULL;
+	if (r && age < DISCOVERY_FRESH_S * 1000000000ull) {
+		answer_resolve(q, r);
+		return;
+	}
+	if (have && !r && age < DISCOVERY_RETRY_S * 1000000000ull) {
+		unknown(q, k);
+		return;
+	}
+	list_push(&k->discovery_waiters, &q->waiting);
+	loop_timer_set(c->loop, &q->deadline, now + QUESTION_RESOLVE_S * 1000000000ull);
+	if (!k->discovering)
+		discover(c, k);
+}
+
 void questions_resolve(struct control *c, struct consumer *consumer, uint32_t request, const char *cluster, const char *name)
 {
 	struct errmsg m = {0};
@@ -276,26 +311,35 @@ void questions_resolve(struct control *c, struct consumer *consumer, uint32_t re
 	struct question *q = ask(c, consumer, request, QUESTION_RESOLVE);
 	if (!q)
 		return;
+	q->cluster = k;
 	q->name = strdup(name);
-	if (!q->name) {
+	if (q->name)
+		look_up(q);
+	else
 		fail_resolve(q, KR_ERR_MEMORY, ERR_NO_MEMORY, "the daemon is out of memory");
+}
+
+/* "deployments", "deployments.apps", "deployments.v1.apps": as people would write it. */
+static char *name_of(const struct settings_resource *r)
+{
+	char *name = NULL;
+	int n = asprintf(&name, "%s%s%s%s%s", r->resource, r->version[0] ? "." : "", r->version,
+		r->group[0] ? "." : "", r->group);
+	return n < 0 ? NULL : name;
+}
+
+void questions_pin(struct control *c, struct known_cluster *k, const struct settings_list *l)
+{
+	struct question *q = ask(c, NULL, 0, QUESTION_PIN);
+	if (!q)
 		return;
-	}
-	uint64_t now = loop_now_ns(c->loop), age = now - k->discovered_ns;
-	bool have = k->discovery && !k->discovering;
-	const struct discovery_resource *r = have ? discovery_resolve(k->discovery, span_of(name)) : NULL;
-	if (r && age < DISCOVERY_FRESH_S * 1000000000ull) {
-		answer_resolve(q, r);
-		return;
-	}
-	if (have && !r && age < DISCOVERY_RETRY_S * 1000000000ull) {
-		unknown(q, k);
-		return;
-	}
-	list_push(&k->discovery_waiters, &q->waiting);
-	loop_timer_set(c->loop, &q->deadline, now + QUESTION_RESOLVE_S * 1000000000ull);
-	if (!k->discovering)
-		discover(c, k);
+	q->cluster = k;
+	q->pin = l;
+	q->name = name_of(&l->resource);
+	if (q->name)
+		look_up(q);
+	else
+		forget(q);
 }
 
 static void on_deadline(struct loop_timer *t)
@@ -303,6 +347,8 @@ static void on_deadline(struct loop_timer *t)
 	struct question *q = CONTAINER_OF(t, struct question, deadline);
 	if (q->kind == QUESTION_STATUS)
 		finish_status(q);
+	else if (q->kind == QUESTION_PIN && list_empty(&q->waiting))
+		look_up(q);
 	else
 		fail_resolve(q, KR_TIMEOUT, ERR_CONN_TIMEOUT, "the cluster did not answer discovery within 30 s");
 }

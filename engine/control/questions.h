@@ -11,10 +11,12 @@
 #include "control/report.h"
 
 struct control;
+struct discovery_resource;
 struct known_cluster;
+struct settings_list;
 
-enum { QUESTION_STATUS_NS = 1000000000, QUESTION_RESOLVE_S = 30, DISCOVERY_FRESH_S = 600, DISCOVERY_RETRY_S = 5 };
-enum question_kind { QUESTION_STATUS, QUESTION_RESOLVE };
+enum { QUESTION_STATUS_NS = 1000000000, QUESTION_RESOLVE_S = 30, QUESTION_PIN_AGAIN_S = 10, DISCOVERY_FRESH_S = 600, DISCOVERY_RETRY_S = 5 };
+enum question_kind { QUESTION_STATUS, QUESTION_RESOLVE, QUESTION_PIN };
 
 /* Owner: control->questions. Thread: control. */
 struct question {
@@ -22,7 +24,9 @@ struct question {
 	struct list waiting;          /* in known_cluster.discovery_waiters */
 	uint32_t id, request;
 	enum question_kind kind;
-	struct consumer *consumer;
+	struct consumer *consumer;    /* NULL for QUESTION_PIN */
+	struct known_cluster *cluster; /* RESOLVE, PIN */
+	const struct settings_list *pin;
 	struct control *control;
 	struct loop_timer deadline;
 	uint32_t answers_due;
@@ -32,6 +36,11 @@ struct question {
 
 void questions_status(struct control *c, struct consumer *k, uint32_t request);
 void questions_resolve(struct control *c, struct consumer *k, uint32_t request, const char *cluster, const char *name);
+/* A list of the configuration whose group or version is not given: resolved, then opened; asked again until it can be. */
+void questions_pin(struct control *c, struct known_cluster *k, const struct settings_list *l);
+/* pinned.c: opens it. r: what discovery says. */
+void pinned_open(struct control *c, const struct known_cluster *k, const struct settings_list *l,
+	const struct discovery_resource *r);
 void questions_on_status(struct control *c, struct reactor_note *n);
 /* A fetch of discovery came back: id is the cluster's. */
 void questions_on_fetched(struct control *c, struct reactor_note *n);

@@ -240,7 +240,7 @@ const char *discovery_missing(struct discovery *d)
 
 static bool same(const char *a, struct span b)
 {
-	return strlen(a) == b.n && strncasecmp(a, b.p, b.n) == 0;
+	return b.n && strlen(a) == b.n && strncasecmp(a, b.p, b.n) == 0;
 }
 
 static bool is_called(const struct discovery_resource *r, struct span name)
@@ -253,13 +253,19 @@ static bool is_called(const struct discovery_resource *r, struct span name)
 	return false;
 }
 
+/* The core group is the one without a name. */
+static bool is_group(const struct discovery_resource *r, struct span group)
+{
+	return group.n ? same(r->group, group) : !r->group[0];
+}
+
 static const struct discovery_resource *first(
 	const struct discovery *d, struct span name, const struct span *version, const struct span *group)
 {
 	const struct discovery_resource *best = NULL;
 	for (size_t i = 0; i < d->count; i++) {
 		const struct discovery_resource *r = &d->rows[i];
-		if (!is_called(r, name) || (version && !same(r->version, *version)) || (group && !same(r->group, *group)))
+		if (!is_called(r, name) || (version && !same(r->version, *version)) || (group && !is_group(r, *group)))
 			continue;
 		if (!r->group[0])
 			return r; /* the core group comes first, wherever its document came */

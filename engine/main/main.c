@@ -14,6 +14,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "config/config.h"
+#include "config/config_list.h"
 #include "control/control.h"
 #include "io/io.h"
 #include "main/notify.h"
@@ -83,19 +84,9 @@ static int check(const struct options *o)
 	return err ? 1 : 0;
 }
 
-static struct config *load(const struct options *o)
+/* The command line wins over the file. */
+static void override(struct settings *s, const struct options *o)
 {
-	struct problem_list problems;
-	struct config_options co;
-	struct config *config = NULL;
-	options_for_config(o, &co);
-	problem_list_init(&problems);
-	err_t err = config_load(&co, &problems, &config);
-	print_problems(&problems);
-	problem_list_fini(&problems);
-	if (err)
-		return NULL;
-	struct settings *s = config->settings;
 	if (o->socket)
 		s->socket = o->socket;
 	if (o->reactors)
@@ -109,6 +100,29 @@ static struct config *load(const struct options *o)
 	if (s->reactors > MAIN_REACTORS_MAX)
 		s->reactors = MAIN_REACTORS_MAX;
 	log_init((enum log_level)s->log_level, s->log_format == SETTINGS_LOG_JSON);
+}
+
+static struct config *load(const struct options *o)
+{
+	struct problem_list problems;
+	struct config_options co;
+	struct config *config = NULL;
+	options_for_config(o, &co);
+	problem_list_init(&problems);
+	err_t err = config_load(&co, &problems, &config);
+	print_problems(&problems);
+	problem_list_fini(&problems);
+	if (err)
+		return NULL;
+	struct settings *s = config->settings;
+	struct errmsg m = {0};
+	for (size_t i = 0; i < o->list_count; i++)
+		if (config_list_add(s, o->lists[i], &m)) {
+			fprintf(stderr, "kuberingd: %s\n", m.text);
+			config_free(&config);
+			return NULL;
+		}
+	override(s, o);
 	return config;
 }
 

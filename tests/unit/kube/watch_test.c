@@ -1,0 +1,476 @@
+/* watch_test.c - the list+watch machine, rule by rule (kubernetes-watch.md 1; reliability.md M, L and 3). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "kube/watch.h"
+
+#define S KUBE_S
+
+struct rig {
+	struct watch w;
+	struct watch_conf conf;
+	struct watch_caps caps;
+	struct watch_out out;
+	uint64_t now;
+};
+
+static void rig_init(struct rig *r, bool watch_list)
+{
+	*r = (struct rig){.now = 1000 * S};
+	r->conf = (struct watch_conf){.version = SPAN("v1"), .resource = SPAN("pods"), .watch_list = watch_list};
+	watch_init(&r->w, &r->conf, &r->caps, 7);
+	watch_start(&r->w, r->now, &r->out);
+	assert_true(r->out.acts & WATCH_CONNECT);
+	watch_on_ready(&r->w, r->now, &r->out);
+	assert_true(r->out.acts & WATCH_SEND);
+}
+
+static const char *target(struct rig *r)
+{
+	static char buf[WATCH_TARGET_MAX + 1];
+	const char *accept;
+	size_t n = watch_target(&r->w, buf, WATCH_TARGET_MAX, &accept);
+	assert_true(n > 0);
+	buf[n] = 0;
+	return buf;
+}
+
+static bool has(const char *text, const char *part) { return strstr(text, part) != NULL; }
+
+static enum watch_apply event(struct rig *r, enum json_event_type type, const char *rv, bool end)
+{
+	struct json_event ev = {.type = type, .initial_events_end = end,
+		.object = {.name = SPAN("a"), .resource_version = span_of(rv)}};
+	return watch_on_event(&r->w, &ev, NULL, r->now, &r->out);
+}
+
+static void page(struct rig *r, const char *rv, const char *token)
+{
+	struct json_list_meta meta = {.resource_version = span_of(rv), .continue_ = span_of(token), .saw_items = true};
+	assert_int_equal(watch_on_head(&r->w, 200, -1, r->now, &r->out), WATCH_BODY_LIST);
+	watch_on_page(&r->w, &meta, r->now, &r->out);
+}
+
+static void status(struct rig *r, int http, struct json_status st, int retry_after)
+{
+	assert_int_equal(watch_on_head(&r->w, http, retry_after, r->now, &r->out), WATCH_BODY_STATUS);
+	watch_on_status(&r->w, &st, true, r->now, &r->out);
+}
+
+/* A list at rv 100 that streams. */
+static void rig_live(struct rig *r)
+{
+	rig_init(r, false);
+	page(r, "100", "");
+	assert_true(r->out.acts & WATCH_SYNC_COMMIT && r->out.acts & WATCH_SEND);
+	assert_true(has(target(r), "resourceVersion=100"));
+	assert_int_equal(watch_on_head(&r->w, 200, -1, r->now, &r->out), WATCH_BODY_EVENTS);
+	assert_int_equal(watch_list_state(&r->w), WATCH_LIST_LIVE);
+}
+
+static void streaming_list_asks_with_all_that_is_required(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_init(&r, true);
+	assert_true(has(target(&r), "/api/v1/pods?watch=1&allowWatchBookmarks=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"));
+	assert_false(has(target(&r), "resourceVersion="));
+	watch_fini(&r.w);
+}
+
+static void streaming_list_becomes_visible_at_its_marker_only(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_init(&r, true);
+	assert_int_equal(watch_on_head(&r.w, 200, -1, r.now, &r.out), WATCH_BODY_EVENTS);
+	assert_true(r.out.acts & WATCH_SYNC_BEGIN);
+	assert_int_equal(event(&r, JSON_EVENT_ADDED, "90", false), WATCH_APPLY_SYNC_ITEM);
+	assert_int_equal(event(&r, JSON_EVENT_ADDED, "50", false), WATCH_APPLY_SYNC_ITEM); /* not in version order */
+	assert_int_equal(event(&r, JSON_EVENT_DELETED, "91", false), WATCH_APPLY_SYNC_REMOVE);
+	assert_false(r.out.acts & WATCH_SYNC_COMMIT);
+	event(&r, JSON_EVENT_BOOKMARK, "95", true);
+	assert_true(r.out.acts & WATCH_SYNC_COMMIT);
+	assert_true(span_is(r.out.rv, "95"));
+	assert_int_equal(event(&r, JSON_EVENT_MODIFIED, "96", false), WATCH_APPLY_UPSERT);
+	watch_fini(&r.w);
+}
+
+static void refused_streaming_list_costs_one_request_and_is_remembered(void **s)
+{
+	static const int codes[] = {400, 403, 422, 500};
+	(void)s;
+	for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+		struct rig r;
+		rig_init(&r, true);
+		status(&r, codes[i], (struct json_status){.code = codes[i]}, -1);
+		assert_true(r.out.acts & WATCH_SEND);
+		assert_true(has(target(&r), "limit=500"));
+		assert_true(r.caps.no_watch_list);
+		watch_fini(&r.w);
+	}
+}
+
+static void missing_marker_falls_back_by_its_deadline(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_init(&r, true);
+	watch_on_head(&r.w, 200, -1, r.now, &r.out);
+	event(&r, JSON_EVENT_ADDED, "90", false);
+	r.now += WATCH_MARKER_S * S - 1;
+	watch_on_timer(&r.w, r.now, &r.out);
+	assert_int_equal(r.out.acts, 0);
+	r.now += 1;
+	watch_on_timer(&r.w, r.now, &r.out);
+	assert_true(r.out.acts & WATCH_SYNC_ABORT && r.out.acts & WATCH_CONNECT);
+	assert_int_equal(r.caps.no_watch_list_why, ERR_KUBE_NO_MARKER);
+	watch_fini(&r.w);
+}
+
+static void streaming_list_is_tried_again_after_an_hour(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_init(&r, true);
+	status(&r, 422, (struct json_status){.code = 422}, -1);
+	r.now += WATCH_REPROBE_S * S;
+	watch_on_lost(&r.w, ERR_CONN_RESET, NULL, r.now, &r.out);
+	r.now = r.w.deadline_ns;
+	watch_on_timer(&r.w, r.now, &r.out);
+	watch_on_ready(&r.w, r.now, &r.out);
+	assert_true(has(target(&r), "sendInitialEvents"));
+	watch_fini(&r.w);
+}
+
+static void events_are_always_listed_in_pages(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_init(&r, true);
+	r.conf.resource = SPAN("events");
+	watch_on_lost(&r.w, ERR_CONN_RESET, NULL, r.now, &r.out);
+	r.now = r.w.deadline_ns;
+	watch_on_timer(&r.w, r.now, &r.out);
+	watch_on_ready(&r.w, r.now, &r.out);
+	assert_true(has(target(&r), "/api/v1/events?limit=500"));
+	watch_fini(&r.w);
+}
+
+static void pages_follow_their_token_and_commit_once(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_init(&r, false);
+	page(&r, "100", "tok/en+");
+	assert_false(r.out.acts & WATCH_SYNC_COMMIT);
+	assert_true(has(target(&r), "continue=tok%2Fen%2B"));
+	page(&r, "100", "next");
+	page(&r, "100", "");
+	assert_true(r.out.acts & WATCH_SYNC_COMMIT);
+	watch_fini(&r.w);
+}
+
+static void pages_of_different_versions_are_distrusted(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_init(&r, false);
+	page(&r, "100", "t");
+	page(&r, "101", "");
+	assert_true(r.out.acts & WATCH_SYNC_ABORT);
+	assert_int_equal(r.w.err, ERR_KUBE_ORDER);
+	watch_fini(&r.w);
+}
+
+static void expired_continue_lists_again_without_pages(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_init(&r, false);
+	page(&r, "100", "t");
+	status(&r, 410, (struct json_status){.code = 410, .reason = SPAN("Expired")}, -1);
+	assert_true(r.out.acts & WATCH_SYNC_ABORT && r.out.acts & WATCH_SEND);
+	assert_false(has(target(&r), "limit=") || has(target(&r), "continue="));
+	watch_fini(&r.w);
+}
+
+static void gone_in_each_of_its_places_relists(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_live(&r); /* as an ERROR event */
+	struct json_event ev = {.type = JSON_EVENT_ERROR};
+	struct json_status gone = {.code = 410, .reason = SPAN("Expired")};
+	watch_on_event(&r.w, &ev, &gone, r.now, &r.out);
+	assert_true(r.out.acts & WATCH_CONNECT);
+	watch_on_ready(&r.w, r.now, &r.out);
+	assert_true(has(target(&r), "limit=500"));
+	assert_int_equal(watch_list_state(&r.w), WATCH_LIST_RELISTING);
+	watch_fini(&r.w);
+	rig_live(&r); /* as an HTTP status of the next watch */
+	watch_on_body_end(&r.w, true, r.now + 600 * S, &r.out);
+	status(&r, 410, (struct json_status){0}, -1);
+	assert_true(r.out.acts & WATCH_SEND && has(target(&r), "limit=500"));
+	watch_fini(&r.w);
+}
+
+static void resume_uses_the_last_event_or_bookmark(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_live(&r);
+	assert_int_equal(event(&r, JSON_EVENT_ADDED, "105", false), WATCH_APPLY_UPSERT);
+	assert_int_equal(event(&r, JSON_EVENT_BOOKMARK, "120", false), WATCH_APPLY_BOOKMARK);
+	watch_on_body_end(&r.w, true, r.now + 400 * S, &r.out);
+	assert_true(r.out.acts & WATCH_SEND && has(target(&r), "resourceVersion=120"));
+	assert_int_equal(watch_list_state(&r.w), WATCH_LIST_LIVE); /* an ordinary renewal is no news */
+	watch_fini(&r.w);
+}
+
+static void versions_that_go_back_are_never_applied(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_live(&r);
+	event(&r, JSON_EVENT_ADDED, "105", false);
+	assert_int_equal(event(&r, JSON_EVENT_MODIFIED, "105", false), WATCH_APPLY_UPSERT); /* one transaction, many keys */
+	assert_int_equal(event(&r, JSON_EVENT_MODIFIED, "104", false), WATCH_APPLY_NOTHING);
+	assert_true(r.out.acts & WATCH_CLOSE);
+	assert_int_equal(r.w.err, ERR_KUBE_ORDER);
+	assert_true(r.w.relist);
+	watch_fini(&r.w);
+}
+
+static void nothing_at_or_before_a_bookmark_comes_after_it(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_live(&r);
+	event(&r, JSON_EVENT_BOOKMARK, "120", false);
+	assert_int_equal(event(&r, JSON_EVENT_MODIFIED, "120", false), WATCH_APPLY_NOTHING);
+	assert_true(r.out.acts & WATCH_CLOSE);
+	watch_fini(&r.w);
+	rig_live(&r);
+	assert_int_equal(event(&r, JSON_EVENT_BOOKMARK, "99", false), WATCH_APPLY_NOTHING);
+	assert_int_equal(r.w.err, ERR_KUBE_ORDER);
+	watch_fini(&r.w);
+}
+
+static void opaque_versions_are_taken_as_they_come(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_live(&r);
+	assert_int_equal(event(&r, JSON_EVENT_ADDED, "zzz", false), WATCH_APPLY_UPSERT);
+	assert_int_equal(event(&r, JSON_EVENT_ADDED, "aaa", false), WATCH_APPLY_UPSERT);
+	watch_fini(&r.w);
+}
+
+static void a_server_behind_us_is_asked_three_times_then_believed(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_live(&r);
+	struct json_event ev = {.type = JSON_EVENT_ERROR};
+	struct json_status gone = {.code = 410};
+	watch_on_event(&r.w, &ev, &gone, r.now, &r.out);
+	for (int i = 0; i < WATCH_BACK_TRIES; i++) {
+		watch_on_ready(&r.w, r.now, &r.out);
+		page(&r, "40", "");
+		assert_true(r.out.acts & WATCH_SYNC_ABORT);
+		assert_false(r.out.acts & WATCH_SYNC_COMMIT);
+		r.now = r.w.deadline_ns;
+		watch_on_timer(&r.w, r.now, &r.out);
+	}
+	watch_on_ready(&r.w, r.now, &r.out);
+	page(&r, "40", "");
+	assert_true(r.out.acts & WATCH_SYNC_COMMIT && r.out.version_back);
+	watch_fini(&r.w);
+}
+
+static void unauthorized_refreshes_once_then_parks(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_init(&r, false);
+	status(&r, 401, (struct json_status){.code = 401}, -1);
+	assert_true(r.out.acts & WATCH_CREDENTIAL);
+	watch_on_credential(&r.w, true, NULL, r.now, &r.out);
+	assert_true(r.out.acts & WATCH_CONNECT);
+	watch_on_ready(&r.w, r.now, &r.out);
+	status(&r, 401, (struct json_status){.code = 401}, -1);
+	assert_false(r.out.acts & WATCH_CREDENTIAL);
+	assert_int_equal(watch_list_state(&r.w), WATCH_LIST_PARKED);
+	watch_fini(&r.w);
+}
+
+static void a_refresh_that_fails_keeps_the_list_waiting(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_init(&r, false);
+	status(&r, 401, (struct json_status){.code = 401}, -1);
+	watch_on_credential(&r.w, false, "plugin failed", r.now, &r.out);
+	assert_int_equal(r.w.state, WATCH_WAITING);
+	assert_string_equal(r.w.text, "plugin failed");
+	assert_true(r.w.deadline_ns <= r.now + 60 * S);
+	watch_fini(&r.w);
+}
+
+static void forbidden_and_absent_are_probed_slowly_and_for_ever(void **s)
+{
+	static const int codes[] = {403, 404};
+	(void)s;
+	for (size_t i = 0; i < 2; i++) {
+		struct rig r;
+		rig_init(&r, false);
+		for (int n = 0; n < 20; n++) {
+			status(&r, codes[i], (struct json_status){.code = codes[i]}, -1);
+			assert_int_equal(watch_list_state(&r.w), WATCH_LIST_PARKED);
+			assert_in_range(r.w.deadline_ns - r.now, WATCH_PARK_MIN_S * S / 2, WATCH_PARK_MAX_S * S);
+			r.now = r.w.deadline_ns;
+			watch_on_timer(&r.w, r.now, &r.out);
+			assert_true(r.out.acts & WATCH_CONNECT);
+			watch_on_ready(&r.w, r.now, &r.out);
+		}
+		watch_fini(&r.w);
+	}
+}
+
+static void retry_after_is_obeyed(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_init(&r, false);
+	status(&r, 429, (struct json_status){0}, 7);
+	assert_in_range(r.w.deadline_ns - r.now, 7 * S, 8 * S + 1);
+	watch_fini(&r.w);
+	rig_init(&r, false);
+	status(&r, 429, (struct json_status){0}, 86400); /* a server cannot send us away for a day */
+	assert_in_range(r.w.deadline_ns - r.now, 600 * S, 602 * S);
+	watch_fini(&r.w);
+}
+
+static void server_errors_resume_then_relist(void **s)
+{
+	struct rig r;
+	struct json_event ev = {.type = JSON_EVENT_ERROR};
+	struct json_status broken = {.code = 500};
+	(void)s;
+	rig_live(&r);
+	for (int i = 0; i < WATCH_RESUMES_MAX; i++) {
+		assert_false(r.w.relist);
+		watch_on_event(&r.w, &ev, &broken, r.now, &r.out);
+		r.now = r.w.deadline_ns;
+		watch_on_timer(&r.w, r.now, &r.out);
+		watch_on_ready(&r.w, r.now, &r.out);
+		if (i + 1 < WATCH_RESUMES_MAX)
+			watch_on_head(&r.w, 200, -1, r.now, &r.out);
+	}
+	assert_true(has(target(&r), "limit=500"));
+	watch_fini(&r.w);
+}
+
+static void silence_is_met_by_a_new_connection_then_by_a_list(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_live(&r);
+	event(&r, JSON_EVENT_BOOKMARK, "101", false);
+	r.now += WATCH_BOOKMARK_S * S;
+	watch_on_timer(&r.w, r.now, &r.out);
+	assert_true(r.out.acts & WATCH_CONNECT);
+	watch_on_ready(&r.w, r.now, &r.out);
+	assert_true(has(target(&r), "resourceVersion=101")); /* a dead path: resume */
+	watch_on_head(&r.w, 200, -1, r.now, &r.out);
+	r.now += WATCH_BOOKMARK_S * S;
+	watch_on_timer(&r.w, r.now, &r.out);
+	watch_on_ready(&r.w, r.now, &r.out);
+	assert_true(has(target(&r), "limit=500")); /* a watch from the server's future is silent for ever (trap 2) */
+	watch_fini(&r.w);
+}
+
+static void a_server_that_hangs_or_drips_is_left(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_init(&r, false);
+	r.now += WATCH_HEAD_S * S;
+	watch_on_timer(&r.w, r.now, &r.out);
+	assert_int_equal(r.w.err, ERR_CONN_TIMEOUT);
+	watch_fini(&r.w);
+	rig_init(&r, false);
+	watch_on_head(&r.w, 200, -1, r.now, &r.out);
+	for (uint64_t end = r.now + WATCH_PAGE_S * S; r.w.state == WATCH_SYNCING; r.now += S) {
+		assert_true(r.now <= end);
+		watch_on_bytes(&r.w, r.now);
+		watch_on_timer(&r.w, r.now, &r.out);
+	}
+	assert_true(r.out.acts & WATCH_SYNC_ABORT);
+	watch_fini(&r.w);
+}
+
+static void watches_that_end_at_once_are_backed_off_from(void **s)
+{
+	struct rig r;
+	int ends = 0;
+	(void)s;
+	rig_live(&r);
+	while (r.w.state != WATCH_WAITING) {
+		assert_true(++ends <= 4);
+		watch_on_body_end(&r.w, true, r.now, &r.out);
+		if (r.out.acts & WATCH_SEND)
+			watch_on_head(&r.w, 200, -1, r.now, &r.out);
+	}
+	assert_int_equal(r.w.err, ERR_KUBE_SHORT_WATCH);
+	watch_fini(&r.w);
+}
+
+static void back_off_is_jittered_bounded_and_forgotten(void **s)
+{
+	struct backoff b = {0};
+	struct prng rng = {3};
+	(void)s;
+	for (int i = 0; i < 50; i++) {
+		uint64_t step = i < 6 ? (uint64_t)BACKOFF_FIRST_MS << i : BACKOFF_MAX_MS;
+		assert_in_range(backoff_fail(&b, &rng, 1), step * 500000, step * 1000000);
+	}
+	backoff_ok(&b, 10 * S);
+	assert_in_range(backoff_fail(&b, &rng, (10 + BACKOFF_HEALTHY_S) * S), 0, BACKOFF_FIRST_MS * 1000000ull);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(streaming_list_asks_with_all_that_is_required),
+		cmocka_unit_test(streaming_list_becomes_visible_at_its_marker_only),
+		cmocka_unit_test(refused_streaming_list_costs_one_request_and_is_remembered),
+		cmocka_unit_test(missing_marker_falls_back_by_its_deadline),
+		cmocka_unit_test(streaming_list_is_tried_again_after_an_hour),
+		cmocka_unit_test(events_are_always_listed_in_pages),
+		cmocka_unit_test(pages_follow_their_token_and_commit_once),
+		cmocka_unit_test(pages_of_different_versions_are_distrusted),
+		cmocka_unit_test(expired_continue_lists_again_without_pages),
+		cmocka_unit_test(gone_in_each_of_its_places_relists),
+		cmocka_unit_test(resume_uses_the_last_event_or_bookmark),
+		cmocka_unit_test(versions_that_go_back_are_never_applied),
+		cmocka_unit_test(nothing_at_or_before_a_bookmark_comes_after_it),
+		cmocka_unit_test(opaque_versions_are_taken_as_they_come),
+		cmocka_unit_test(a_server_behind_us_is_asked_three_times_then_believed),
+		cmocka_unit_test(unauthorized_refreshes_once_then_parks),
+		cmocka_unit_test(a_refresh_that_fails_keeps_the_list_waiting),
+		cmocka_unit_test(forbidden_and_absent_are_probed_slowly_and_for_ever),
+		cmocka_unit_test(retry_after_is_obeyed),
+		cmocka_unit_test(server_errors_resume_then_relist),
+		cmocka_unit_test(silence_is_met_by_a_new_connection_then_by_a_list),
+		cmocka_unit_test(a_server_that_hangs_or_drips_is_left),
+		cmocka_unit_test(watches_that_end_at_once_are_backed_off_from),
+		cmocka_unit_test(back_off_is_jittered_bounded_and_forgotten),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
