@@ -1,0 +1,14 @@
+/* settings_priv.h - what settings.c and settings_realm.c share. */
+#ifndef KR_CONFIG_SETTINGS_PRIV_H
+#define KR_CONFIG_SETTINGS_PRIV_H
+
+#include "config/settings.h"
+
+/* `realms:` into s; s->realms is replaced. */
+void settings_read_realms(struct fields *f, const struct yaml_node *list, struct settings *s);
+/* The one realm without `realms:`. false: out of memory. */
+bool settings_default_realm(struct settings *s, uid_t uid);
+/* false: not RESOURCE[.VERSION][.GROUP], or out of memory. */
+bool settings_resource_parse(const char *text, struct arena *arena, struct settings_resource *out);
+
+#endif
