@@ -1,0 +1,136 @@
+/* tokens.h - one JSON document as a checked list of tokens.
+ *
+ * Reading a document does two things at once: it checks all of it against RFC 8259 (UTF-8, strings,
+ * escapes, numbers, literals, grammar, depth), and it leaves behind where every token is and of
+ * which kind it is. Whoever reads the document afterwards walks tokens, not bytes, and need not be
+ * careful: what is in the list is well formed. A Pod of 3.6 KB has about 690 tokens.
+ *
+ * Two kernels do it. The portable one rests on the first stage of simdjson, which has a version for
+ * each CPU, and walks its index with a plain state machine. The AVX-512 one makes the token list
+ * itself and checks the grammar 64 tokens at a time; it only ever says "good" or "not sure", and
+ * then the portable one decides. So a bug in the fast kernel can cost validity only by saying
+ * "good", which is what tests/fuzz looks for.
+ */
+#ifndef KR_JSON_TOKENS_H
+#define KR_JSON_TOKENS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/span.h"
+
+enum token {
+	TOKEN_OBJECT,     /* { */
+	TOKEN_ARRAY,      /* [ */
+	TOKEN_OBJECT_END, /* } */
+	TOKEN_ARRAY_END,  /* ] */
+	TOKEN_COLON,
+	TOKEN_COMMA,
+	TOKEN_STRING, /* at its opening quote */
+	TOKEN_SCALAR, /* number, true, false, null: at its first byte */
+	TOKEN_NONE,   /* behind the last token */
+};
+
+enum {
+	TOKENS_SLACK = 128, /* tokens behind the last one that a kernel may write and read */
+	TOKENS_BYTES_MAX = INT32_MAX /* of a document: positions are 32 bits */
+};
+
+enum tokens_kernel { TOKENS_KERNEL_BEST, TOKENS_KERNEL_PORTABLE, TOKENS_KERNEL_AVX512 };
+
+/* Owner: a parser, a splitter or a DOM. Thread: one. Life: until fini; the content until the next
+ * read. */
+struct tokens {
+	uint8_t *code; /* enum token, TOKENS_SLACK times TOKEN_NONE behind the last */
+	uint32_t *pos; /* own: offset into doc; pos[count] == doc.n */
+	/* own: of an opening bracket, the token that closes it. Not always filled in for a
+	 * container without brackets in it: use tokens_skip(). */
+	uint32_t *match;
+	uint8_t *code_memory; /* own: `code` is TOKENS_SLACK behind it; code[-1] is TOKEN_NONE */
+	uint32_t count, capacity;
+	struct span doc;     /* borrow(until the next read) */
+	size_t first_escape; /* no backslash before this offset */
+	struct simd *simd;   /* own */
+	void *scratch;       /* own: of the AVX-512 kernel; NULL: the portable one */
+};
+
+/* ERR_NO_MEMORY; ERR_ARGUMENT when this CPU has not what the kernel asked for needs. */
+err_t tokens_init(struct tokens *t, size_t token_count, enum tokens_kernel kernel) MUST_USE;
+void tokens_fini(struct tokens *t);
+
+/* doc: JSON_PADDING readable bytes behind it. ERR_JSON_SYNTAX, _DEPTH, _LIMIT (longer than
+ * TOKENS_BYTES_MAX), ERR_NO_MEMORY. */
+err_t tokens_read(struct tokens *t, struct span doc) MUST_USE;
+
+/* Room for `count` more tokens and the slack. Of the kernels. */
+bool tokens_reserve(struct tokens *t, size_t count);
+/* Is there one whole number, true, false or null at p, followed by something that may follow it? Of
+ * the kernels. */
+bool tokens_scalar_ok(const char *p, const char *end);
+/* Are all escapes in the strings of this document legal? The rest of it is known to be good. Of the
+ * portable kernel. */
+bool tokens_escapes_ok(struct span doc, size_t first_escape);
+/* Four hexadecimal digits at p, before end? */
+bool tokens_hex4(const char *p, const char *end);
+
+/* tokens_avx512.c. read: false when it is not sure or out of memory. */
+bool tokens_avx512_possible(void);
+size_t tokens_avx512_bytes(void); /* of its scratch */
+bool tokens_avx512_read(struct tokens *t, struct span doc);
+
+/* The token behind the value that starts at `at`. */
+static inline uint32_t tokens_skip(const struct tokens *t, uint32_t at)
+{
+	if (t->code[at] > TOKEN_ARRAY)
+		return at + 1;
+	uint32_t end = at + 1;
+	while (t->code[end] > TOKEN_ARRAY_END)
+		end++;
+	return (t->code[end] > TOKEN_ARRAY ? end : t->match[at]) + 1;
+}
+
+/* The byte behind the value that ends before token `next`: only white space is between them. */
+static inline const char *tokens_end_before(const struct tokens *t, uint32_t next)
+{
+	const char *end = t->doc.p + t->pos[next];
+	while (end[-1] == ' ' || end[-1] == '\t' || end[-1] == '\n' || end[-1] == '\r')
+		end--;
+	return end;
+}
+
+/* What is between the quotes of a string, as it is written. Escapes are still in it if
+ * tokens_escaped() says so. */
+static inline struct span tokens_string(const struct tokens *t, uint32_t at)
+{
+	const char *p = t->doc.p + t->pos[at] + 1;
+	return (struct span){p, (size_t)(tokens_end_before(t, at + 1) - 1 - p)};
+}
+
+/* Reads up to 7 bytes behind the string, which are there. */
+static inline bool tokens_escaped(const struct tokens *t, struct span string)
+{
+	if ((size_t)(string.p - t->doc.p) + string.n <= t->first_escape)
+		return false;
+	const uint64_t ones = 0x0101010101010101u;
+	for (size_t i = 0; i < string.n; i += 8) {
+		uint64_t x;
+		memcpy(&x, string.p + i, 8);
+		x ^= '\\' * ones;
+		x = (x - ones) & ~x &
+		    0x80 * ones; /* the lowest bit set: a byte that was a backslash */
+		if (x && i + (size_t)__builtin_ctzll(x) / 8 < string.n)
+			return true;
+	}
+	return false;
+}
+
+/* The text of a scalar. */
+static inline struct span tokens_scalar(const struct tokens *t, uint32_t at)
+{
+	const char *p = t->doc.p + t->pos[at];
+	return (struct span){p, (size_t)(tokens_end_before(t, at + 1) - p)};
+}
+
+#endif
