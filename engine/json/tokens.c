@@ -13,7 +13,7 @@ err_t tokens_init(struct tokens *t, size_t token_count, enum tokens_kernel kerne
 	if (kernel == TOKENS_KERNEL_AVX512 && !tokens_avx512_possible())
 		return ERR_ARGUMENT;
 	bool avx512 = kernel != TOKENS_KERNEL_PORTABLE && tokens_avx512_possible();
-	t->scratch = avx512 ? malloc(tokens_avx512_bytes()) : NULL;
+	t->scratch = avx512 ? calloc(1, tokens_avx512_bytes()) : NULL; /* zeroed: see struct pass2 */
 	t->simd = simd_new();
 	if ((avx512 && !t->scratch) || !t->simd || !tokens_reserve(t, token_count)) {
 		tokens_fini(t);

@@ -309,7 +309,9 @@ enum {
 	BRACKET_TOKEN = 8,
 };
 
-/* Owner: struct tokens. Life: one document; `stack` needs no beginning. */
+/* Owner: struct tokens. Life: one document. `stack` is never cleared between documents, but it must begin as zeroes: a
+ * bracket that closes nothing notes whatever number stands there, so each must be that of some token of a document that
+ * `match` had room for. */
 struct pass2 {
 	uint64_t bad;
 	uint32_t part;              /* number of its first token */
