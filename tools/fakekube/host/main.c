@@ -1,0 +1,206 @@
+/* fakekube: N Kubernetes API servers behind one port, for tests and loads. See --help and
+ * model/model_server.h. */
+#include "host/command.h"
+#include "host/control.h"
+#include "host/kubeconfig.h"
+#include "host/load.h"
+#include "host/options.h"
+#include "host/serve.h"
+#include "host/tls.h"
+#include "model/model_blast.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SECOND_NS    1000000000ull
+#define IDLE_WAIT_NS SECOND_NS
+
+/* Everything that main owns, in the order in which it is made. */
+struct fakekube {
+	struct options options;
+	struct model_server model;
+	struct tls_server tls;
+	struct load load;
+	struct serve serve;
+	struct command_target target;
+	struct control control;
+	struct serve_source signals;
+	bool has_model, has_serve, has_control, blasted;
+};
+
+static void signals_on_ready(struct serve_source *src, uint32_t events)
+{
+	struct fakekube *f = CONTAINER_OF(src, struct fakekube, signals);
+	struct signalfd_siginfo info;
+	(void)events;
+	if (read(src->fd, &info, sizeof info) == sizeof info)
+		f->target.quit = true;
+}
+
+static bool watch_signals(struct fakekube *f)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	f->signals = (struct serve_source){
+	        signals_on_ready, signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC)};
+	return f->signals.fd >= 0 && serve_watch(&f->serve, &f->signals);
+}
+
+/* Thousands of sockets: as many descriptors as we may have. */
+static void raise_limit(void)
+{
+	struct rlimit r;
+	if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
+		r.rlim_cur = r.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &r);
+	}
+}
+
+static bool read_faults(struct fakekube *f)
+{
+	FILE *in = fopen(f->options.faults, "r");
+	if (!in) {
+		fprintf(stderr, "fakekube: --faults %s: %s\n", f->options.faults, strerror(errno));
+		return false;
+	}
+	char line[1024];
+	bool ok = true;
+	for (unsigned n = 1; ok && fgets(line, sizeof line, in); n++) {
+		struct model_fault rule;
+		struct model_text error = {0};
+		ok = model_fault_parse((struct span){line, strcspn(line, "\n")}, &rule, &error);
+		if (ok && rule.id != MODEL_FAULT_COUNT &&
+		        !model_fault_add(&f->model.faults, &rule)) {
+			ok = false;
+			model_text_printf(&error, "more than %d rules", MODEL_FAULTS_MAX);
+		}
+		if (!ok)
+			fprintf(stderr, "fakekube: %s, line %u: %.*s\n", f->options.faults, n,
+			        (int)error.n, error.p);
+		model_text_fini(&error);
+	}
+	fclose(in);
+	return ok;
+}
+
+static bool init(struct fakekube *f)
+{
+	struct options *o = &f->options;
+	uint64_t now = serve_clock_ns();
+	struct model_server_options mo = {.seed = o->seed,
+	        .stamp = !o->no_stamp,
+	        .no_watchlist = o->no_watchlist,
+	        .wall_s = (int64_t)time(NULL) - (int64_t)(now / SECOND_NS)};
+	model_server_init(&f->model, &mo);
+	f->has_model = true;
+	if (o->token && !model_server_add_token(&f->model, o->token, "admin")) {
+		fprintf(stderr, "fakekube: --token: at most 127 bytes, and not empty\n");
+		return false;
+	}
+	if (o->client_cert &&
+	        !o->token) /* any token will do: without one, everybody would be let in */
+		model_server_add_token(
+		        &f->model, "unused-since-a-client-certificate-is-asked-for", "nobody");
+	if (!load_init(&f->load, &f->model, o, now) ||
+	        (o->profile && !load_read_profile(&f->load, o->profile)))
+		return false;
+	if ((o->faults && !read_faults(f)) || (o->tls && !tls_server_init(&f->tls, o->bind)))
+		return false;
+	if (!serve_init(&f->serve, &f->model, f->tls.ctx, o->bind, o->port))
+		return false;
+	f->has_serve = true;
+	f->target = (struct command_target){&f->serve, &f->load, &f->model, false};
+	if (o->control && !control_init(&f->control, &f->target, o->control))
+		return false;
+	f->has_control = o->control != NULL;
+	return watch_signals(f) && kubeconfig_write(o, &f->model, &f->tls, serve_port(&f->serve));
+}
+
+static void fini(struct fakekube *f)
+{
+	if (f->has_control)
+		control_fini(&f->control);
+	if (f->has_serve)
+		serve_fini(&f->serve);
+	load_fini(&f->load);
+	tls_server_fini(&f->tls);
+	if (f->has_model)
+		model_server_fini(&f->model);
+}
+
+static void run_command(void *arg, const char *command)
+{
+	struct fakekube *f = arg;
+	struct model_text out = {0};
+	command_run(&f->target, span_of(command), &out);
+	if (span_starts(model_text_as_span(&out), SPAN("error")))
+		fprintf(stderr, "fakekube: profile: %s: %.*s\n", command, (int)out.n, out.p);
+	model_text_fini(&out);
+}
+
+/* --preload: as soon as somebody watches. */
+static void preload(struct fakekube *f, uint64_t now_ns)
+{
+	if (f->blasted || !f->options.preload || f->model.watches == 0 || f->load.work_count == 0)
+		return;
+	struct model_blast_result r;
+	f->blasted = true;
+	if (!model_blast(f->load.works[0].cluster, f->load.works[0].kind, f->options.preload,
+	            now_ns, &r))
+		fprintf(stderr,
+		        "fakekube: --preload: the first resource of fake-1 has no objects\n");
+}
+
+static void loop(struct fakekube *f)
+{
+	uint64_t start = serve_clock_ns();
+	uint64_t end =
+	        f->options.duration_s ? start + f->options.duration_s * SECOND_NS : UINT64_MAX;
+	while (!f->target.quit) {
+		uint64_t now = serve_clock_ns();
+		if (now >= end)
+			return;
+		preload(f, now);
+		uint64_t next = load_turn(&f->load, now, run_command, f);
+		if (next > end)
+			next = end;
+		f->serve.now_ns = now;
+		serve_flush_ready(&f->serve);
+		serve_turn(&f->serve, next < now + IDLE_WAIT_NS ? next : now + IDLE_WAIT_NS);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static struct fakekube f; /* some 50 KB */
+	int e = options_parse(&f.options, argc, argv);
+	if (e)
+		return e - 1;
+	raise_limit();
+	signal(SIGPIPE, SIG_IGN);
+	bool ok = init(&f);
+	if (ok) {
+		printf("ready port=%u\n", serve_port(&f.serve));
+		fflush(stdout);
+		loop(&f);
+		if (!f.options.quiet)
+			fprintf(stderr,
+			        "fakekube: %llu connections, %llu requests, %llu events, %llu "
+			        "bytes\n",
+			        (unsigned long long)f.serve.accepted,
+			        (unsigned long long)f.model.requests,
+			        (unsigned long long)f.model.events,
+			        (unsigned long long)f.model.bytes);
+	}
+	fini(&f);
+	return ok ? 0 : 1;
+}

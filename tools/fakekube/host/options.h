@@ -1,0 +1,21 @@
+/* options.h - the command line of fakekube. */
+#ifndef KR_HOST_OPTIONS_H
+#define KR_HOST_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct options {
+	const char *bind, *kubeconfig_out, *profile, *faults, *token, *control, *resources;
+	uint16_t port; /* 0 = any free one */
+	uint32_t clusters, objects, object_bytes, namespaces;
+	uint64_t seed, duration_s, history, preload;
+	double rate;
+	bool tls, client_cert, no_stamp, no_watchlist, quiet;
+};
+
+/* Reads argv. Returns 0 to go on, else an exit code plus one: a message was printed (2 + 1) or
+ * --help answered (0 + 1). */
+int options_parse(struct options *o, int argc, char **argv);
+
+#endif

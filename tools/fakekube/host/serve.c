@@ -1,0 +1,442 @@
+#include "host/serve.h"
+
+#include "base/check.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define TICK_SHIFT  23 /* 8.4 ms */
+#define EVENTS_MAX  256
+#define TURN_BYTES  (1u << 20)
+#define INPUT_BYTES 8192
+#define LINGER_NS   1000000000ull
+#define BACKLOG     4096
+#define ACCEPTS_MAX 256
+
+/* Owner: struct serve. Life: accept .. the end of the turn in which it was closed. */
+struct serve_conn {
+	struct serve_source source;
+	struct serve *serve;
+	struct model_conn *model;                     /* own; NULL once it is closing */
+	SSL *ssl;                                     /* own; NULL = plain */
+	struct list all_link, timer_link, again_link; /* again_link is also that of the dead */
+	uint64_t deadline_ns;
+	uint32_t events; /* what epoll is asked for */
+	bool blocked;    /* the socket takes no more */
+	bool handshaken, lingering, dead;
+};
+
+uint64_t serve_clock_ns(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+/* --- timers --- */
+
+/* A deadline beyond the wheel waits in its last slot and is put in again from there. */
+static void timer_set(struct serve_conn *c, uint64_t deadline_ns)
+{
+	struct serve *s = c->serve;
+	if (deadline_ns == c->deadline_ns && !list_empty(&c->timer_link))
+		return;
+	list_unlink(&c->timer_link);
+	c->deadline_ns = deadline_ns;
+	if (deadline_ns == UINT64_MAX)
+		return;
+	uint64_t tick = (deadline_ns >> TICK_SHIFT) + 1;
+	if (tick <= s->wheel_at)
+		tick = s->wheel_at + 1;
+	if (tick > s->wheel_at + SERVE_WHEEL_SLOTS - 1)
+		tick = s->wheel_at + SERVE_WHEEL_SLOTS - 1;
+	list_push(&s->wheel[tick % SERVE_WHEEL_SLOTS], &c->timer_link);
+}
+
+/* --- a connection --- */
+
+static void conn_kill(struct serve_conn *c, bool reset)
+{
+	if (c->dead)
+		return;
+	c->dead = true;
+	if (reset) {
+		struct linger l = {.l_onoff = 1};
+		setsockopt(c->source.fd, SOL_SOCKET, SO_LINGER, &l, sizeof l);
+	}
+	list_unlink(&c->timer_link);
+	list_unlink(&c->again_link);
+	list_push(&c->serve->dead, &c->again_link);
+	model_conn_free(&c->model);
+	SSL_free(c->ssl);
+	c->ssl = NULL;
+	close(c->source.fd);
+	c->source.fd = -1;
+}
+
+static void bury(struct serve *s)
+{
+	for (struct list *n; (n = list_pop(&s->dead));) {
+		struct serve_conn *c = CONTAINER_OF(n, struct serve_conn, again_link);
+		list_unlink(&c->all_link);
+		free(c);
+	}
+}
+
+/* A close() with unread input would send RST; so: our end first, then wait for theirs a little. */
+static void conn_linger(struct serve_conn *c, bool notify)
+{
+	if (c->ssl && notify && c->handshaken)
+		SSL_shutdown(c->ssl);
+	ERR_clear_error();
+	shutdown(c->source.fd, SHUT_WR);
+	model_conn_free(&c->model);
+	c->lingering = true;
+	c->blocked = false;
+	timer_set(c, c->serve->now_ns + LINGER_NS);
+}
+
+/* Bytes sent; 0: the socket takes no more for now; -1: it is broken. */
+static ssize_t conn_send(struct serve_conn *c, struct span s)
+{
+	if (!c->ssl) {
+		ssize_t n = send(c->source.fd, s.p, s.n, MSG_NOSIGNAL);
+		return n >= 0 ? n : errno == EAGAIN || errno == EINTR ? 0 : -1;
+	}
+	ERR_clear_error();
+	size_t n = 0;
+	if (SSL_write_ex(c->ssl, s.p, s.n, &n))
+		return (ssize_t)n;
+	int e = SSL_get_error(c->ssl, 0);
+	return e == SSL_ERROR_WANT_WRITE || e == SSL_ERROR_WANT_READ ? 0 : -1;
+}
+
+static void conn_flush(struct serve_conn *c)
+{
+	struct serve *s = c->serve;
+	size_t sent = 0;
+	c->blocked = false;
+	for (;;) {
+		struct span piece = model_conn_peek(c->model, s->now_ns);
+		if (piece.n == 0)
+			return;
+		if (sent >= TURN_BYTES) {
+			if (list_empty(&c->again_link))
+				list_push(&s->again, &c->again_link);
+			return;
+		}
+		ssize_t n = conn_send(c, piece);
+		if (n < 0) {
+			conn_kill(c, false);
+			return;
+		}
+		model_conn_consume(c->model, (size_t)n, s->now_ns);
+		sent += (size_t)n;
+		c->blocked = n == 0;
+		if (n == 0)
+			return;
+	}
+}
+
+static void conn_interest(struct serve_conn *c)
+{
+	uint32_t want = c->blocked ? EPOLLOUT : 0;
+	if (!c->model || model_conn_wants_input(c->model))
+		want |= EPOLLIN;
+	if (want == c->events)
+		return;
+	c->events = want;
+	struct epoll_event e = {.events = want, .data.ptr = &c->source};
+	epoll_ctl(c->serve->epoll, EPOLL_CTL_MOD, c->source.fd, &e);
+}
+
+/* After anything happened to it: send, close, set the timer, tell epoll. */
+static void conn_settle(struct serve_conn *c)
+{
+	if (c->dead || c->lingering || (c->ssl && !c->handshaken))
+		return;
+	conn_flush(c);
+	if (c->dead)
+		return;
+	enum model_closed closed = model_conn_closed(c->model);
+	if (closed == MODEL_CLOSED_RST)
+		conn_kill(c, true);
+	else if (closed != MODEL_OPEN)
+		conn_linger(c, closed == MODEL_CLOSED_FIN);
+	else
+		timer_set(c, model_conn_deadline_ns(c->model));
+	if (!c->dead)
+		conn_interest(c);
+}
+
+/* Like conn_send, for input; -2: the peer has closed its side. */
+static ssize_t conn_recv(struct serve_conn *c, char *buf, size_t bytes)
+{
+	if (!c->ssl) {
+		ssize_t n = recv(c->source.fd, buf, bytes, 0);
+		return n > 0 ? n : n == 0 ? -2 : errno == EAGAIN || errno == EINTR ? 0 : -1;
+	}
+	ERR_clear_error();
+	size_t n = 0;
+	if (SSL_read_ex(c->ssl, buf, bytes, &n))
+		return (ssize_t)n;
+	int e = SSL_get_error(c->ssl, 0);
+	if (e == SSL_ERROR_WANT_READ || e == SSL_ERROR_WANT_WRITE)
+		return 0;
+	return e == SSL_ERROR_ZERO_RETURN ? -2 : -1;
+}
+
+static void conn_read(struct serve_conn *c)
+{
+	char buf[INPUT_BYTES];
+	for (;;) {
+		ssize_t n = conn_recv(c, buf, sizeof buf);
+		if (n == 0)
+			return;
+		if (n == -1 || (n == -2 && c->lingering)) {
+			conn_kill(c, false);
+			return;
+		}
+		if (n == -2) {
+			model_conn_feed_eof(c->model, c->serve->now_ns);
+			return;
+		}
+		if (!c->lingering)
+			model_conn_feed(c->model, (struct span){buf, (size_t)n}, c->serve->now_ns);
+		if ((size_t)n < sizeof buf && !c->ssl)
+			return;
+	}
+}
+
+static void conn_handshake(struct serve_conn *c)
+{
+	ERR_clear_error();
+	int r = SSL_accept(c->ssl);
+	if (r == 1) {
+		char user[64];
+		c->handshaken = true;
+		if (tls_server_user(c->ssl, user, sizeof user))
+			model_conn_set_user(c->model, user);
+		return;
+	}
+	int e = SSL_get_error(c->ssl, r);
+	if (e != SSL_ERROR_WANT_READ && e != SSL_ERROR_WANT_WRITE)
+		conn_kill(c, false);
+	else {
+		c->blocked = e == SSL_ERROR_WANT_WRITE;
+		conn_interest(c);
+	}
+}
+
+static void conn_on_ready(struct serve_source *src, uint32_t events)
+{
+	struct serve_conn *c = CONTAINER_OF(src, struct serve_conn, source);
+	if (c->dead)
+		return;
+	if (c->ssl && !c->handshaken) {
+		conn_handshake(c);
+		if (c->dead || !c->handshaken)
+			return;
+	}
+	if (events & EPOLLERR)
+		conn_kill(c, false);
+	else if (events & (EPOLLIN | EPOLLHUP))
+		conn_read(c);
+	conn_settle(c);
+}
+
+static void conn_new(struct serve *s, int fd)
+{
+	struct serve_conn *c = calloc(1, sizeof *c);
+	CHECK(c);
+	c->source = (struct serve_source){conn_on_ready, fd};
+	c->serve = s;
+	list_init(&c->timer_link);
+	list_init(&c->again_link);
+	list_push(&s->all, &c->all_link);
+	int one = 1;
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	c->model = model_conn_new(s->model, NULL, s->now_ns);
+	model_conn_set_context(c->model, c);
+	if (s->tls) {
+		c->ssl = SSL_new(s->tls);
+		CHECK(c->ssl && SSL_set_fd(c->ssl, fd));
+	}
+	c->events = EPOLLIN;
+	struct epoll_event e = {.events = EPOLLIN, .data.ptr = &c->source};
+	CHECK(epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &e) == 0);
+	s->accepted++;
+	conn_settle(c);
+}
+
+static void listener_on_ready(struct serve_source *src, uint32_t events)
+{
+	struct serve *s = CONTAINER_OF(src, struct serve, listener);
+	(void)events;
+	for (int i = 0; i < ACCEPTS_MAX; i++) {
+		int fd = accept4(src->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd < 0) {
+			s->refused += errno == EMFILE || errno == ENFILE;
+			return;
+		}
+		conn_new(s, fd);
+	}
+}
+
+/* --- the whole --- */
+
+bool serve_watch(struct serve *s, struct serve_source *src)
+{
+	struct epoll_event e = {.events = EPOLLIN, .data.ptr = src};
+	return epoll_ctl(s->epoll, EPOLL_CTL_ADD, src->fd, &e) == 0;
+}
+
+static int listen_on(const char *bind_to, uint16_t port)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port)};
+	if (inet_pton(AF_INET, bind_to, &a.sin_addr) != 1) {
+		errno = EINVAL;
+		return -1;
+	}
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), one = 1;
+	if (fd < 0)
+		return -1;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+	if (bind(fd, (struct sockaddr *)&a, sizeof a) == 0 && listen(fd, BACKLOG) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+bool serve_init(struct serve *s, struct model_server *model, SSL_CTX *tls, const char *bind_to,
+        uint16_t port)
+{
+	*s = (struct serve){.model = model, .tls = tls, .epoll = epoll_create1(EPOLL_CLOEXEC)};
+	s->listener = (struct serve_source){listener_on_ready, listen_on(bind_to, port)};
+	if (s->epoll < 0 || s->listener.fd < 0) {
+		fprintf(stderr, "fakekube: cannot listen on %s:%u: %s\n", bind_to, port,
+		        strerror(errno));
+		return false;
+	}
+	list_init(&s->again);
+	list_init(&s->dead);
+	list_init(&s->all);
+	for (size_t i = 0; i < SERVE_WHEEL_SLOTS; i++)
+		list_init(&s->wheel[i]);
+	s->now_ns = serve_clock_ns();
+	s->wheel_at = s->now_ns >> TICK_SHIFT;
+	return serve_watch(s, &s->listener);
+}
+
+void serve_fini(struct serve *s)
+{
+	LIST_EACH (it, &s->all)
+		conn_kill(CONTAINER_OF(it, struct serve_conn, all_link), false);
+	bury(s);
+	close(s->listener.fd);
+	close(s->epoll);
+}
+
+uint16_t serve_port(const struct serve *s)
+{
+	struct sockaddr_in a;
+	socklen_t n = sizeof a;
+	return getsockname(s->listener.fd, (struct sockaddr *)&a, &n) == 0 ? ntohs(a.sin_port) : 0;
+}
+
+static void on_timer(struct serve_conn *c)
+{
+	struct serve *s = c->serve;
+	if (c->deadline_ns > s->now_ns) {
+		timer_set(c, c->deadline_ns); /* it was beyond the wheel */
+		return;
+	}
+	if (c->lingering) {
+		conn_kill(c, false);
+		return;
+	}
+	model_conn_tick(c->model, s->now_ns);
+	conn_settle(c);
+}
+
+static void run_timers(struct serve *s)
+{
+	uint64_t now = s->now_ns >> TICK_SHIFT;
+	for (uint64_t turns = 0; s->wheel_at < now && turns < SERVE_WHEEL_SLOTS; turns++) {
+		s->wheel_at++;
+		struct list due;
+		list_init(&due);
+		for (struct list *n; (n = list_pop(&s->wheel[s->wheel_at % SERVE_WHEEL_SLOTS]));)
+			list_push(&due, n);
+		for (struct list *n; (n = list_pop(&due));)
+			on_timer(CONTAINER_OF(n, struct serve_conn, timer_link));
+	}
+	s->wheel_at = now;
+}
+
+void serve_flush_ready(struct serve *s)
+{
+	for (struct model_conn *m; (m = model_conn_next_ready(s->model));) {
+		struct serve_conn *c = model_conn_context(m);
+		if (!c->blocked)
+			conn_settle(c);
+	}
+}
+
+static void run_again(struct serve *s)
+{
+	struct list now;
+	list_init(&now);
+	for (struct list *n; (n = list_pop(&s->again));)
+		list_push(&now, n);
+	for (struct list *n; (n = list_pop(&now));)
+		conn_settle(CONTAINER_OF(n, struct serve_conn, again_link));
+}
+
+void serve_turn(struct serve *s, uint64_t until_ns)
+{
+	struct epoll_event events[EVENTS_MAX];
+	uint64_t now = serve_clock_ns(), next_tick = (s->wheel_at + 1) << TICK_SHIFT;
+	if (until_ns > next_tick)
+		until_ns = next_tick;
+	uint64_t wait = until_ns > now && list_empty(&s->again) ? until_ns - now : 0;
+	struct timespec t = {
+	        .tv_sec = (time_t)(wait / 1000000000), .tv_nsec = (long)(wait % 1000000000)};
+	int n = epoll_pwait2(s->epoll, events, EVENTS_MAX, &t, NULL);
+	s->now_ns = serve_clock_ns();
+	for (int i = 0; i < n; i++) {
+		struct serve_source *src = events[i].data.ptr;
+		src->on_ready(src, events[i].events);
+	}
+	serve_flush_ready(s);
+	run_again(s);
+	run_timers(s);
+	bury(s);
+}
+
+size_t serve_cut(struct serve *s, const struct model_cluster *cluster, const struct model_kind *k,
+        enum model_closed how)
+{
+	size_t n = 0;
+	LIST_EACH (it, &s->all) {
+		struct serve_conn *c = CONTAINER_OF(it, struct serve_conn, all_link);
+		if (c->dead || c->lingering)
+			continue;
+		struct model_conn_info info;
+		model_conn_describe(c->model, &info);
+		if ((cluster && info.cluster != cluster) || (k && info.kind != k))
+			continue;
+		model_conn_cut(c->model, how);
+		conn_settle(c);
+		n++;
+	}
+	return n;
+}
