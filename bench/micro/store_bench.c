@@ -112,8 +112,7 @@ static void fill(struct store_list *l, uint32_t count, const struct json_object 
 	CHECK(r.added == count && store_list_objects(l) == count);
 }
 
-/* --- update -------------------------------------------------------------------------------------
- */
+/* --- update --------------------------------------------------------------------------------- */
 
 struct updates {
 	struct store_list *l;
@@ -200,8 +199,7 @@ static void bench_update(const char *shmcache)
 	store_free(&s);
 }
 
-/* --- size and relist ----------------------------------------------------------------------------
- */
+/* --- size and relist ------------------------------------------------------------------------ */
 
 /* Rss of our segments, in bytes. */
 static uint64_t segments_rss(void)

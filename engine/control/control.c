@@ -142,6 +142,8 @@ err_t control_new(const struct control_config *config, struct control **out, str
 		err = clusters_load(c, m);
 	if (!err)
 		err = consumers_listen(c, m);
+	if (!err)
+		err = metrics_listen(c, m);
 	if (err)
 		control_free(&c);
 	*out = c;
@@ -199,6 +201,7 @@ void control_free(struct control **cp)
 	if (c->loop) {
 		on_wake(c);
 		questions_fini(c);
+		metrics_fini(c);
 		consumers_fini(c);
 		lists_fini(c);
 		clusters_fini(c);

@@ -13,6 +13,7 @@
 #include "control/control.h"
 #include "control/lists.h"
 #include "control/loop.h"
+#include "control/metrics.h"
 #include "control/resolver.h"
 
 enum { CONTROL_SHARDS_MAX = 4096 };
@@ -35,6 +36,7 @@ struct control {
 	struct clusters clusters;
 	struct lists lists;
 	struct consumers consumers;
+	struct metrics metrics;
 	struct list questions;         /* status and resolve under way: struct question */
 	uint32_t next_question;
 	uint64_t started_ns, started_wall_s;

@@ -140,7 +140,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (size < 1 || size > IN_BYTES_MAX)
 		return 0;
-	size_t piece = 1 + (data[0] >> 1 & 7) * 5, cap = 1 + (size_t)(data[0] >> 4) * 37;
+	size_t piece = 1 + (size_t)(data[0] >> 1 & 7) * 5, cap = 1 + (size_t)(data[0] >> 4) * 37;
 	if (data[0] & 1)
 		fuzz_round(data + 1, size - 1, piece, cap);
 	else
