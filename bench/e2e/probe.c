@@ -1,8 +1,10 @@
-/* probe.c - the consumer in bench/run: a process with libkubering that waits for a digest, measures latency, or holds a list in memory.
+/* probe.c - the consumer in bench/run: a process with libkubering that waits for a digest, measures
+ * latency, or holds a list in memory.
  *
- *   probe digest  SOCKET CLUSTER RESOURCE HEX SECONDS     until the list has that digest; prints how long that took
- *   probe latency SOCKET CLUSTER RESOURCE COUNT SECONDS   follows COUNT changes; prints percentiles of now - the stamp inside the object
- *   probe hold    SOCKET CLUSTER RESOURCE                 reads every object once, prints "holding N", and stays until its input ends
+ *   probe digest  SOCKET CLUSTER RESOURCE HEX SECONDS     until the list has that digest; prints
+ * how long that took probe latency SOCKET CLUSTER RESOURCE COUNT SECONDS   follows COUNT changes;
+ * prints percentiles of now - the stamp inside the object probe hold    SOCKET CLUSTER RESOURCE
+ * reads every object once, prints "holding N", and stays until its input ends
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,14 +38,16 @@ static int wait_digest(struct kr_client *c, struct kr_list *l, uint64_t want, do
 		if (s.whole && s.digest == want)
 			break;
 		if (now_ns() > give_up) {
-			fprintf(stderr, "probe: digest %016llx, wanted %016llx\n", (unsigned long long)s.digest, (unsigned long long)want);
+			fprintf(stderr, "probe: digest %016llx, wanted %016llx\n",
+			        (unsigned long long)s.digest, (unsigned long long)want);
 			return 3;
 		}
 		struct timespec pause = {0, 200000};
 		nanosleep(&pause, NULL);
 	}
-	printf("elapsed_ns %llu objects %llu events %llu relists %llu\n", (unsigned long long)(now_ns() - began),
-		(unsigned long long)s.objects, (unsigned long long)s.events, (unsigned long long)s.relists);
+	printf("elapsed_ns %llu objects %llu events %llu relists %llu\n",
+	        (unsigned long long)(now_ns() - began), (unsigned long long)s.objects,
+	        (unsigned long long)s.events, (unsigned long long)s.relists);
 	return 0;
 }
 
@@ -93,9 +97,11 @@ static int latency(struct kr_client *c, struct kr_list *l, size_t count, double 
 	qsort(socket + warm, n - warm, sizeof *socket, by_value);
 	const uint64_t *t = total + warm, *s = socket + warm;
 	size_t k = n - warm;
-	printf("changes %zu p50_ns %llu p90_ns %llu p99_ns %llu max_ns %llu to_daemon_p50_ns %llu to_daemon_p99_ns %llu\n", k,
-		(unsigned long long)t[k / 2], (unsigned long long)t[k * 9 / 10], (unsigned long long)t[k * 99 / 100],
-		(unsigned long long)t[k - 1], (unsigned long long)s[k / 2], (unsigned long long)s[k * 99 / 100]);
+	printf("changes %zu p50_ns %llu p90_ns %llu p99_ns %llu max_ns %llu to_daemon_p50_ns %llu "
+	       "to_daemon_p99_ns %llu\n",
+	        k, (unsigned long long)t[k / 2], (unsigned long long)t[k * 9 / 10],
+	        (unsigned long long)t[k * 99 / 100], (unsigned long long)t[k - 1],
+	        (unsigned long long)s[k / 2], (unsigned long long)s[k * 99 / 100]);
 	free(total);
 	free(socket);
 	return 0;
@@ -132,7 +138,12 @@ int main(int argc, char **argv)
 	int r = kr_connect(&c, &o);
 	if (r)
 		return fail(NULL, "connect", r), 4;
-	r = kr_list_open(c, &(struct kr_list_spec){.size = sizeof(struct kr_list_spec), .cluster = argv[3], .version = "v1", .resource = argv[4]}, &l);
+	r = kr_list_open(c,
+	        &(struct kr_list_spec){.size = sizeof(struct kr_list_spec),
+	                .cluster = argv[3],
+	                .version = "v1",
+	                .resource = argv[4]},
+	        &l);
 	if (!r)
 		r = kr_list_wait_live(l, 600 * 1000000000ll);
 	if (r)

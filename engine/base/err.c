@@ -18,9 +18,18 @@ static unsigned row_of(err_t e)
 	return (unsigned)e < ERR_COUNT ? (unsigned)e : (unsigned)ERR_IO;
 }
 
-const char *err_text(err_t e) { return rows[row_of(e)].text; }
-const char *err_name(err_t e) { return rows[row_of(e)].name; }
-enum err_class err_class_of(err_t e) { return rows[row_of(e)].cls; }
+const char *err_text(err_t e)
+{
+	return rows[row_of(e)].text;
+}
+const char *err_name(err_t e)
+{
+	return rows[row_of(e)].name;
+}
+enum err_class err_class_of(err_t e)
+{
+	return rows[row_of(e)].cls;
+}
 
 err_t errmsg_set(struct errmsg *m, err_t code, const char *fmt, ...)
 {

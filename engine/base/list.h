@@ -1,5 +1,6 @@
-/* list.h - intrusive doubly linked list. The node is a field of what is linked; nothing is allocated. A node that is in no list points to
- * itself, so unlinking twice is harmless. Not thread-safe. */
+/* list.h - intrusive doubly linked list. The node is a field of what is linked; nothing is
+ * allocated. A node that is in no list points to itself, so unlinking twice is harmless. Not
+ * thread-safe. */
 #ifndef KR_BASE_LIST_H
 #define KR_BASE_LIST_H
 
@@ -11,13 +12,20 @@ struct list {
 };
 
 #define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
-#define LIST_EACH(it, head) for (struct list *it = (head)->next; it != (head); it = it->next)
+#define LIST_EACH(it, head)             for (struct list *it = (head)->next; it != (head); it = it->next)
 /* The current node may be unlinked inside the loop. */
-#define LIST_EACH_SAFE(it, head)                                                                                                 \
-	for (struct list *it = (head)->next, *it##_next = it->next; it != (head); it = it##_next, it##_next = it->next)
+#define LIST_EACH_SAFE(it, head)                                                                   \
+	for (struct list *it = (head)->next, *it##_next = it->next; it != (head);                  \
+	        it = it##_next, it##_next = it->next)
 
-static inline void list_init(struct list *l) { l->next = l->prev = l; }
-static inline bool list_empty(const struct list *l) { return l->next == l; }
+static inline void list_init(struct list *l)
+{
+	l->next = l->prev = l;
+}
+static inline bool list_empty(const struct list *l)
+{
+	return l->next == l;
+}
 static inline void list_push(struct list *head, struct list *n) /* at the end */
 {
 	n->prev = head->prev;

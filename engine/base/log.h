@@ -1,5 +1,6 @@
-/* log.h - lines on stderr, as logfmt or JSON. Control paths only: nothing is logged per event, ever. Values are quoted where they must be; secrets never come here
- * (their types have no text). Any thread; one line is one write, so lines do not mix. */
+/* log.h - lines on stderr, as logfmt or JSON. Control paths only: nothing is logged per event,
+ * ever. Values are quoted where they must be; secrets never come here (their types have no text).
+ * Any thread; one line is one write, so lines do not mix. */
 #ifndef KR_BASE_LOG_H
 #define KR_BASE_LOG_H
 
@@ -10,7 +11,8 @@ enum { LOG_LINE_BYTES = 2048, LOG_FIELDS_MAX = 8 };
 
 /* Once, before the threads start. */
 void log_init(enum log_level least, bool json);
-/* msg, then pairs of key and value, then NULL: log_line(LOG_LEVEL_INFO, "listening", "socket", path, NULL). A NULL value is "". */
+/* msg, then pairs of key and value, then NULL: log_line(LOG_LEVEL_INFO, "listening", "socket",
+ * path, NULL). A NULL value is "". */
 void log_line(enum log_level level, const char *msg, ...) __attribute__((sentinel));
 
 #endif

@@ -1,5 +1,6 @@
-/* sm.h - state machines as tables: a row per state, with its name and the states that may follow. A move that the table does not allow is a bug and stops the
- * process (CHECK), in every build: a machine in an impossible state would serve wrong lists. */
+/* sm.h - state machines as tables: a row per state, with its name and the states that may follow. A
+ * move that the table does not allow is a bug and stops the process (CHECK), in every build: a
+ * machine in an impossible state would serve wrong lists. */
 #ifndef KR_BASE_SM_H
 #define KR_BASE_SM_H
 

@@ -1,5 +1,6 @@
-/* backoff.h - full-jitter exponential back-off as values: nothing here sleeps. 0.5 s doubling to 30 s; the wait is uniform in [step/2, step], so that
- * thousands of lists that fail together do not come back together and none comes back at once. 60 s of health forget the past. */
+/* backoff.h - full-jitter exponential back-off as values: nothing here sleeps. 0.5 s doubling to 30
+ * s; the wait is uniform in [step/2, step], so that thousands of lists that fail together do not
+ * come back together and none comes back at once. 60 s of health forget the past. */
 #ifndef KR_KUBE_BACKOFF_H
 #define KR_KUBE_BACKOFF_H
 

@@ -16,11 +16,11 @@ struct text_chunk {
 };
 
 struct discovery {
-	struct text_chunk *text;            /* own: all strings */
+	struct text_chunk *text; /* own: all strings */
 	size_t text_bytes;
-	struct discovery_resource *rows;    /* own, in the order of preference */
+	struct discovery_resource *rows; /* own, in the order of preference */
 	size_t count, cap;
-	char **missing;                     /* own: paths to ask for, given out from the front */
+	char **missing; /* own: paths to ask for, given out from the front */
 	size_t missing_count, missing_next;
 };
 
@@ -88,8 +88,8 @@ struct row_keys {
 	const char *plural, *singular, *kind;
 };
 
-static err_t add_row(struct discovery *d, struct span group, struct span version, struct json_node r,
-	const struct row_keys *keys)
+static err_t add_row(struct discovery *d, struct span group, struct span version,
+        struct json_node r, const struct row_keys *keys)
 {
 	struct span plural = text_of(r, keys->plural);
 	if (!plural.n || memchr(plural.p, '/', plural.n))
@@ -106,25 +106,29 @@ static err_t add_row(struct discovery *d, struct span group, struct span version
 	}
 	struct discovery_resource *row = &d->rows[d->count];
 	struct json_node verbs = json_dom_get(r, "verbs");
-	*row = (struct discovery_resource){.group = keep(d, group), .version = keep(d, version),
-		.resource = keep(d, plural), .singular = keep(d, text_of(r, keys->singular)),
-		.kind = keep(d, json_dom_string(json_dom_path(r, keys->kind))),
-		.namespaced = span_is(text_of(r, "scope"), "Namespaced") ||
-			json_dom_bool(json_dom_get(r, "namespaced"), false),
-		.can_list = lists(verbs, "list"), .can_watch = lists(verbs, "watch")};
+	*row = (struct discovery_resource){.group = keep(d, group),
+	        .version = keep(d, version),
+	        .resource = keep(d, plural),
+	        .singular = keep(d, text_of(r, keys->singular)),
+	        .kind = keep(d, json_dom_string(json_dom_path(r, keys->kind))),
+	        .namespaced = span_is(text_of(r, "scope"), "Namespaced") ||
+	                      json_dom_bool(json_dom_get(r, "namespaced"), false),
+	        .can_list = lists(verbs, "list"),
+	        .can_watch = lists(verbs, "watch")};
 	if (!row->group || !row->version || !row->resource || !row->singular || !row->kind)
 		return ERR_LIMIT;
 	struct json_iter it = {0};
 	struct json_node name;
 	for (size_t i = 0; json_dom_next(json_dom_get(r, "shortNames"), &it, NULL, &name) &&
-		i < DISCOVERY_SHORT_NAMES_MAX; i++)
+	                   i < DISCOVERY_SHORT_NAMES_MAX;
+	        i++)
 		row->short_names[i] = keep(d, json_dom_string(name));
 	d->count++;
 	return ERR_OK;
 }
 
-static err_t add_rows(struct discovery *d, struct span group, struct span version, struct json_node resources,
-	const struct row_keys *keys)
+static err_t add_rows(struct discovery *d, struct span group, struct span version,
+        struct json_node resources, const struct row_keys *keys)
 {
 	struct json_iter it = {0};
 	struct json_node r;
@@ -146,7 +150,8 @@ static err_t add_aggregated(struct discovery *d, struct json_node root)
 		struct json_iter vi = {0};
 		struct json_node v;
 		while (json_dom_next(json_dom_get(group, "versions"), &vi, NULL, &v)) {
-			err_t err = add_rows(d, name, text_of(v, "version"), json_dom_get(v, "resources"), &keys);
+			err_t err = add_rows(d, name, text_of(v, "version"),
+			        json_dom_get(v, "resources"), &keys);
 			if (err)
 				return err;
 		}
@@ -189,7 +194,8 @@ static err_t add_groups(struct discovery *d, struct json_node root)
 	struct json_node group;
 	err_t err = ERR_OK;
 	while (!err && json_dom_next(json_dom_get(root, "groups"), &gi, NULL, &group)) {
-		struct span preferred = json_dom_string(json_dom_path(group, "preferredVersion.groupVersion"));
+		struct span preferred =
+		        json_dom_string(json_dom_path(group, "preferredVersion.groupVersion"));
 		if (preferred.n)
 			err = miss(d, "/apis/", preferred);
 		struct json_iter vi = {0};
@@ -223,9 +229,10 @@ err_t discovery_add(struct discovery *d, struct span document)
 	if (!err) {
 		struct span kind = text_of(root, "kind");
 		err = span_is(kind, "APIGroupDiscoveryList") ? add_aggregated(d, root)
-			: span_is(kind, "APIVersions") ? add_versions(d, root)
-			: span_is(kind, "APIGroupList") ? add_groups(d, root)
-			: span_is(kind, "APIResourceList") ? add_resources(d, root) : ERR_JSON_SHAPE;
+		      : span_is(kind, "APIVersions")         ? add_versions(d, root)
+		      : span_is(kind, "APIGroupList")        ? add_groups(d, root)
+		      : span_is(kind, "APIResourceList")     ? add_resources(d, root)
+		                                             : ERR_JSON_SHAPE;
 	}
 	json_dom_free(&dom);
 	return err;
@@ -236,7 +243,8 @@ const char *discovery_missing(struct discovery *d)
 	return d->missing_next < d->missing_count ? d->missing[d->missing_next++] : NULL;
 }
 
-/* --- asking -------------------------------------------------------------------------------------- */
+/* --- asking --------------------------------------------------------------------------------------
+ */
 
 static bool same(const char *a, struct span b)
 {
@@ -259,13 +267,14 @@ static bool is_group(const struct discovery_resource *r, struct span group)
 	return group.n ? same(r->group, group) : !r->group[0];
 }
 
-static const struct discovery_resource *first(
-	const struct discovery *d, struct span name, const struct span *version, const struct span *group)
+static const struct discovery_resource *first(const struct discovery *d, struct span name,
+        const struct span *version, const struct span *group)
 {
 	const struct discovery_resource *best = NULL;
 	for (size_t i = 0; i < d->count; i++) {
 		const struct discovery_resource *r = &d->rows[i];
-		if (!is_called(r, name) || (version && !same(r->version, *version)) || (group && !is_group(r, *group)))
+		if (!is_called(r, name) || (version && !same(r->version, *version)) ||
+		        (group && !is_group(r, *group)))
 			continue;
 		if (!r->group[0])
 			return r; /* the core group comes first, wherever its document came */
@@ -299,17 +308,21 @@ const struct discovery_resource *discovery_resolve(const struct discovery *d, st
 }
 
 const struct discovery_resource *discovery_find(
-	const struct discovery *d, struct span group, struct span version, struct span resource)
+        const struct discovery *d, struct span group, struct span version, struct span resource)
 {
 	for (size_t i = 0; i < d->count; i++) {
 		const struct discovery_resource *r = &d->rows[i];
-		if (span_is(group, r->group) && span_is(version, r->version) && span_is(resource, r->resource))
+		if (span_is(group, r->group) && span_is(version, r->version) &&
+		        span_is(resource, r->resource))
 			return r;
 	}
 	return NULL;
 }
 
-size_t discovery_count(const struct discovery *d) { return d->count; }
+size_t discovery_count(const struct discovery *d)
+{
+	return d->count;
+}
 
 const struct discovery_resource *discovery_at(const struct discovery *d, size_t i)
 {

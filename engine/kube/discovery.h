@@ -1,7 +1,10 @@
-/* discovery.h - which resources a cluster serves, and what people call them. Filled from the server's answers (aggregated discovery v2 or v2beta1 where the server
- * has it, else APIGroupList + APIResourceList), asked as kubectl asks: "po", "pod", "pods", "deployments.apps", "deployments.v1.apps".
+/* discovery.h - which resources a cluster serves, and what people call them. Filled from the
+ * server's answers (aggregated discovery v2 or v2beta1 where the server has it, else APIGroupList +
+ * APIResourceList), asked as kubectl asks: "po", "pod", "pods", "deployments.apps",
+ * "deployments.v1.apps".
  *
- * Pure: documents in, answers out. Asked for what is in none of the documents, the answer is "unknown", never a guess.
+ * Pure: documents in, answers out. Asked for what is in none of the documents, the answer is
+ * "unknown", never a guess.
  */
 #ifndef KR_KUBE_DISCOVERY_H
 #define KR_KUBE_DISCOVERY_H
@@ -18,9 +21,9 @@ enum {
 	DISCOVERY_TEXT_MAX = 8 << 20, /* strings of one cluster */
 };
 
-#define DISCOVERY_ACCEPT                                                                         \
-	"application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,"                  \
-	"application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,"             \
+#define DISCOVERY_ACCEPT                                                                           \
+	"application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,"                    \
+	"application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,"               \
 	"application/json"
 
 struct discovery_resource { /* strings live as long as the discovery, NUL-terminated */
@@ -41,15 +44,16 @@ void discovery_free(struct discovery **d);
  *   APIResourceList                 the resources of one group and version
  * ERR_JSON_SYNTAX, ERR_JSON_SHAPE (none of these), ERR_LIMIT, ERR_NO_MEMORY. */
 err_t discovery_add(struct discovery *d, struct span document) MUST_USE;
-/* The next path to ask for ("/apis/apps/v1"), or NULL when nothing is missing. Each is given once. */
+/* The next path to ask for ("/apis/apps/v1"), or NULL when nothing is missing. Each is given once.
+ */
 const char *discovery_missing(struct discovery *d);
 
-/* Resolves a name. The group order of the server decides between groups, the core group first; the preferred version within one.
- * Returns NULL when nothing has that name. */
+/* Resolves a name. The group order of the server decides between groups, the core group first; the
+ * preferred version within one. Returns NULL when nothing has that name. */
 const struct discovery_resource *discovery_resolve(const struct discovery *d, struct span name);
 /* An exact group, version and plural. */
 const struct discovery_resource *discovery_find(
-	const struct discovery *d, struct span group, struct span version, struct span resource);
+        const struct discovery *d, struct span group, struct span version, struct span resource);
 size_t discovery_count(const struct discovery *d);
 const struct discovery_resource *discovery_at(const struct discovery *d, size_t i);
 

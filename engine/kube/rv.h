@@ -1,5 +1,7 @@
-/* rv.h - comparing resourceVersions. KEP-5504 (stable in 1.35): a version is a decimal integer > 0 without leading zeros, of any length, and two of
- * one resource of one cluster may be ordered: the longer is larger, then bytewise. Anything else (some aggregated servers) is opaque: only equality. */
+/* rv.h - comparing resourceVersions. KEP-5504 (stable in 1.35): a version is a decimal integer > 0
+ * without leading zeros, of any length, and two of one resource of one cluster may be ordered: the
+ * longer is larger, then bytewise. Anything else (some aggregated servers) is opaque: only
+ * equality. */
 #ifndef KR_KUBE_RV_H
 #define KR_KUBE_RV_H
 

@@ -1,4 +1,5 @@
-/* url.h - request targets: /api/v1/... and /apis/GROUP/VERSION/..., with the query values percent-encoded (RFC 3986 unreserved characters stay). */
+/* url.h - request targets: /api/v1/... and /apis/GROUP/VERSION/..., with the query values
+ * percent-encoded (RFC 3986 unreserved characters stay). */
 #ifndef KR_KUBE_URL_H
 #define KR_KUBE_URL_H
 
@@ -7,7 +8,8 @@
 
 #include "base/span.h"
 
-/* Appends into a caller's buffer; `full` is set when something did not fit, and then nothing more is written. */
+/* Appends into a caller's buffer; `full` is set when something did not fit, and then nothing more
+ * is written. */
 struct url {
 	char *p;
 	size_t n, cap;
@@ -15,8 +17,8 @@ struct url {
 };
 
 void url_init(struct url *u, char *buf, size_t cap);
-void url_text(struct url *u, struct span s);            /* as it is */
-void url_encoded(struct url *u, struct span s);         /* percent-encoded */
+void url_text(struct url *u, struct span s);    /* as it is */
+void url_encoded(struct url *u, struct span s); /* percent-encoded */
 void url_number(struct url *u, unsigned long long v);
 /* PREFIX/api/v1[/namespaces/NS]/RESOURCE or PREFIX/apis/GROUP/VERSION[/namespaces/NS]/RESOURCE */
 struct url_collection {

@@ -1,15 +1,19 @@
-/* watch.h - what keeps one list up to date: LIST + WATCH as a pure state machine. No socket, no clock, no memory of objects: inputs are what happened, outputs are
- * what the reactor must do. Semantics: reference/kubernetes-watch.md 1; invariants M1-M8 of reliability.md.
+/* watch.h - what keeps one list up to date: LIST + WATCH as a pure state machine. No socket, no
+ * clock, no memory of objects: inputs are what happened, outputs are what the reactor must do.
+ * Semantics: reference/kubernetes-watch.md 1; invariants M1-M8 of reliability.md.
  *
- *            start                 gate open, TLS up            200                   end marker / last page
- *   IDLE ────────────► CONNECTING ────────────────► ASKING ───────────► SYNCING ─────────────────────────► STREAMING ◄─┐
- *                        ▲   ▲                        │  ▲                 │ cut, 410 on a page               │  │  │ resume at the last
- *                        │   │     error: WAITING ◄───┴──┼─────────────────┴───────── any error ──────────────┘  │  │ version (same connection
- *                        │   └──────── back-off ──┘      └── next page, LIST after a refused streaming list ─────┼──┘ if it can be kept)
- *                        └──── slow re-probe ── PARKED ◄── 403, 404 ─────────────────────────────────────────────┘
+ *            start                 gate open, TLS up            200                   end marker /
+ * last page IDLE ────────────► CONNECTING ────────────────► ASKING ───────────► SYNCING
+ * ─────────────────────────► STREAMING ◄─┐ ▲   ▲                        │  ▲                 │ cut,
+ * 410 on a page               │  │  │ resume at the last │   │     error: WAITING
+ * ◄───┴──┼─────────────────┴───────── any error ──────────────┘  │  │ version (same connection │
+ * └──────── back-off ──┘      └── next page, LIST after a refused streaming list ─────┼──┘ if it
+ * can be kept) └──── slow re-probe ── PARKED ◄── 403, 404
+ * ─────────────────────────────────────────────┘
  *
- * There is no terminal state but CLOSED, which only watch_stop() enters. A sync never becomes visible before it is whole (M2): the store stages it between
- * WATCH_SYNC_BEGIN and WATCH_SYNC_COMMIT. A consumer keeps the old list, marked stale with the reason, until then.
+ * There is no terminal state but CLOSED, which only watch_stop() enters. A sync never becomes
+ * visible before it is whole (M2): the store stages it between WATCH_SYNC_BEGIN and
+ * WATCH_SYNC_COMMIT. A consumer keeps the old list, marked stale with the reason, until then.
  */
 #ifndef KR_KUBE_WATCH_H
 #define KR_KUBE_WATCH_H
@@ -21,45 +25,61 @@
 #include "base/err.h"
 #include "base/prng.h"
 #include "base/span.h"
-#include "json/json.h"
 #include "kube/backoff.h"
+#include "json/json.h"
 
 enum {
 	WATCH_PAGE_LIMIT = 500,
-	WATCH_TOKEN_MAX = 4096,          /* continue token */
+	WATCH_TOKEN_MAX = 4096, /* continue token */
 	WATCH_RV_MAX = 64,
-	WATCH_TARGET_MAX = 12288,        /* path + query */
-	WATCH_TIMEOUT_MIN_S = 300,       /* timeoutSeconds: random in [300, 600), as client-go, so that renewals do not come together */
+	WATCH_TARGET_MAX = 12288,  /* path + query */
+	WATCH_TIMEOUT_MIN_S = 300, /* timeoutSeconds: random in [300, 600), as client-go, so that
+	                              renewals do not come together */
 	WATCH_TIMEOUT_SPREAD_S = 300,
-	WATCH_HEAD_S = 30,               /* no head of an answer within this: give up (real-servers.md trap 7: the server may hang for 60 s) */
-	WATCH_PROGRESS_S = 30,           /* no byte of a LIST body within this */
-	WATCH_PAGE_S = 120,              /* a LIST answer that is not whole by then: servers cut it at 60 s (--request-timeout), so it drips */
-	WATCH_MARKER_S = 10,             /* streaming list: no event and no end marker within this: fall back to LIST */
-	WATCH_BOOKMARK_S = 75,           /* bookmarks come every 60 s once they come at all: silence means a dead path */
-	WATCH_VERIFY_S = 150,            /* no bookmark ever seen: relist to find out (trap 2), doubling up to WATCH_VERIFY_MAX_S while nothing was missed */
+	WATCH_HEAD_S = 30, /* no head of an answer within this: give up (real-servers.md trap 7: the
+	                      server may hang for 60 s) */
+	WATCH_PROGRESS_S = 30, /* no byte of a LIST body within this */
+	WATCH_PAGE_S = 120,    /* a LIST answer that is not whole by then: servers cut it at 60 s
+	                          (--request-timeout), so it drips */
+	WATCH_MARKER_S =
+	        10, /* streaming list: no event and no end marker within this: fall back to LIST */
+	WATCH_BOOKMARK_S =
+	        75, /* bookmarks come every 60 s once they come at all: silence means a dead path */
+	WATCH_VERIFY_S = 150, /* no bookmark ever seen: relist to find out (trap 2), doubling up to
+	                         WATCH_VERIFY_MAX_S while nothing was missed */
 	WATCH_VERIFY_MAX_S = 3600,
-	WATCH_PARK_MIN_S = 30, WATCH_PARK_MAX_S = 300,
-	WATCH_RESUMES_MAX = 3,           /* ERROR events other than 410 in a row before a relist */
-	WATCH_BACK_TRIES = 3,            /* answers older than what we have before they are believed (M3) */
-	WATCH_REPROBE_S = 3600,          /* a refused streaming list is tried again after this */
+	WATCH_PARK_MIN_S = 30,
+	WATCH_PARK_MAX_S = 300,
+	WATCH_RESUMES_MAX = 3,  /* ERROR events other than 410 in a row before a relist */
+	WATCH_BACK_TRIES = 3,   /* answers older than what we have before they are believed (M3) */
+	WATCH_REPROBE_S = 3600, /* a refused streaming list is tried again after this */
 };
 
 /* What is remembered of one resource of one cluster, shared by its lists. Owner: the cluster. */
 struct watch_caps {
-	bool no_watch_list;              /* streaming lists are refused, ignored or broken here */
+	bool no_watch_list; /* streaming lists are refused, ignored or broken here */
 	err_t no_watch_list_why;
 	uint64_t probe_again_ns;
 	bool saw_bookmark;
 };
 
-struct watch_conf { /* set once, borrowed for the life of the watch */
-	struct span prefix;              /* path of the server URL, "" or "/k8s/clusters/c-1" */
+struct watch_conf {         /* set once, borrowed for the life of the watch */
+	struct span prefix; /* path of the server URL, "" or "/k8s/clusters/c-1" */
 	struct span group, version, resource, namespace_, labels, fields; /* group "" = core */
 	bool metadata_only;
-	bool watch_list;                 /* streaming lists allowed by the settings */
+	bool watch_list; /* streaming lists allowed by the settings */
 };
 
-enum watch_state { WATCH_IDLE, WATCH_CONNECTING, WATCH_ASKING, WATCH_SYNCING, WATCH_STREAMING, WATCH_WAITING, WATCH_PARKED, WATCH_CLOSED };
+enum watch_state {
+	WATCH_IDLE,
+	WATCH_CONNECTING,
+	WATCH_ASKING,
+	WATCH_SYNCING,
+	WATCH_STREAMING,
+	WATCH_WAITING,
+	WATCH_PARKED,
+	WATCH_CLOSED
+};
 enum watch_request { WATCH_REQ_NONE, WATCH_REQ_PAGE, WATCH_REQ_STREAM_LIST, WATCH_REQ_WATCH };
 
 /* Thread: the reactor of the list. Life: from watch_init to watch_fini. */
@@ -69,46 +89,56 @@ struct watch {
 	struct prng rng;
 	struct backoff backoff;
 	uint8_t state, request;
-	bool whole;              /* a sync was committed once: there is a list to keep */
-	bool relist;             /* the next request starts a sync (first time, 410, order broken) */
-	bool syncing;            /* between SYNC_BEGIN and COMMIT/ABORT */
+	bool whole;   /* a sync was committed once: there is a list to keep */
+	bool relist;  /* the next request starts a sync (first time, 410, order broken) */
+	bool syncing; /* between SYNC_BEGIN and COMMIT/ABORT */
 	bool first_page;
-	bool unlimited;          /* a continue token expired: list without limit */
-	bool credential_tried;   /* 401 answered by one refresh already */
-	bool events_seen;        /* since the stream's head */
-	bool bookmark_seen;      /* in this stream */
-	bool after_bookmark;     /* rv came from a bookmark (M6) */
+	bool unlimited;        /* a continue token expired: list without limit */
+	bool credential_tried; /* 401 answered by one refresh already */
+	bool events_seen;      /* since the stream's head */
+	bool bookmark_seen;    /* in this stream */
+	bool after_bookmark;   /* rv came from a bookmark (M6) */
 	uint8_t errors_in_row, back_tries, short_watches, silences;
-	uint16_t http_status;    /* of the answer under way, 0 = none */
-	char rv[WATCH_RV_MAX];   /* last event or bookmark; "" = none */
+	uint16_t http_status;       /* of the answer under way, 0 = none */
+	char rv[WATCH_RV_MAX];      /* last event or bookmark; "" = none */
 	char list_rv[WATCH_RV_MAX]; /* version of the list that is being received */
-	char *token;             /* continue token; own, NULL = first page */
-	uint64_t deadline_ns;    /* next watch_on_timer; UINT64_MAX = none */
+	char *token;                /* continue token; own, NULL = first page */
+	uint64_t deadline_ns;       /* next watch_on_timer; UINT64_MAX = none */
 	uint64_t last_byte_ns, stream_since_ns, last_bookmark_ns, verify_ns;
 	int retry_after_s;
-	err_t err;               /* why it is not live */
+	err_t err; /* why it is not live */
 	char text[160];
 };
 
 enum watch_act {
-	WATCH_CONNECT = 1,        /* get a connection (through the cluster's gate), then watch_on_ready() */
-	WATCH_SEND = 2,           /* send the request that watch_target() writes, on the connection there is */
-	WATCH_CLOSE = 4,          /* drop the connection */
+	WATCH_CONNECT =
+	        1, /* get a connection (through the cluster's gate), then watch_on_ready() */
+	WATCH_SEND =
+	        2, /* send the request that watch_target() writes, on the connection there is */
+	WATCH_CLOSE = 4, /* drop the connection */
 	WATCH_SYNC_BEGIN = 8,
-	WATCH_SYNC_COMMIT = 16,   /* at version out->rv; out->version_back */
+	WATCH_SYNC_COMMIT = 16, /* at version out->rv; out->version_back */
 	WATCH_SYNC_ABORT = 32,
-	WATCH_STATE = 64,         /* publish watch_list_state(), w->err, w->text */
-	WATCH_CREDENTIAL = 128,   /* refresh the credential, then watch_on_credential() */
+	WATCH_STATE = 64,       /* publish watch_list_state(), w->err, w->text */
+	WATCH_CREDENTIAL = 128, /* refresh the credential, then watch_on_credential() */
 };
 struct watch_out {
 	unsigned acts;
 	struct span rv;
 	bool version_back;
 };
-enum watch_apply { WATCH_APPLY_NOTHING, WATCH_APPLY_UPSERT, WATCH_APPLY_DELETE, WATCH_APPLY_SYNC_ITEM, WATCH_APPLY_SYNC_REMOVE, WATCH_APPLY_BOOKMARK };
+enum watch_apply {
+	WATCH_APPLY_NOTHING,
+	WATCH_APPLY_UPSERT,
+	WATCH_APPLY_DELETE,
+	WATCH_APPLY_SYNC_ITEM,
+	WATCH_APPLY_SYNC_REMOVE,
+	WATCH_APPLY_BOOKMARK
+};
 enum watch_body { WATCH_BODY_LIST, WATCH_BODY_EVENTS, WATCH_BODY_STATUS };
 
-void watch_init(struct watch *w, const struct watch_conf *conf, struct watch_caps *caps, uint64_t seed);
+void watch_init(
+        struct watch *w, const struct watch_conf *conf, struct watch_caps *caps, uint64_t seed);
 void watch_fini(struct watch *w);
 
 /* Every input below fills *out afresh and sets w->deadline_ns. */
@@ -116,30 +146,56 @@ void watch_start(struct watch *w, uint64_t now_ns, struct watch_out *out);
 void watch_stop(struct watch *w, struct watch_out *out);
 /* The connection is up and idle. */
 void watch_on_ready(struct watch *w, uint64_t now_ns, struct watch_out *out);
-/* Path and query of the request to send; *accept is the Accept value (static). Returns bytes written, 0 if cap is too small. */
+/* Path and query of the request to send; *accept is the Accept value (static). Returns bytes
+ * written, 0 if cap is too small. */
 size_t watch_target(struct watch *w, char *buf, size_t cap, const char **accept);
 /* The head of the answer: tells what the body is. retry_after_s < 0: none. */
-enum watch_body watch_on_head(struct watch *w, int status, int retry_after_s, uint64_t now_ns, struct watch_out *out);
-/* A body that is no list and no stream is whole; st is zeroed when it was no Status (404 and 429 are text/plain). reusable: as below. */
-void watch_on_status(struct watch *w, const struct json_status *st, bool reusable, uint64_t now_ns, struct watch_out *out);
-/* LIST body: each item is WATCH_APPLY_SYNC_ITEM without asking; this is its end. The reactor sends the next page when told to (WATCH_SEND). */
-void watch_on_page(struct watch *w, const struct json_list_meta *meta, uint64_t now_ns, struct watch_out *out);
-/* One event. st is set for ERROR events only. Versions are checked here (M6, M8); the store checks each key (M4). */
-enum watch_apply watch_on_event(struct watch *w, const struct json_event *ev, const struct json_status *st, uint64_t now_ns, struct watch_out *out);
-/* The store applied (ERR_OK) or refused (ERR_KUBE_ORDER, ERR_BUDGET, ...), or the event could not be read (ERR_JSON_*). Only errors need a call. */
-void watch_on_refused(struct watch *w, err_t err, const char *text, uint64_t now_ns, struct watch_out *out);
-/* The body ended in an orderly way (0-chunk). reusable: the connection can take another request. For LIST pages call watch_on_page instead. */
+enum watch_body watch_on_head(
+        struct watch *w, int status, int retry_after_s, uint64_t now_ns, struct watch_out *out);
+/* A body that is no list and no stream is whole; st is zeroed when it was no Status (404 and 429
+ * are text/plain). reusable: as below. */
+void watch_on_status(struct watch *w, const struct json_status *st, bool reusable, uint64_t now_ns,
+        struct watch_out *out);
+/* LIST body: each item is WATCH_APPLY_SYNC_ITEM without asking; this is its end. The reactor sends
+ * the next page when told to (WATCH_SEND). */
+void watch_on_page(
+        struct watch *w, const struct json_list_meta *meta, uint64_t now_ns, struct watch_out *out);
+/* One event. st is set for ERROR events only. Versions are checked here (M6, M8); the store checks
+ * each key (M4). */
+enum watch_apply watch_on_event(struct watch *w, const struct json_event *ev,
+        const struct json_status *st, uint64_t now_ns, struct watch_out *out);
+/* The store applied (ERR_OK) or refused (ERR_KUBE_ORDER, ERR_BUDGET, ...), or the event could not
+ * be read (ERR_JSON_*). Only errors need a call. */
+void watch_on_refused(
+        struct watch *w, err_t err, const char *text, uint64_t now_ns, struct watch_out *out);
+/* The body ended in an orderly way (0-chunk). reusable: the connection can take another request.
+ * For LIST pages call watch_on_page instead. */
 void watch_on_body_end(struct watch *w, bool reusable, uint64_t now_ns, struct watch_out *out);
 /* The connection could not be made, or is gone. */
-void watch_on_lost(struct watch *w, err_t err, const char *text, uint64_t now_ns, struct watch_out *out);
+void watch_on_lost(
+        struct watch *w, err_t err, const char *text, uint64_t now_ns, struct watch_out *out);
 void watch_on_timer(struct watch *w, uint64_t now_ns, struct watch_out *out);
 /* ok: a fresh credential is there. */
-void watch_on_credential(struct watch *w, bool ok, const char *text, uint64_t now_ns, struct watch_out *out);
-static inline void watch_on_bytes(struct watch *w, uint64_t now_ns) { w->last_byte_ns = now_ns; }
+void watch_on_credential(
+        struct watch *w, bool ok, const char *text, uint64_t now_ns, struct watch_out *out);
+static inline void watch_on_bytes(struct watch *w, uint64_t now_ns)
+{
+	w->last_byte_ns = now_ns;
+}
 
-/* The state to publish: numbers of enum shm_list_state (kube/ may not include shm/; the reactor asserts that they agree). */
-enum watch_list_state { WATCH_LIST_IDLE, WATCH_LIST_CONNECTING, WATCH_LIST_LISTING, WATCH_LIST_LIVE, WATCH_LIST_STALE, WATCH_LIST_RESUMING,
-	WATCH_LIST_RELISTING, WATCH_LIST_PARKED, WATCH_LIST_CLOSED };
+/* The state to publish: numbers of enum shm_list_state (kube/ may not include shm/; the reactor
+ * asserts that they agree). */
+enum watch_list_state {
+	WATCH_LIST_IDLE,
+	WATCH_LIST_CONNECTING,
+	WATCH_LIST_LISTING,
+	WATCH_LIST_LIVE,
+	WATCH_LIST_STALE,
+	WATCH_LIST_RESUMING,
+	WATCH_LIST_RELISTING,
+	WATCH_LIST_PARKED,
+	WATCH_LIST_CLOSED
+};
 enum watch_list_state watch_list_state(const struct watch *w);
 const char *watch_state_name(const struct watch *w);
 

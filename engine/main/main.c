@@ -1,4 +1,5 @@
-/* main.c - kuberingd: read the configuration, start a reactor per core and the control thread, stop in order. */
+/* main.c - kuberingd: read the configuration, start a reactor per core and the control thread, stop
+ * in order. */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -21,7 +22,12 @@
 #include "main/options.h"
 #include "reactor/reactor.h"
 
-enum { MAIN_REACTORS_MAX = 64, MAIN_SOCKETS_MAX = 32768, MAIN_OTHER_FILES = 1024, MAIN_BATCH_WAIT_US = 200 };
+enum {
+	MAIN_REACTORS_MAX = 64,
+	MAIN_SOCKETS_MAX = 32768,
+	MAIN_OTHER_FILES = 1024,
+	MAIN_BATCH_WAIT_US = 200
+};
 
 /* One reactor and its thread. io is made on that thread: a ring belongs to one. */
 struct worker {
@@ -52,21 +58,25 @@ static void catch_signals(void)
 	sigaction(SIGHUP, &ignore, NULL);
 }
 
-/* --- configuration ------------------------------------------------------------------------------------- */
+/* --- configuration
+ * ------------------------------------------------------------------------------------- */
 
 static void print_problems(const struct problem_list *l)
 {
 	char buf[PROBLEM_TEXT_BYTES + 512];
 	for (size_t i = 0; i < l->count; i++)
-		fprintf(stderr, "kuberingd: %s: %s\n", l->rows[i].level == PROBLEM_LEVEL_ERROR ? "error" : "warning",
-			problem_format(&l->rows[i], buf, sizeof buf));
+		fprintf(stderr, "kuberingd: %s: %s\n",
+		        l->rows[i].level == PROBLEM_LEVEL_ERROR ? "error" : "warning",
+		        problem_format(&l->rows[i], buf, sizeof buf));
 }
 
 static void options_for_config(const struct options *o, struct config_options *out)
 {
-	*out = (struct config_options){.settings_file = o->config, .kubeconfig = o->kubeconfig,
-		.contexts = o->contexts, .context_count = o->context_count,
-		.env = {.uid = geteuid(), .runtime_dir = getenv("XDG_RUNTIME_DIR")}};
+	*out = (struct config_options){.settings_file = o->config,
+	        .kubeconfig = o->kubeconfig,
+	        .contexts = o->contexts,
+	        .context_count = o->context_count,
+	        .env = {.uid = geteuid(), .runtime_dir = getenv("XDG_RUNTIME_DIR")}};
 	kubeconfig_source_from_env(&out->source);
 }
 
@@ -92,7 +102,9 @@ static void override(struct settings *s, const struct options *o)
 	if (o->reactors)
 		s->reactors = o->reactors;
 	if (o->io)
-		s->io = o->io[0] == 'a' ? SETTINGS_IO_AUTO : o->io[0] == 'u' ? SETTINGS_IO_URING : SETTINGS_IO_EPOLL;
+		s->io = o->io[0] == 'a'   ? SETTINGS_IO_AUTO
+		        : o->io[0] == 'u' ? SETTINGS_IO_URING
+		                          : SETTINGS_IO_EPOLL;
 	if (o->log_format)
 		s->log_format = o->log_format[0] == 'j' ? SETTINGS_LOG_JSON : SETTINGS_LOG_LOGFMT;
 	if (!s->reactors)
@@ -126,7 +138,8 @@ static struct config *load(const struct options *o)
 	return config;
 }
 
-/* --- reactors --------------------------------------------------------------------------------------------- */
+/* --- reactors
+ * --------------------------------------------------------------------------------------------- */
 
 /* A ring's table of sockets is bounded by RLIMIT_NOFILE, like everything else that is open. */
 static unsigned sockets_max(void)
@@ -134,14 +147,18 @@ static unsigned sockets_max(void)
 	struct rlimit r;
 	if (getrlimit(RLIMIT_NOFILE, &r) < 0 || r.rlim_cur >= MAIN_SOCKETS_MAX + MAIN_OTHER_FILES)
 		return MAIN_SOCKETS_MAX;
-	return r.rlim_cur > 2 * MAIN_OTHER_FILES ? (unsigned)r.rlim_cur - MAIN_OTHER_FILES : (unsigned)r.rlim_cur / 2;
+	return r.rlim_cur > 2 * MAIN_OTHER_FILES ? (unsigned)r.rlim_cur - MAIN_OTHER_FILES
+	                                         : (unsigned)r.rlim_cur / 2;
 }
 
 static void *work(void *arg)
 {
 	struct worker *w = arg;
-	struct io_config c = {.kind = w->kind, .sockets_max = sockets_max(), .batch_wait_us = MAIN_BATCH_WAIT_US,
-		.handlers = &reactor_io_handlers, .owner = w->reactor};
+	struct io_config c = {.kind = w->kind,
+	        .sockets_max = sockets_max(),
+	        .batch_wait_us = MAIN_BATCH_WAIT_US,
+	        .handlers = &reactor_io_handlers,
+	        .owner = w->reactor};
 	w->err = io_open(&c, &w->io, &w->why);
 	if (!w->err)
 		reactor_set_io(w->reactor, w->io);
@@ -161,15 +178,22 @@ static uint64_t random_word(void)
 	return v;
 }
 
-static err_t make_reactor(struct worker *w, uint32_t index, const struct control_config *cc, struct control *control)
+static err_t make_reactor(
+        struct worker *w, uint32_t index, const struct control_config *cc, struct control *control)
 {
 	const struct settings_limits *l = &cc->settings->limits;
-	struct reactor_config c = {.index = index, .count = cc->reactor_count,
-		.incarnation = {cc->incarnation[0], cc->incarnation[1]}, .seed = random_word(),
-		.ring_entries = (uint32_t)l->ring_entries, .lists_max = (uint32_t)l->lists_max,
-		.shard_bytes_max = l->shard_bytes, .objects_max = l->objects_max,
-		.event_bytes_max = (uint32_t)l->event_bytes_max, .user_agent = "kuberingd/" KR_VERSION " (linux)",
-		.note = control_note, .note_arg = control};
+	struct reactor_config c = {.index = index,
+	        .count = cc->reactor_count,
+	        .incarnation = {cc->incarnation[0], cc->incarnation[1]},
+	        .seed = random_word(),
+	        .ring_entries = (uint32_t)l->ring_entries,
+	        .lists_max = (uint32_t)l->lists_max,
+	        .shard_bytes_max = l->shard_bytes,
+	        .objects_max = l->objects_max,
+	        .event_bytes_max = (uint32_t)l->event_bytes_max,
+	        .user_agent = "kuberingd/" KR_VERSION " (linux)",
+	        .note = control_note,
+	        .note_arg = control};
 	return reactor_new(&c, &w->reactor);
 }
 
@@ -192,20 +216,25 @@ static void warn(const char *text)
 	log_line(LOG_LEVEL_WARN, text, NULL);
 }
 
-static void announce(const struct control_config *cc, const struct worker *w, const struct config *config)
+static void announce(
+        const struct control_config *cc, const struct worker *w, const struct config *config)
 {
 	char clusters[32], reactors[32];
 	snprintf(clusters, sizeof clusters, "%zu", config->cluster_count);
 	snprintf(reactors, sizeof reactors, "%u", cc->reactor_count);
-	log_line(LOG_LEVEL_INFO, "ready", "version", KR_VERSION, "socket", cc->socket_path, "clusters", clusters,
-		"reactors", reactors, "io", io_kind_name(io_kind_of(w[0].io)), "why", w[0].why.text, NULL);
+	log_line(LOG_LEVEL_INFO, "ready", "version", KR_VERSION, "socket", cc->socket_path,
+	        "clusters", clusters, "reactors", reactors, "io", io_kind_name(io_kind_of(w[0].io)),
+	        "why", w[0].why.text, NULL);
 	for (size_t i = 0; i < config->cluster_count; i++)
 		if (config->clusters[i].error.code)
-			log_line(LOG_LEVEL_WARN, "cluster cannot be used", "cluster", config->clusters[i].name,
-				"error", config->clusters[i].error.text, NULL);
+			log_line(LOG_LEVEL_WARN, "cluster cannot be used", "cluster",
+			        config->clusters[i].name, "error", config->clusters[i].error.text,
+			        NULL);
 	if (!config->cluster_count)
 		log_line(LOG_LEVEL_WARN,
-			"no cluster is configured: set KUBECONFIG, pass --kubeconfig, or name clusters in kubering.yaml", NULL);
+		        "no cluster is configured: set KUBECONFIG, pass --kubeconfig, or name "
+		        "clusters in kubering.yaml",
+		        NULL);
 }
 
 static int failed(const char *what, const char *text)
@@ -221,8 +250,9 @@ static int serve(struct control_config *cc, struct worker *w, struct control *co
 	pthread_barrier_init(&ready, NULL, cc->reactor_count + 1);
 	for (uint32_t i = 0; i < cc->reactor_count; i++) {
 		w[i].ready = &ready;
-		w[i].kind = cc->settings->io == SETTINGS_IO_URING ? IO_KIND_URING
-			: cc->settings->io == SETTINGS_IO_EPOLL ? IO_KIND_EPOLL : IO_KIND_AUTO;
+		w[i].kind = cc->settings->io == SETTINGS_IO_URING   ? IO_KIND_URING
+		            : cc->settings->io == SETTINGS_IO_EPOLL ? IO_KIND_EPOLL
+		                                                    : IO_KIND_AUTO;
 		err_t err = make_reactor(&w[i], i, cc, control);
 		if (err)
 			return failed("a reactor cannot be made", err_text(err));
@@ -255,10 +285,15 @@ static int daemon_main(struct config *config)
 	static struct worker workers[MAIN_REACTORS_MAX];
 	struct errmsg m = {0};
 	struct control *control = NULL;
-	struct control_config cc = {.socket_path = config->settings->socket, .config = config,
-		.settings = config->settings, .incarnation = {random_word(), random_word()}, .seed = random_word(),
-		.metrics_port = config->settings->metrics_port, .environ = environ,
-		.reactor_count = (uint32_t)config->settings->reactors, .warn = warn};
+	struct control_config cc = {.socket_path = config->settings->socket,
+	        .config = config,
+	        .settings = config->settings,
+	        .incarnation = {random_word(), random_word()},
+	        .seed = random_word(),
+	        .metrics_port = config->settings->metrics_port,
+	        .environ = environ,
+	        .reactor_count = (uint32_t)config->settings->reactors,
+	        .warn = warn};
 	if (control_new(&cc, &control, &m))
 		return failed("cannot start", m.text);
 	int status = serve(&cc, workers, control);

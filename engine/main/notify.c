@@ -25,5 +25,11 @@ static void notify(const char *text)
 	close(fd);
 }
 
-void notify_ready(void) { notify("READY=1"); }
-void notify_stopping(void) { notify("STOPPING=1"); }
+void notify_ready(void)
+{
+	notify("READY=1");
+}
+void notify_stopping(void)
+{
+	notify("STOPPING=1");
+}

@@ -1,4 +1,5 @@
-/* notify.h - tells systemd that we are ready or stopping (sd_notify(3)): one datagram to $NOTIFY_SOCKET, nothing without it. */
+/* notify.h - tells systemd that we are ready or stopping (sd_notify(3)): one datagram to
+ * $NOTIFY_SOCKET, nothing without it. */
 #ifndef KR_MAIN_NOTIFY_H
 #define KR_MAIN_NOTIFY_H
 

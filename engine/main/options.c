@@ -6,44 +6,58 @@
 #include <string.h>
 
 static const char usage[] =
-	"kuberingd keeps Kubernetes lists up to date in shared memory, for every process on this host.\n"
-	"\n"
-	"Examples:\n"
-	"  kuberingd                                     the current context of your kubeconfig\n"
-	"  kuberingd --context 'prod-*' --list pods.v1   several clusters, one list kept open\n"
-	"  kuberingd --config /etc/kubering/kubering.yaml --check\n"
-	"\n"
-	"Options:\n"
-	"  --config FILE         kubering.yaml\n"
-	"  --kubeconfig FILE     instead of $KUBECONFIG and ~/.kube/config\n"
-	"  --context NAME        a context or a pattern; may be repeated (default: the current context)\n"
-	"  --list LIST           RESOURCE[.VERSION.GROUP][/NAMESPACE] to keep open; may be repeated\n"
-	"  --socket PATH         where consumers attach\n"
-	"  --reactors N          threads that hold connections (default: one per core)\n"
-	"  --io auto|uring|epoll\n"
-	"  --log-format logfmt|json\n"
-	"  --check               validate everything that can be without connecting, and exit\n"
-	"  --help, --version\n"
-	"\n"
-	"Exit status: 0 ok, 1 failed, 2 usage.\n"
-	"Usage: kuberingd [OPTION]...\n";
+        "kuberingd keeps Kubernetes lists up to date in shared memory, for every process on this "
+        "host.\n"
+        "\n"
+        "Examples:\n"
+        "  kuberingd                                     the current context of your kubeconfig\n"
+        "  kuberingd --context 'prod-*' --list pods.v1   several clusters, one list kept open\n"
+        "  kuberingd --config /etc/kubering/kubering.yaml --check\n"
+        "\n"
+        "Options:\n"
+        "  --config FILE         kubering.yaml\n"
+        "  --kubeconfig FILE     instead of $KUBECONFIG and ~/.kube/config\n"
+        "  --context NAME        a context or a pattern; may be repeated (default: the current "
+        "context)\n"
+        "  --list LIST           RESOURCE[.VERSION.GROUP][/NAMESPACE] to keep open; may be "
+        "repeated\n"
+        "  --socket PATH         where consumers attach\n"
+        "  --reactors N          threads that hold connections (default: one per core)\n"
+        "  --io auto|uring|epoll\n"
+        "  --log-format logfmt|json\n"
+        "  --check               validate everything that can be without connecting, and exit\n"
+        "  --help, --version\n"
+        "\n"
+        "Exit status: 0 ok, 1 failed, 2 usage.\n"
+        "Usage: kuberingd [OPTION]...\n";
 
-enum { OPT_CONFIG = 256, OPT_KUBECONFIG, OPT_CONTEXT, OPT_LIST, OPT_SOCKET, OPT_REACTORS, OPT_IO, OPT_LOG, OPT_CHECK,
-	OPT_HELP, OPT_VERSION };
+enum {
+	OPT_CONFIG = 256,
+	OPT_KUBECONFIG,
+	OPT_CONTEXT,
+	OPT_LIST,
+	OPT_SOCKET,
+	OPT_REACTORS,
+	OPT_IO,
+	OPT_LOG,
+	OPT_CHECK,
+	OPT_HELP,
+	OPT_VERSION
+};
 
 static const struct option table[] = {
-	{"config", required_argument, NULL, OPT_CONFIG},
-	{"kubeconfig", required_argument, NULL, OPT_KUBECONFIG},
-	{"context", required_argument, NULL, OPT_CONTEXT},
-	{"list", required_argument, NULL, OPT_LIST},
-	{"socket", required_argument, NULL, OPT_SOCKET},
-	{"reactors", required_argument, NULL, OPT_REACTORS},
-	{"io", required_argument, NULL, OPT_IO},
-	{"log-format", required_argument, NULL, OPT_LOG},
-	{"check", no_argument, NULL, OPT_CHECK},
-	{"help", no_argument, NULL, OPT_HELP},
-	{"version", no_argument, NULL, OPT_VERSION},
-	{NULL, 0, NULL, 0},
+        {"config", required_argument, NULL, OPT_CONFIG},
+        {"kubeconfig", required_argument, NULL, OPT_KUBECONFIG},
+        {"context", required_argument, NULL, OPT_CONTEXT},
+        {"list", required_argument, NULL, OPT_LIST},
+        {"socket", required_argument, NULL, OPT_SOCKET},
+        {"reactors", required_argument, NULL, OPT_REACTORS},
+        {"io", required_argument, NULL, OPT_IO},
+        {"log-format", required_argument, NULL, OPT_LOG},
+        {"check", no_argument, NULL, OPT_CHECK},
+        {"help", no_argument, NULL, OPT_HELP},
+        {"version", no_argument, NULL, OPT_VERSION},
+        {NULL, 0, NULL, 0},
 };
 
 static int wrong(const char *what, const char *value)
@@ -85,7 +99,9 @@ static int take(struct options *o, int opt)
 		return -1;
 	case OPT_REACTORS:
 		o->reactors = (unsigned)strtoul(optarg, &end, 10);
-		return *end || !o->reactors || o->reactors > 64 ? wrong("--reactors takes 1 to 64", optarg) : -1;
+		return *end || !o->reactors || o->reactors > 64
+		               ? wrong("--reactors takes 1 to 64", optarg)
+		               : -1;
 	case OPT_HELP: fputs(usage, stdout); return 0;
 	case OPT_VERSION: puts("kuberingd " KR_VERSION); return 0;
 	default: fputs("see kuberingd --help\n", stderr); return OPTIONS_EXIT_USAGE;

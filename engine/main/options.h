@@ -17,7 +17,8 @@ struct options { /* strings borrowed from argv */
 	bool check;
 };
 
-/* Fills *o. Returns -1 to go on, else the exit status (help and version were printed, or what is wrong). */
+/* Fills *o. Returns -1 to go on, else the exit status (help and version were printed, or what is
+ * wrong). */
 int options_parse(int argc, char **argv, struct options *o);
 
 #endif

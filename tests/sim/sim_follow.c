@@ -110,7 +110,8 @@ void sim_follow_fini(struct sim_follow *f)
 	free(f->table);
 }
 
-/* --- one change ------------------------------------------------------------------------------------ */
+/* --- one change
+ * ------------------------------------------------------------------------------------ */
 
 static void object_of(struct sim_follow *f, uint64_t block, struct read_object *o)
 {
@@ -146,8 +147,8 @@ static void fold_modified(struct sim_follow *f, const struct shm_entry *e)
 	object_of(f, e->old_block, &old);
 	struct sim_object *s = slot_of(f, o.key_hash);
 	CHECK(s->live && s->hash == old.object_hash);
-	CHECK(strcmp(s->uid, o.uid) == 0);                                      /* M5 */
-	CHECK(e->flags & SHM_FLAG_RELIST || number(o.rv) > s->rv);               /* M4 */
+	CHECK(strcmp(s->uid, o.uid) == 0);                         /* M5 */
+	CHECK(e->flags & SHM_FLAG_RELIST || number(o.rv) > s->rv); /* M4 */
 	f->digest += o.object_hash - s->hash;
 	s->hash = o.object_hash;
 	s->rv = number(o.rv);
@@ -186,8 +187,8 @@ static bool fold(struct sim_follow *f, const struct shm_entry *e)
 		return false;
 	default: CHECK(false);
 	}
-	CHECK(f->digest == e->digest);            /* D2 */
-	CHECK(!e->rv || e->rv >= f->rv);          /* M3 */
+	CHECK(f->digest == e->digest);   /* D2 */
+	CHECK(!e->rv || e->rv >= f->rv); /* M3 */
 	f->rv = e->rv ? e->rv : f->rv;
 	f->position = e->seq;
 	return true;
@@ -201,7 +202,8 @@ size_t sim_follow_step(struct sim_follow *f, size_t most)
 	size_t n = 0, done = 0;
 	if (read_last(f->shard, f->list, f->gen, &last) != READ_OK || last <= f->position)
 		return 0;
-	struct read_chain chain = {.next = last, .after = f->position, .list = f->list, .gen = (uint16_t)f->gen};
+	struct read_chain chain = {
+	        .next = last, .after = f->position, .list = f->list, .gen = (uint16_t)f->gen};
 	struct shm_entry e;
 	enum read_result r;
 	while ((r = read_chain_next(f->shard, &chain, &e)) == READ_OK) {
@@ -216,7 +218,7 @@ size_t sim_follow_step(struct sim_follow *f, size_t most)
 	CHECK(r == READ_NONE);
 	for (size_t i = n; i-- > 0 && done < most; done++) {
 		CHECK(read_entry(f->shard, seqs[i], &e) == READ_OK);
-		CHECK(e.seq > f->position);       /* D1 */
+		CHECK(e.seq > f->position); /* D1 */
 		if (!fold(f, &e)) {
 			take_view(f);
 			return done + 1;

@@ -1,5 +1,6 @@
-/* sim_main.c - runs seeds of the simulation: sim [--seed S] [--seeds N] [--replay N] [--verbose]. A failed seed is named before the process ends; the same seed gives the
- * same run, so `sim --seed S --seeds 1 --verbose` shows it again. */
+/* sim_main.c - runs seeds of the simulation: sim [--seed S] [--seeds N] [--replay N] [--verbose]. A
+ * failed seed is named before the process ends; the same seed gives the same run, so `sim --seed S
+ * --seeds 1 --verbose` shows it again. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,8 +13,8 @@ static uint64_t current_seed;
 
 static void on_abort(int sig)
 {
-	fprintf(stderr, "sim: FAILED at seed %llu; again with: sim --seed %llu --seeds 1\n", (unsigned long long)current_seed,
-		(unsigned long long)current_seed);
+	fprintf(stderr, "sim: FAILED at seed %llu; again with: sim --seed %llu --seeds 1\n",
+	        (unsigned long long)current_seed, (unsigned long long)current_seed);
 	signal(sig, SIG_DFL);
 	raise(sig);
 }
@@ -29,7 +30,8 @@ static void add(struct sim_result *sum, const struct sim_result *r)
 	sum->overruns += r->overruns;
 	sum->resets += r->resets;
 	sum->writes += r->writes;
-	sum->converged_ns = r->converged_ns > sum->converged_ns ? r->converged_ns : sum->converged_ns;
+	sum->converged_ns =
+	        r->converged_ns > sum->converged_ns ? r->converged_ns : sum->converged_ns;
 }
 
 int main(int argc, char **argv)
@@ -46,7 +48,9 @@ int main(int argc, char **argv)
 		else if (i + 1 < argc && strcmp(argv[i], "--replay") == 0)
 			replay = strtoull(argv[++i], NULL, 10);
 		else
-			return fprintf(stderr, "usage: sim [--seed S] [--seeds N] [--replay N] [--verbose]\n"), 2;
+			return fprintf(stderr, "usage: sim [--seed S] [--seeds N] [--replay N] "
+			                       "[--verbose]\n"),
+			       2;
 	}
 	struct sim_result sum = {0}, r, again;
 	signal(SIGABRT, on_abort);
@@ -55,19 +59,22 @@ int main(int argc, char **argv)
 		sim_world_run(current_seed, verbose, &r);
 		if (i < replay) {
 			sim_world_run(current_seed, verbose, &again);
-			CHECK(again.trace == r.trace && again.sim_ns == r.sim_ns); /* one seed = one run */
+			CHECK(again.trace == r.trace &&
+			        again.sim_ns == r.sim_ns); /* one seed = one run */
 		}
 		add(&sum, &r);
 		if (verbose)
 			printf("seed %llu: trace %016llx, %llu changes, converged in %.1f s\n",
-				(unsigned long long)current_seed, (unsigned long long)r.trace,
-				(unsigned long long)r.changes, (double)r.converged_ns / 1e9);
+			        (unsigned long long)current_seed, (unsigned long long)r.trace,
+			        (unsigned long long)r.changes, (double)r.converged_ns / 1e9);
 	}
-	printf("sim: %llu seeds (%llu run twice), %.1f simulated hours, %llu writes, %llu faults, %llu changes followed, %llu lists checked against history, "
+	printf("sim: %llu seeds (%llu run twice), %.1f simulated hours, %llu writes, %llu faults, "
+	       "%llu changes followed, %llu lists checked against history, "
 	       "%llu relists, %llu overruns told, %llu resets, slowest convergence %.1f s\n",
-		(unsigned long long)seeds, (unsigned long long)replay, (double)sum.sim_ns / 3.6e12,
-		(unsigned long long)sum.writes, (unsigned long long)sum.faults, (unsigned long long)sum.changes,
-		(unsigned long long)sum.checks, (unsigned long long)sum.relists, (unsigned long long)sum.overruns,
-		(unsigned long long)sum.resets, (double)sum.converged_ns / 1e9);
+	        (unsigned long long)seeds, (unsigned long long)replay, (double)sum.sim_ns / 3.6e12,
+	        (unsigned long long)sum.writes, (unsigned long long)sum.faults,
+	        (unsigned long long)sum.changes, (unsigned long long)sum.checks,
+	        (unsigned long long)sum.relists, (unsigned long long)sum.overruns,
+	        (unsigned long long)sum.resets, (double)sum.converged_ns / 1e9);
 	return 0;
 }

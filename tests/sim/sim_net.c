@@ -21,17 +21,20 @@ enum sim_state { SIM_CONNECTING, SIM_OPEN, SIM_ENDED, SIM_CLOSING };
 struct sim_sock {
 	struct list link;
 	struct io_sock *io;
-	struct model_conn *peer;  /* own, NULL before the connection is up or after its end */
+	struct model_conn *peer; /* own, NULL before the connection is up or after its end */
 	uint32_t cluster;
 	enum sim_state state;
-	uint64_t event_ns;        /* when on_connect, on_end or on_closed is due; UINT64_MAX: not */
+	uint64_t event_ns; /* when on_connect, on_end or on_closed is due; UINT64_MAX: not */
 	err_t event_err;
 	bool paused, sent_due, end_queued;
 	uint64_t last_in_ns, last_out_ns; /* arrival of the newest piece of each direction */
 	struct list to_client, to_server; /* struct piece */
 };
 
-static struct sim_net *net_of(struct io *io) { return CONTAINER_OF(io, struct sim_net, io); }
+static struct sim_net *net_of(struct io *io)
+{
+	return CONTAINER_OF(io, struct sim_net, io);
+}
 
 static uint64_t latency(struct sim_net *n)
 {
@@ -41,8 +44,7 @@ static uint64_t latency(struct sim_net *n)
 
 static struct sim_sock *sock_of(struct sim_net *n, const struct io_sock *s)
 {
-	LIST_EACH(it, &n->socks)
-	{
+	LIST_EACH (it, &n->socks) {
 		struct sim_sock *k = CONTAINER_OF(it, struct sim_sock, link);
 		if (k->io == s)
 			return k;
@@ -66,9 +68,11 @@ static void drop_pieces(struct list *l)
 		free(CONTAINER_OF(it, struct piece, link));
 }
 
-/* --- struct io_ops ------------------------------------------------------------------------------ */
+/* --- struct io_ops ------------------------------------------------------------------------------
+ */
 
-static err_t sim_connect(struct io *io, struct io_sock *s, const struct sockaddr *addr, socklen_t bytes, uint64_t timeout_ns)
+static err_t sim_connect(struct io *io, struct io_sock *s, const struct sockaddr *addr,
+        socklen_t bytes, uint64_t timeout_ns)
 {
 	struct sim_net *n = net_of(io);
 	struct sim_sock *k = calloc(1, sizeof *k);
@@ -80,7 +84,9 @@ static err_t sim_connect(struct io *io, struct io_sock *s, const struct sockaddr
 	k->cluster = ntohl(a->sin_addr.s_addr) - SIM_BASE_ADDRESS;
 	k->state = SIM_CONNECTING;
 	enum sim_reach reach = n->reach[k->cluster];
-	k->event_err = reach == SIM_UP ? ERR_OK : reach == SIM_REFUSED ? ERR_CONN_REFUSED : ERR_CONN_TIMEOUT;
+	k->event_err = reach == SIM_UP        ? ERR_OK
+	               : reach == SIM_REFUSED ? ERR_CONN_REFUSED
+	                                      : ERR_CONN_TIMEOUT;
 	k->event_ns = n->clock->now_ns + (reach == SIM_BLACK_HOLE ? timeout_ns : 2 * latency(n));
 	s->impl = 1;
 	list_push(&n->socks, &k->link);
@@ -100,8 +106,14 @@ static err_t sim_send(struct io *io, struct io_sock *s, const void *data, size_t
 	return ERR_OK;
 }
 
-static void sim_pause(struct io *io, struct io_sock *s) { sock_of(net_of(io), s)->paused = true; }
-static void sim_resume(struct io *io, struct io_sock *s) { sock_of(net_of(io), s)->paused = false; }
+static void sim_pause(struct io *io, struct io_sock *s)
+{
+	sock_of(net_of(io), s)->paused = true;
+}
+static void sim_resume(struct io *io, struct io_sock *s)
+{
+	sock_of(net_of(io), s)->paused = false;
+}
 
 static void sim_close(struct io *io, struct io_sock *s)
 {
@@ -121,10 +133,17 @@ static void sim_notify(struct io *io, int eventfd)
 	(void)eventfd; /* consumers of the simulation are stepped by the world */
 }
 
-static void sim_wake(struct io *io) { net_of(io)->woken = true; }
-static uint64_t sim_clock_ns(struct io *io) { return net_of(io)->clock->now_ns; }
+static void sim_wake(struct io *io)
+{
+	net_of(io)->woken = true;
+}
+static uint64_t sim_clock_ns(struct io *io)
+{
+	return net_of(io)->clock->now_ns;
+}
 
-/* --- the other end ------------------------------------------------------------------------------- */
+/* --- the other end -------------------------------------------------------------------------------
+ */
 
 static void queue_end(struct sim_net *n, struct sim_sock *k, err_t err)
 {
@@ -179,18 +198,21 @@ static bool serve(struct sim_net *n, struct sim_sock *k)
 	return did;
 }
 
-/* --- deliveries ------------------------------------------------------------------------------------ */
+/* --- deliveries
+ * ------------------------------------------------------------------------------------ */
 
 static int deliver_bytes(struct sim_net *n, struct sim_sock *k)
 {
 	size_t done = 0;
 	int count = 0;
-	while (k->state == SIM_OPEN && !k->paused && done < SIM_TURN_BYTES && !list_empty(&k->to_client)) {
+	while (k->state == SIM_OPEN && !k->paused && done < SIM_TURN_BYTES &&
+	        !list_empty(&k->to_client)) {
 		struct piece *p = CONTAINER_OF(k->to_client.next, struct piece, link);
 		if (p->at_ns > n->clock->now_ns)
 			break;
 		list_unlink(&p->link);
-		/* An exact allocation with slack behind: reading further is caught by the sanitizer. */
+		/* An exact allocation with slack behind: reading further is caught by the
+		 * sanitizer. */
 		char *copy = malloc(p->n + IO_SLACK);
 		CHECK(copy);
 		memcpy(copy, p->data, p->n);
@@ -211,7 +233,8 @@ static void connected(struct sim_net *n, struct sim_sock *k)
 	k->event_ns = UINT64_MAX;
 	if (!k->event_err) {
 		k->state = SIM_OPEN;
-		k->peer = model_conn_new(n->server, n->server->clusters[k->cluster], n->clock->now_ns);
+		k->peer = model_conn_new(
+		        n->server, n->server->clusters[k->cluster], n->clock->now_ns);
 		CHECK(k->peer);
 		model_conn_set_context(k->peer, k);
 		pump(n, k);
@@ -269,8 +292,7 @@ static int sim_tick(struct io *io, uint64_t deadline_ns)
 	for (size_t at = 0;; at++) {
 		size_t i = 0;
 		struct sim_sock *k = NULL;
-		LIST_EACH(it, &n->socks)
-		{
+		LIST_EACH (it, &n->socks) {
 			if (i++ == at) {
 				k = CONTAINER_OF(it, struct sim_sock, link);
 				break;
@@ -312,8 +334,7 @@ static uint64_t sock_next(const struct sim_sock *k)
 uint64_t sim_net_next_ns(struct sim_net *n)
 {
 	uint64_t next = n->woken ? 0 : UINT64_MAX;
-	LIST_EACH(it, &n->socks)
-	{
+	LIST_EACH (it, &n->socks) {
 		uint64_t at = sock_next(CONTAINER_OF(it, struct sim_sock, link));
 		next = at < next ? at : next;
 	}
@@ -322,8 +343,7 @@ uint64_t sim_net_next_ns(struct sim_net *n)
 
 void sim_net_cut(struct sim_net *n, uint32_t cluster)
 {
-	LIST_EACH_SAFE(it, &n->socks)
-	{
+	LIST_EACH_SAFE (it, &n->socks) {
 		struct sim_sock *k = CONTAINER_OF(it, struct sim_sock, link);
 		if (k->cluster == cluster && k->state == SIM_OPEN)
 			queue_end(n, k, ERR_CONN_RESET);
@@ -332,19 +352,23 @@ void sim_net_cut(struct sim_net *n, uint32_t cluster)
 
 void sim_net_address(uint32_t cluster, struct sockaddr_storage *out, socklen_t *bytes)
 {
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(443),
-		.sin_addr.s_addr = htonl(SIM_BASE_ADDRESS + cluster)};
+	struct sockaddr_in a = {.sin_family = AF_INET,
+	        .sin_port = htons(443),
+	        .sin_addr.s_addr = htonl(SIM_BASE_ADDRESS + cluster)};
 	memcpy(out, &a, sizeof a);
 	*bytes = sizeof a;
 }
 
-static void sim_close_all(struct io *io) { (void)io; }
+static void sim_close_all(struct io *io)
+{
+	(void)io;
+}
 
-static const struct io_ops sim_ops = {IO_KIND_SIM, sim_close_all, sim_clock_ns, sim_connect, sim_send, sim_pause, sim_resume,
-	sim_close, sim_notify, sim_tick, sim_wake};
+static const struct io_ops sim_ops = {IO_KIND_SIM, sim_close_all, sim_clock_ns, sim_connect,
+        sim_send, sim_pause, sim_resume, sim_close, sim_notify, sim_tick, sim_wake};
 
 void sim_net_init(struct sim_net *n, struct sim_clock *c, struct model_server *s, uint64_t seed,
-	const struct sim_net_options *o, const struct io_handlers *handlers, void *owner)
+        const struct sim_net_options *o, const struct io_handlers *handlers, void *owner)
 {
 	*n = (struct sim_net){.clock = c, .server = s, .rng = {seed}, .options = *o};
 	n->io.ops = &sim_ops;

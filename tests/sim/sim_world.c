@@ -12,8 +12,14 @@
 #include "sim/sim_net.h"
 
 enum {
-	SIM_CLUSTERS_MAX = 4, SIM_REACTORS_MAX = 2, SIM_LISTS_MAX = 12, SIM_FOLLOWS = 2, SIM_KINDS = 4,
-	SIM_SAFETY_S = 120, SIM_LIVE_S = 900, SIM_TURNS_MAX = 4000000,
+	SIM_CLUSTERS_MAX = 4,
+	SIM_REACTORS_MAX = 2,
+	SIM_LISTS_MAX = 12,
+	SIM_FOLLOWS = 2,
+	SIM_KINDS = 4,
+	SIM_SAFETY_S = 120,
+	SIM_LIVE_S = 900,
+	SIM_TURNS_MAX = 4000000,
 };
 #define SIM_S ((uint64_t)1000000000)
 
@@ -26,13 +32,13 @@ struct sim_list {
 	bool open;
 	uint32_t row, gen;
 	struct store *store;
-	struct read_shard *shard;    /* own */
+	struct read_shard *shard; /* own */
 	struct sim_follow follow[SIM_FOLLOWS];
 	bool following;
-	uint64_t seen_commit;        /* last_change that was checked */
-	bool tainted;                /* a fault told it a lie that cannot be seen at once; until the next sync */
+	uint64_t seen_commit; /* last_change that was checked */
+	bool tainted; /* a fault told it a lie that cannot be seen at once; until the next sync */
 	uint64_t synced;
-	uint32_t timeline;           /* restores of the cluster that this list has been told of */
+	uint32_t timeline; /* restores of the cluster that this list has been told of */
 };
 
 struct sim_world {
@@ -53,7 +59,8 @@ struct sim_world {
 	struct sim_result *out;
 };
 
-/* --- the control thread of the world ------------------------------------------------------------------- */
+/* --- the control thread of the world
+ * ------------------------------------------------------------------- */
 
 static void on_note(void *arg, struct reactor_note *n)
 {
@@ -110,19 +117,22 @@ static void take_notes(struct sim_world *w)
 	}
 }
 
-/* --- making it ------------------------------------------------------------------------------------------ */
+/* --- making it
+ * ------------------------------------------------------------------------------------------ */
 
 static const struct model_kind *kind(const char *group, const char *version, const char *resource)
 {
-	const struct model_kind *k = model_kind_find(span_of(group), span_of(version), span_of(resource));
+	const struct model_kind *k =
+	        model_kind_find(span_of(group), span_of(version), span_of(resource));
 	CHECK(k);
 	return k;
 }
 
 static void make_clusters(struct sim_world *w)
 {
-	struct model_server_options o = {.wall_s = 1700000000, .seed = prng_next(&w->rng),
-		.no_watchlist = prng_below(&w->rng, 4) == 0};
+	struct model_server_options o = {.wall_s = 1700000000,
+	        .seed = prng_next(&w->rng),
+	        .no_watchlist = prng_below(&w->rng, 4) == 0};
 	model_server_init(&w->server, &o);
 	w->kinds[0] = kind("", "v1", "pods");
 	w->kinds[1] = kind("", "v1", "configmaps");
@@ -135,10 +145,13 @@ static void make_clusters(struct sim_world *w)
 		struct model_cluster *c = model_server_add_cluster(&w->server, &co);
 		CHECK(c);
 		for (int k = 0; k < SIM_KINDS; k++) {
-			struct model_workload_options wo = {.seed = prng_next(&w->rng), .namespaces = 3, .bytes = 700,
-				.weights = {20, 30, 20, 15, 5, 10, 1, 20}};
+			struct model_workload_options wo = {.seed = prng_next(&w->rng),
+			        .namespaces = 3,
+			        .bytes = 700,
+			        .weights = {20, 30, 20, 15, 5, 10, 1, 20}};
 			model_workload_init(&w->work[i][k], c, w->kinds[k], &wo);
-			model_workload_fill(&w->work[i][k], prng_below(&w->rng, 60), w->clock.now_ns);
+			model_workload_fill(
+			        &w->work[i][k], prng_below(&w->rng, 60), w->clock.now_ns);
 		}
 	}
 }
@@ -146,14 +159,23 @@ static void make_clusters(struct sim_world *w)
 static void make_reactors(struct sim_world *w)
 {
 	for (uint32_t i = 0; i < w->reactors; i++) {
-		struct reactor_config c = {.index = i, .count = w->reactors, .incarnation = {1, 2},
-			.seed = prng_next(&w->rng), .ring_entries = 256u << prng_below(&w->rng, 5), .lists_max = 64,
-			.block_segment_bytes = 1 << 22, .in_process = true, .user_agent = "sim", .note = on_note,
-			.note_arg = w};
+		struct reactor_config c = {.index = i,
+		        .count = w->reactors,
+		        .incarnation = {1, 2},
+		        .seed = prng_next(&w->rng),
+		        .ring_entries = 256u << prng_below(&w->rng, 5),
+		        .lists_max = 64,
+		        .block_segment_bytes = 1 << 22,
+		        .in_process = true,
+		        .user_agent = "sim",
+		        .note = on_note,
+		        .note_arg = w};
 		CHECK(reactor_new(&c, &w->reactor[i]) == ERR_OK);
-		struct sim_net_options o = {.latency_min_ns = 100000, .latency_max_ns = 100000 + prng_below(&w->rng, 20000000),
-			.piece_max = prng_below(&w->rng, 3) ? IO_RECV_BYTES : 200};
-		sim_net_init(&w->net[i], &w->clock, &w->server, prng_next(&w->rng), &o, &reactor_io_handlers, w->reactor[i]);
+		struct sim_net_options o = {.latency_min_ns = 100000,
+		        .latency_max_ns = 100000 + prng_below(&w->rng, 20000000),
+		        .piece_max = prng_below(&w->rng, 3) ? IO_RECV_BYTES : 200};
+		sim_net_init(&w->net[i], &w->clock, &w->server, prng_next(&w->rng), &o,
+		        &reactor_io_handlers, w->reactor[i]);
 		reactor_set_io(w->reactor[i], &w->net[i].io);
 	}
 }
@@ -167,9 +189,14 @@ static void add_clusters(struct sim_world *w)
 		CHECK(m);
 		w->reactor_of[i] = i % w->reactors;
 		m->cluster = i;
-		m->cluster_spec = (struct cluster_spec){.cluster = i, .name = strdup(name), .host = strdup("sim"),
-			.prefix = strdup(""), .gzip = prng_below(&w->rng, 2), .watch_list = prng_below(&w->rng, 4) != 0,
-			.connects_per_s = 20, .connects_burst = 40};
+		m->cluster_spec = (struct cluster_spec){.cluster = i,
+		        .name = strdup(name),
+		        .host = strdup("sim"),
+		        .prefix = strdup(""),
+		        .gzip = prng_below(&w->rng, 2),
+		        .watch_list = prng_below(&w->rng, 4) != 0,
+		        .connects_per_s = 20,
+		        .connects_burst = 40};
 		reactor_post(w->reactor[w->reactor_of[i]], m);
 		send_credential(w, i);
 		send_address(w, i);
@@ -186,26 +213,37 @@ static void add_list(struct sim_world *w, uint32_t id)
 	l->reactor = w->reactor_of[l->cluster];
 	l->kind = w->kinds[prng_below(&w->rng, SIM_KINDS)];
 	if (l->kind->namespaced && prng_below(&w->rng, 3) == 0)
-		snprintf(l->namespace_, sizeof l->namespace_, "ns-00%u", (unsigned)prng_below(&w->rng, 3));
+		snprintf(l->namespace_, sizeof l->namespace_, "ns-00%u",
+		        (unsigned)prng_below(&w->rng, 3));
 	l->labels = prng_below(&w->rng, 4) == 0 ? "app=web" : "";
 	struct model_text error = {0};
 	CHECK(model_selector_parse(span_of(l->labels), SPAN_NONE, l->kind, &l->selector, &error));
-	m->list_spec = (struct list_spec){.list = id, .cluster = l->cluster, .group = strdup(l->kind->group),
-		.version = strdup(l->kind->version), .resource = strdup(l->kind->resource),
-		.namespace_ = strdup(l->namespace_), .labels = strdup(l->labels), .fields = strdup("")};
+	m->list_spec = (struct list_spec){.list = id,
+	        .cluster = l->cluster,
+	        .group = strdup(l->kind->group),
+	        .version = strdup(l->kind->version),
+	        .resource = strdup(l->kind->resource),
+	        .namespace_ = strdup(l->namespace_),
+	        .labels = strdup(l->labels),
+	        .fields = strdup("")};
 	reactor_post(w->reactor[l->reactor], m);
 }
 
-/* --- the oracle ------------------------------------------------------------------------------------------- */
+/* --- the oracle
+ * ------------------------------------------------------------------------------------------- */
 
 static bool in_history(struct sim_world *w, const struct sim_list *l, const struct shm_list *row)
 {
 	struct model_cluster *c = w->server.clusters[l->cluster];
 	for (uint32_t back = 0; back < 4; back++) {
-		struct model_query q = {.kind = l->kind, .ns = span_of(l->namespace_), .selector = l->selector,
-			.rv = row->rv_num, .timelines_back = back};
+		struct model_query q = {.kind = l->kind,
+		        .ns = span_of(l->namespace_),
+		        .selector = l->selector,
+		        .rv = row->rv_num,
+		        .timelines_back = back};
 		struct model_list_sum sum;
-		if (model_list_digest(c, &q, &sum) && sum.digest == row->digest && sum.objects == row->objects)
+		if (model_list_digest(c, &q, &sum) && sum.digest == row->digest &&
+		        sum.objects == row->objects)
 			return true;
 	}
 	return false;
@@ -216,22 +254,27 @@ static bool print_version(void *arg, const struct model_version *v)
 {
 	(void)arg;
 	struct span key = model_object_key(v->object);
-	fprintf(stderr, "  server %.*s rv %llu hash %016llx labels %p\n", (int)key.n, key.p, (unsigned long long)v->rv,
-		(unsigned long long)model_list_hash(v), (const void *)v->labels);
+	fprintf(stderr, "  server %.*s rv %llu hash %016llx labels %p\n", (int)key.n, key.p,
+	        (unsigned long long)v->rv, (unsigned long long)model_list_hash(v),
+	        (const void *)v->labels);
 	return true;
 }
 
 static void explain(struct sim_world *w, const struct sim_list *l, const struct shm_list *row)
 {
-	struct model_query q = {.kind = l->kind, .ns = span_of(l->namespace_), .selector = l->selector, .rv = row->rv_num};
+	struct model_query q = {.kind = l->kind,
+	        .ns = span_of(l->namespace_),
+	        .selector = l->selector,
+	        .rv = row->rv_num};
 	fprintf(stderr, "labels \"%s\", cluster at rv %llu\n", l->labels,
-		(unsigned long long)w->server.clusters[l->cluster]->rv);
+	        (unsigned long long)w->server.clusters[l->cluster]->rv);
 	if (!model_list_at(w->server.clusters[l->cluster], &q, print_version, NULL))
 		fprintf(stderr, "  that version is compacted or in the future\n");
 	for (size_t i = 0; l->following && i < l->follow[0].cap; i++)
 		if (l->follow[0].table[i].live)
-			fprintf(stderr, "  ours rv %llu hash %016llx\n", (unsigned long long)l->follow[0].table[i].rv,
-				(unsigned long long)l->follow[0].table[i].hash);
+			fprintf(stderr, "  ours rv %llu hash %016llx\n",
+			        (unsigned long long)l->follow[0].table[i].rv,
+			        (unsigned long long)l->follow[0].table[i].hash);
 }
 
 /* M2: what is published is what the server was at that version. */
@@ -240,8 +283,9 @@ static void check_list(struct sim_world *w, struct sim_list *l)
 	struct shm_list row;
 	if (!l->open || read_row(l->shard, l->row, l->gen, &row) != READ_OK || !row.whole)
 		return;
-	/* A restore from backup gives versions a second meaning. A watch that resumes after the server has passed its version again cannot see that (nobody's
-	 * can: only an audit of the whole list would); the next sync heals it. */
+	/* A restore from backup gives versions a second meaning. A watch that resumes after the
+	 * server has passed its version again cannot see that (nobody's can: only an audit of the
+	 * whole list would); the next sync heals it. */
 	uint32_t timeline = w->server.clusters[l->cluster]->timeline;
 	l->tainted |= timeline != l->timeline;
 	l->timeline = timeline;
@@ -256,9 +300,11 @@ static void check_list(struct sim_world *w, struct sim_list *l)
 		return; /* compacted: the server itself does not know any more */
 	w->out->checks++;
 	if (!l->tainted && !in_history(w, l, &row)) {
-		fprintf(stderr, "sim: list %u (%s/%s of c%u, state %u) published rv %s digest %016llx, %llu objects: never so on the server\n",
-			l->id, l->namespace_, l->kind->resource, l->cluster, row.state, row.rv,
-			(unsigned long long)row.digest, (unsigned long long)row.objects);
+		fprintf(stderr,
+		        "sim: list %u (%s/%s of c%u, state %u) published rv %s digest %016llx, "
+		        "%llu objects: never so on the server\n",
+		        l->id, l->namespace_, l->kind->resource, l->cluster, row.state, row.rv,
+		        (unsigned long long)row.digest, (unsigned long long)row.objects);
 		explain(w, l, &row);
 		CHECK(!"M2");
 	}
@@ -267,11 +313,13 @@ static void check_list(struct sim_world *w, struct sim_list *l)
 static bool converged(struct sim_world *w, struct sim_list *l)
 {
 	struct shm_list row;
-	struct model_query q = {.kind = l->kind, .ns = span_of(l->namespace_), .selector = l->selector};
+	struct model_query q = {
+	        .kind = l->kind, .ns = span_of(l->namespace_), .selector = l->selector};
 	struct model_list_sum sum;
 	CHECK(model_list_digest(w->server.clusters[l->cluster], &q, &sum));
 	return l->open && read_row(l->shard, l->row, l->gen, &row) == READ_OK && row.whole &&
-	       row.state == SHM_LIST_LIVE && (l->tainted || (row.digest == sum.digest && row.objects == sum.objects));
+	       row.state == SHM_LIST_LIVE &&
+	       (l->tainted || (row.digest == sum.digest && row.objects == sum.objects));
 }
 
 static void step_follows(struct sim_world *w, struct sim_list *l, bool all)
@@ -287,15 +335,18 @@ static void step_follows(struct sim_world *w, struct sim_list *l, bool all)
 	for (int i = 0; l->following && i < SIM_FOLLOWS; i++) {
 		/* the first keeps up, the second is slow: it is overrun now and then */
 		if (i == 0 || all || prng_below(&w->rng, 64) == 0)
-			while (sim_follow_step(&l->follow[i], all || i == 0 ? 100000 : 1 + prng_below(&w->rng, 50)))
+			while (sim_follow_step(&l->follow[i],
+			        all || i == 0 ? 100000 : 1 + prng_below(&w->rng, 50)))
 				;
 	}
 }
 
-/* --- what happens ------------------------------------------------------------------------------------------ */
+/* --- what happens
+ * ------------------------------------------------------------------------------------------ */
 
-/* An event that comes late: nobody can see at once that one was left out, so what is published until the next sync may be no state of the server. All other
- * faults must never lead to a wrong list. */
+/* An event that comes late: nobody can see at once that one was left out, so what is published
+ * until the next sync may be no state of the server. All other faults must never lead to a wrong
+ * list. */
 static bool is_lie(enum model_fault_id id)
 {
 	return id == MODEL_FAULT_EVENT_REORDER;
@@ -309,7 +360,8 @@ static void draw_fault(struct sim_world *w)
 	while (rule.id == MODEL_FAULT_EVENT_QUIRK || rule.id == MODEL_FAULT_LIST_QUIRK);
 	if (rule.id == MODEL_FAULT_EVENT_HUGE)
 		rule.b = 100000;
-	/* A version that is made up but plausible cannot be told from a true one by anybody; one that goes back can. */
+	/* A version that is made up but plausible cannot be told from a true one by anybody; one
+	 * that goes back can. */
 	if (rule.id == MODEL_FAULT_EVENT_OLD_RV) {
 		rule.b = 1000000;
 		rule.verbs = 1u << MODEL_VERB_WATCH;
@@ -344,7 +396,8 @@ static void disturb(struct sim_world *w)
 
 static void write_something(struct sim_world *w)
 {
-	uint32_t c = (uint32_t)prng_below(&w->rng, w->clusters), k = (uint32_t)prng_below(&w->rng, SIM_KINDS);
+	uint32_t c = (uint32_t)prng_below(&w->rng, w->clusters),
+	         k = (uint32_t)prng_below(&w->rng, SIM_KINDS);
 	w->out->writes += model_workload_step(&w->work[c][k], w->clock.now_ns, w->clock.now_ns);
 }
 
@@ -385,7 +438,8 @@ static void run_until(struct sim_world *w, uint64_t until_ns)
 static void safety(struct sim_world *w)
 {
 	uint64_t end = w->clock.now_ns + SIM_SAFETY_S * SIM_S;
-	uint64_t write_every = 1 + prng_below(&w->rng, 40), disturb_every = 20 + prng_below(&w->rng, 200);
+	uint64_t write_every = 1 + prng_below(&w->rng, 40),
+	         disturb_every = 20 + prng_below(&w->rng, 200);
 	for (uint64_t step = 0; w->clock.now_ns < end; step++) {
 		run_until(w, w->clock.now_ns + prng_below(&w->rng, 50000000) + 1);
 		if (step % write_every == 0)
@@ -408,9 +462,11 @@ static void report_unconverged(struct sim_world *w, struct sim_list *l)
 	struct shm_list row;
 	if (converged(w, l) || !l->open || read_row(l->shard, l->row, l->gen, &row) != READ_OK)
 		return;
-	fprintf(stderr, "sim: list %u (%s/%s of c%u) did not converge: state %u, whole %u, rv %s, %llu objects, error %s: %s\n", l->id,
-		l->namespace_, l->kind->resource, l->cluster, row.state, row.whole, row.rv, (unsigned long long)row.objects,
-		row.error_name, row.error_text);
+	fprintf(stderr,
+	        "sim: list %u (%s/%s of c%u) did not converge: state %u, whole %u, rv %s, %llu "
+	        "objects, error %s: %s\n",
+	        l->id, l->namespace_, l->kind->resource, l->cluster, row.state, row.whole, row.rv,
+	        (unsigned long long)row.objects, row.error_name, row.error_text);
 	explain(w, l, &row);
 }
 

@@ -12,7 +12,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 LIMITS = {"function": 70, "file": 800, "header": 300, "line": 100, "name": 36, "parameters": 7}
 TOP = {"engine", "bench", "tools", "tests", "CMakeLists.txt", "README.md", "CMakePresets.json", "LICENSE"}
 # Files whose length is their content: one table, or the public contract.
-LONG_HEADERS = {"engine/include/kubering.h"}
+LONG_HEADERS = {"engine/include/kubering.h", "engine/shm/layout.h"}
 
 
 def rooms():
@@ -125,8 +125,11 @@ def check_words(tree, files):
 
 
 def check_calls(tree, files):
-    banned = re.compile(r"\b(strcpy|strcat|sprintf|gets|atoi|atol|alloca|system|usleep|sleep|strtok)\s*\(")
+    product = re.compile(r"\b(strcpy|strcat|sprintf|gets|atoi|atol|alloca|system|usleep|sleep|strtok)\s*\(")
+    tests = re.compile(r"\b(gets|alloca|system|usleep|sleep)\s*\(")  # a test that sleeps is a defect
+    paced = re.compile(r"\b(gets|alloca|system)\s*\(")  # a benchmark keeps a pace
     for f in files:
+        banned = tests if f.startswith("tests/") else paced if f.startswith("bench/") else product
         if not re.search(r"^(engine|tools|tests|bench)/.*\.(c|h|cc)$", f) or "/fixtures/" in f:
             continue
         for n, line in enumerate(open(os.path.join(tree, f), errors="replace"), 1):

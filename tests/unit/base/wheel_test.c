@@ -27,7 +27,10 @@ static void fires_never_early_and_at_most_a_tick_late(void **s)
 	}
 	for (int round = 0; round < 20000; round++) {
 		uint32_t i = (uint32_t)prng_below(&rng, TIMERS);
-		uint64_t at = prng_below(&rng, 4) == 0 ? UINT64_MAX : now + prng_below(&rng, prng_below(&rng, 8) ? 200 * TICK : 9000 * TICK);
+		uint64_t at = prng_below(&rng, 4) == 0
+		                      ? UINT64_MAX
+		                      : now + prng_below(&rng, prng_below(&rng, 8) ? 200 * TICK
+		                                                                   : 9000 * TICK);
 		wheel_set(&wheel, &t[i], at);
 		due[i] = at;
 		now += prng_below(&rng, prng_below(&rng, 50) ? TICK / 2 : 6000 * TICK);
@@ -37,7 +40,8 @@ static void fires_never_early_and_at_most_a_tick_late(void **s)
 		}
 		uint64_t first = UINT64_MAX;
 		for (int k = 0; k < TIMERS; k++) {
-			assert_true(due[k] == UINT64_MAX || due[k] + TICK > now); /* nothing is left that is a tick late */
+			assert_true(due[k] == UINT64_MAX ||
+			            due[k] + TICK > now); /* nothing is left that is a tick late */
 			first = due[k] < first ? due[k] : first;
 		}
 		assert_true(wheel_next_ns(&wheel) <= first);
@@ -47,6 +51,7 @@ static void fires_never_early_and_at_most_a_tick_late(void **s)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(fires_never_early_and_at_most_a_tick_late)};
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(fires_never_early_and_at_most_a_tick_late)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,17 +9,27 @@
 #include "kube/url.h"
 
 static const char core[] =
-	"{\"kind\":\"APIGroupDiscoveryList\",\"apiVersion\":\"apidiscovery.k8s.io/v2\",\"metadata\":{},\"items\":[{\"metadata\":{},\"versions\":[{\"version\":\"v1\","
-	"\"resources\":[{\"resource\":\"pods\",\"responseKind\":{\"group\":\"\",\"version\":\"v1\",\"kind\":\"Pod\"},\"scope\":\"Namespaced\",\"singularResource\":\"pod\","
-	"\"verbs\":[\"get\",\"list\",\"watch\"],\"shortNames\":[\"po\"],\"subresources\":[{\"subresource\":\"status\"}]},"
-	"{\"resource\":\"events\",\"responseKind\":{\"kind\":\"Event\"},\"scope\":\"Namespaced\",\"singularResource\":\"event\",\"verbs\":[\"list\",\"watch\"],\"shortNames\":[\"ev\"]},"
-	"{\"resource\":\"nodes\",\"responseKind\":{\"kind\":\"Node\"},\"scope\":\"Cluster\",\"singularResource\":\"node\",\"verbs\":[\"list\"],\"shortNames\":[\"no\"]}]}]}]}";
+        "{\"kind\":\"APIGroupDiscoveryList\",\"apiVersion\":\"apidiscovery.k8s.io/"
+        "v2\",\"metadata\":{},\"items\":[{\"metadata\":{},\"versions\":[{\"version\":\"v1\","
+        "\"resources\":[{\"resource\":\"pods\",\"responseKind\":{\"group\":\"\",\"version\":\"v1\","
+        "\"kind\":\"Pod\"},\"scope\":\"Namespaced\",\"singularResource\":\"pod\","
+        "\"verbs\":[\"get\",\"list\",\"watch\"],\"shortNames\":[\"po\"],\"subresources\":[{"
+        "\"subresource\":\"status\"}]},"
+        "{\"resource\":\"events\",\"responseKind\":{\"kind\":\"Event\"},\"scope\":\"Namespaced\","
+        "\"singularResource\":\"event\",\"verbs\":[\"list\",\"watch\"],\"shortNames\":[\"ev\"]},"
+        "{\"resource\":\"nodes\",\"responseKind\":{\"kind\":\"Node\"},\"scope\":\"Cluster\","
+        "\"singularResource\":\"node\",\"verbs\":[\"list\"],\"shortNames\":[\"no\"]}]}]}]}";
 static const char groups[] =
-	"{\"kind\":\"APIGroupDiscoveryList\",\"items\":[{\"metadata\":{\"name\":\"metrics.k8s.io\"},\"versions\":[{\"version\":\"v1beta1\",\"resources\":["
-	"{\"resource\":\"pods\",\"responseKind\":{\"kind\":\"PodMetrics\"},\"scope\":\"Namespaced\",\"singularResource\":\"\",\"verbs\":[\"list\"]}]}]},"
-	"{\"metadata\":{\"name\":\"apps\"},\"versions\":[{\"version\":\"v1\",\"resources\":[{\"resource\":\"deployments\",\"responseKind\":{\"kind\":\"Deployment\"},"
-	"\"scope\":\"Namespaced\",\"singularResource\":\"deployment\",\"verbs\":[\"list\",\"watch\"],\"shortNames\":[\"deploy\"]}]},{\"version\":\"v1beta2\",\"resources\":["
-	"{\"resource\":\"deployments\",\"responseKind\":{\"kind\":\"Deployment\"},\"scope\":\"Namespaced\",\"singularResource\":\"deployment\",\"verbs\":[\"list\"]}]}]}]}";
+        "{\"kind\":\"APIGroupDiscoveryList\",\"items\":[{\"metadata\":{\"name\":\"metrics.k8s.io\"}"
+        ",\"versions\":[{\"version\":\"v1beta1\",\"resources\":["
+        "{\"resource\":\"pods\",\"responseKind\":{\"kind\":\"PodMetrics\"},\"scope\":"
+        "\"Namespaced\",\"singularResource\":\"\",\"verbs\":[\"list\"]}]}]},"
+        "{\"metadata\":{\"name\":\"apps\"},\"versions\":[{\"version\":\"v1\",\"resources\":[{"
+        "\"resource\":\"deployments\",\"responseKind\":{\"kind\":\"Deployment\"},"
+        "\"scope\":\"Namespaced\",\"singularResource\":\"deployment\",\"verbs\":[\"list\","
+        "\"watch\"],\"shortNames\":[\"deploy\"]}]},{\"version\":\"v1beta2\",\"resources\":["
+        "{\"resource\":\"deployments\",\"responseKind\":{\"kind\":\"Deployment\"},\"scope\":"
+        "\"Namespaced\",\"singularResource\":\"deployment\",\"verbs\":[\"list\"]}]}]}]}";
 
 static struct discovery *both(void)
 {
@@ -36,12 +46,20 @@ static void names_resolve_as_with_kubectl(void **s)
 	static const struct {
 		const char *name, *group, *version, *resource;
 	} rows[] = {
-		{"pods", "", "v1", "pods"}, {"pod", "", "v1", "pods"}, {"po", "", "v1", "pods"}, {"Pod", "", "v1", "pods"},
-		{"pods.metrics.k8s.io", "metrics.k8s.io", "v1beta1", "pods"},
-		{"pods.v1beta1.metrics.k8s.io", "metrics.k8s.io", "v1beta1", "pods"},
-		{"deploy", "apps", "v1", "deployments"}, {"deployments.apps", "apps", "v1", "deployments"},
-		{"deployments.v1beta2.apps", "apps", "v1beta2", "deployments"}, {"pods.v1", "", "v1", "pods"},
-		{"nope", NULL, NULL, NULL}, {"pods.apps", NULL, NULL, NULL}, {"", NULL, NULL, NULL}, {".", NULL, NULL, NULL},
+	        {"pods", "", "v1", "pods"},
+	        {"pod", "", "v1", "pods"},
+	        {"po", "", "v1", "pods"},
+	        {"Pod", "", "v1", "pods"},
+	        {"pods.metrics.k8s.io", "metrics.k8s.io", "v1beta1", "pods"},
+	        {"pods.v1beta1.metrics.k8s.io", "metrics.k8s.io", "v1beta1", "pods"},
+	        {"deploy", "apps", "v1", "deployments"},
+	        {"deployments.apps", "apps", "v1", "deployments"},
+	        {"deployments.v1beta2.apps", "apps", "v1beta2", "deployments"},
+	        {"pods.v1", "", "v1", "pods"},
+	        {"nope", NULL, NULL, NULL},
+	        {"pods.apps", NULL, NULL, NULL},
+	        {"", NULL, NULL, NULL},
+	        {".", NULL, NULL, NULL},
 	};
 	struct discovery *d = both();
 	(void)s;
@@ -56,8 +74,10 @@ static void names_resolve_as_with_kubectl(void **s)
 		assert_string_equal(r->version, rows[i].version);
 		assert_string_equal(r->resource, rows[i].resource);
 	}
-	assert_true(discovery_resolve(d, SPAN("po"))->namespaced && discovery_resolve(d, SPAN("po"))->can_watch);
-	assert_false(discovery_resolve(d, SPAN("no"))->namespaced || discovery_resolve(d, SPAN("no"))->can_watch);
+	assert_true(discovery_resolve(d, SPAN("po"))->namespaced &&
+	            discovery_resolve(d, SPAN("po"))->can_watch);
+	assert_false(discovery_resolve(d, SPAN("no"))->namespaced ||
+	             discovery_resolve(d, SPAN("no"))->can_watch);
 	discovery_free(&d);
 }
 
@@ -65,15 +85,28 @@ static void old_servers_are_asked_group_by_group(void **s)
 {
 	struct discovery *d = discovery_new();
 	(void)s;
-	assert_int_equal(discovery_add(d, SPAN("{\"kind\":\"APIVersions\",\"versions\":[\"v1\"]}")), ERR_OK);
-	assert_int_equal(discovery_add(d, SPAN("{\"kind\":\"APIGroupList\",\"groups\":[{\"name\":\"apps\",\"versions\":[{\"groupVersion\":\"apps/v1beta1\"},"
-		"{\"groupVersion\":\"apps/v1\"}],\"preferredVersion\":{\"groupVersion\":\"apps/v1\"}}]}")), ERR_OK);
+	assert_int_equal(
+	        discovery_add(d, SPAN("{\"kind\":\"APIVersions\",\"versions\":[\"v1\"]}")), ERR_OK);
+	assert_int_equal(
+	        discovery_add(
+	                d, SPAN("{\"kind\":\"APIGroupList\",\"groups\":[{\"name\":\"apps\","
+	                        "\"versions\":[{\"groupVersion\":\"apps/v1beta1\"},"
+	                        "{\"groupVersion\":\"apps/"
+	                        "v1\"}],\"preferredVersion\":{\"groupVersion\":\"apps/v1\"}}]}")),
+	        ERR_OK);
 	assert_string_equal(discovery_missing(d), "/api/v1");
 	assert_string_equal(discovery_missing(d), "/apis/apps/v1"); /* the preferred one first */
 	assert_string_equal(discovery_missing(d), "/apis/apps/v1beta1");
 	assert_null(discovery_missing(d));
-	assert_int_equal(discovery_add(d, SPAN("{\"kind\":\"APIResourceList\",\"groupVersion\":\"apps/v1\",\"resources\":[{\"name\":\"deployments\",\"singularName\":\"deployment\","
-		"\"namespaced\":true,\"kind\":\"Deployment\",\"verbs\":[\"list\",\"watch\"],\"shortNames\":[\"deploy\"]},{\"name\":\"deployments/status\",\"kind\":\"Deployment\",\"verbs\":[]}]}")), ERR_OK);
+	assert_int_equal(
+	        discovery_add(
+	                d, SPAN("{\"kind\":\"APIResourceList\",\"groupVersion\":\"apps/"
+	                        "v1\",\"resources\":[{\"name\":\"deployments\",\"singularName\":"
+	                        "\"deployment\","
+	                        "\"namespaced\":true,\"kind\":\"Deployment\",\"verbs\":[\"list\","
+	                        "\"watch\"],\"shortNames\":[\"deploy\"]},{\"name\":\"deployments/"
+	                        "status\",\"kind\":\"Deployment\",\"verbs\":[]}]}")),
+	        ERR_OK);
 	assert_int_equal(discovery_count(d), 1);
 	assert_string_equal(discovery_resolve(d, SPAN("deploy"))->version, "v1");
 	assert_non_null(discovery_find(d, SPAN("apps"), SPAN("v1"), SPAN("deployments")));
@@ -98,18 +131,21 @@ static void targets_are_encoded_and_bounded(void **s)
 	bool first = true;
 	(void)s;
 	url_init(&u, buf, sizeof buf);
-	url_collection(&u, &(struct url_collection){SPAN("/k8s/c-1"), SPAN("apps"), SPAN("v1"), SPAN("a b"), SPAN("deployments")});
+	url_collection(&u, &(struct url_collection){SPAN("/k8s/c-1"), SPAN("apps"), SPAN("v1"),
+	                           SPAN("a b"), SPAN("deployments")});
 	url_query(&u, &first, "labelSelector", SPAN("a=b,c in (d)"));
 	url_query(&u, &first, "empty", SPAN_NONE);
 	url_query(&u, &first, "x", SPAN("1"));
 	size_t n = url_end(&u);
 	assert_true(n > 0);
 	buf[n] = 0;
-	assert_string_equal(buf, "/k8s/c-1/apis/apps/v1/namespaces/a%20b/deployments?labelSelector=a%3Db%2Cc%20in%20%28d%29&x=1");
+	assert_string_equal(buf, "/k8s/c-1/apis/apps/v1/namespaces/a%20b/"
+	                         "deployments?labelSelector=a%3Db%2Cc%20in%20%28d%29&x=1");
 	for (size_t cap = 0; cap < n; cap++) {
 		url_init(&u, buf, cap);
 		first = true;
-		url_collection(&u, &(struct url_collection){SPAN("/k8s/c-1"), SPAN("apps"), SPAN("v1"), SPAN("a b"), SPAN("deployments")});
+		url_collection(&u, &(struct url_collection){SPAN("/k8s/c-1"), SPAN("apps"),
+		                           SPAN("v1"), SPAN("a b"), SPAN("deployments")});
 		url_query(&u, &first, "labelSelector", SPAN("a=b,c in (d)"));
 		url_query(&u, &first, "x", SPAN("1"));
 		assert_int_equal(url_end(&u), 0);
@@ -119,10 +155,10 @@ static void targets_are_encoded_and_bounded(void **s)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(names_resolve_as_with_kubectl),
-		cmocka_unit_test(old_servers_are_asked_group_by_group),
-		cmocka_unit_test(what_is_no_discovery_is_refused),
-		cmocka_unit_test(targets_are_encoded_and_bounded),
+	        cmocka_unit_test(names_resolve_as_with_kubectl),
+	        cmocka_unit_test(old_servers_are_asked_group_by_group),
+	        cmocka_unit_test(what_is_no_discovery_is_refused),
+	        cmocka_unit_test(targets_are_encoded_and_bounded),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,7 +34,8 @@ static void a_dead_cluster_is_probed_by_one(void **s)
 	assert_true(gate_take(&g, now, &retry));
 	assert_true(gate_take(&g, now, &retry));
 	uint64_t at = gate_on_failure(&g, &rng, now);
-	assert_int_equal(gate_on_failure(&g, &rng, now), at); /* the other one that was under way: the same failure */
+	assert_int_equal(gate_on_failure(&g, &rng, now),
+	        at); /* the other one that was under way: the same failure */
 	assert_false(gate_take(&g, at - 1, &retry));
 	assert_int_equal(retry, at);
 	assert_true(gate_take(&g, at, &retry));
@@ -49,8 +50,8 @@ static void a_dead_cluster_is_probed_by_one(void **s)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(connects_are_paced),
-		cmocka_unit_test(a_dead_cluster_is_probed_by_one),
+	        cmocka_unit_test(connects_are_paced),
+	        cmocka_unit_test(a_dead_cluster_is_probed_by_one),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

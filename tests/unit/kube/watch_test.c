@@ -1,4 +1,5 @@
-/* watch_test.c - the list+watch machine, rule by rule (kubernetes-watch.md 1; reliability.md M, L and 3). */
+/* watch_test.c - the list+watch machine, rule by rule (kubernetes-watch.md 1; reliability.md M, L
+ * and 3). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,7 +22,8 @@ struct rig {
 static void rig_init(struct rig *r, bool watch_list)
 {
 	*r = (struct rig){.now = 1000 * S};
-	r->conf = (struct watch_conf){.version = SPAN("v1"), .resource = SPAN("pods"), .watch_list = watch_list};
+	r->conf = (struct watch_conf){
+	        .version = SPAN("v1"), .resource = SPAN("pods"), .watch_list = watch_list};
 	watch_init(&r->w, &r->conf, &r->caps, 7);
 	watch_start(&r->w, r->now, &r->out);
 	assert_true(r->out.acts & WATCH_CONNECT);
@@ -39,25 +41,31 @@ static const char *target(struct rig *r)
 	return buf;
 }
 
-static bool has(const char *text, const char *part) { return strstr(text, part) != NULL; }
+static bool has(const char *text, const char *part)
+{
+	return strstr(text, part) != NULL;
+}
 
 static enum watch_apply event(struct rig *r, enum json_event_type type, const char *rv, bool end)
 {
-	struct json_event ev = {.type = type, .initial_events_end = end,
-		.object = {.name = SPAN("a"), .resource_version = span_of(rv)}};
+	struct json_event ev = {.type = type,
+	        .initial_events_end = end,
+	        .object = {.name = SPAN("a"), .resource_version = span_of(rv)}};
 	return watch_on_event(&r->w, &ev, NULL, r->now, &r->out);
 }
 
 static void page(struct rig *r, const char *rv, const char *token)
 {
-	struct json_list_meta meta = {.resource_version = span_of(rv), .continue_ = span_of(token), .saw_items = true};
+	struct json_list_meta meta = {
+	        .resource_version = span_of(rv), .continue_ = span_of(token), .saw_items = true};
 	assert_int_equal(watch_on_head(&r->w, 200, -1, r->now, &r->out), WATCH_BODY_LIST);
 	watch_on_page(&r->w, &meta, r->now, &r->out);
 }
 
 static void status(struct rig *r, int http, struct json_status st, int retry_after)
 {
-	assert_int_equal(watch_on_head(&r->w, http, retry_after, r->now, &r->out), WATCH_BODY_STATUS);
+	assert_int_equal(
+	        watch_on_head(&r->w, http, retry_after, r->now, &r->out), WATCH_BODY_STATUS);
 	watch_on_status(&r->w, &st, true, r->now, &r->out);
 }
 
@@ -77,7 +85,9 @@ static void streaming_list_asks_with_all_that_is_required(void **s)
 	struct rig r;
 	(void)s;
 	rig_init(&r, true);
-	assert_true(has(target(&r), "/api/v1/pods?watch=1&allowWatchBookmarks=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"));
+	assert_true(has(target(&r), "/api/v1/"
+	                            "pods?watch=1&allowWatchBookmarks=true&sendInitialEvents=true&"
+	                            "resourceVersionMatch=NotOlderThan"));
 	assert_false(has(target(&r), "resourceVersion="));
 	watch_fini(&r.w);
 }
@@ -90,7 +100,8 @@ static void streaming_list_becomes_visible_at_its_marker_only(void **s)
 	assert_int_equal(watch_on_head(&r.w, 200, -1, r.now, &r.out), WATCH_BODY_EVENTS);
 	assert_true(r.out.acts & WATCH_SYNC_BEGIN);
 	assert_int_equal(event(&r, JSON_EVENT_ADDED, "90", false), WATCH_APPLY_SYNC_ITEM);
-	assert_int_equal(event(&r, JSON_EVENT_ADDED, "50", false), WATCH_APPLY_SYNC_ITEM); /* not in version order */
+	assert_int_equal(event(&r, JSON_EVENT_ADDED, "50", false),
+	        WATCH_APPLY_SYNC_ITEM); /* not in version order */
 	assert_int_equal(event(&r, JSON_EVENT_DELETED, "91", false), WATCH_APPLY_SYNC_REMOVE);
 	assert_false(r.out.acts & WATCH_SYNC_COMMIT);
 	event(&r, JSON_EVENT_BOOKMARK, "95", true);
@@ -228,7 +239,8 @@ static void resume_uses_the_last_event_or_bookmark(void **s)
 	assert_int_equal(event(&r, JSON_EVENT_BOOKMARK, "120", false), WATCH_APPLY_BOOKMARK);
 	watch_on_body_end(&r.w, true, r.now + 400 * S, &r.out);
 	assert_true(r.out.acts & WATCH_SEND && has(target(&r), "resourceVersion=120"));
-	assert_int_equal(watch_list_state(&r.w), WATCH_LIST_LIVE); /* an ordinary renewal is no news */
+	assert_int_equal(
+	        watch_list_state(&r.w), WATCH_LIST_LIVE); /* an ordinary renewal is no news */
 	watch_fini(&r.w);
 }
 
@@ -238,7 +250,8 @@ static void versions_that_go_back_are_never_applied(void **s)
 	(void)s;
 	rig_live(&r);
 	event(&r, JSON_EVENT_ADDED, "105", false);
-	assert_int_equal(event(&r, JSON_EVENT_MODIFIED, "105", false), WATCH_APPLY_UPSERT); /* one transaction, many keys */
+	assert_int_equal(event(&r, JSON_EVENT_MODIFIED, "105", false),
+	        WATCH_APPLY_UPSERT); /* one transaction, many keys */
 	assert_int_equal(event(&r, JSON_EVENT_MODIFIED, "104", false), WATCH_APPLY_NOTHING);
 	assert_true(r.out.acts & WATCH_CLOSE);
 	assert_int_equal(r.w.err, ERR_KUBE_ORDER);
@@ -332,7 +345,8 @@ static void forbidden_and_absent_are_probed_slowly_and_for_ever(void **s)
 		for (int n = 0; n < 20; n++) {
 			status(&r, codes[i], (struct json_status){.code = codes[i]}, -1);
 			assert_int_equal(watch_list_state(&r.w), WATCH_LIST_PARKED);
-			assert_in_range(r.w.deadline_ns - r.now, WATCH_PARK_MIN_S * S / 2, WATCH_PARK_MAX_S * S);
+			assert_in_range(r.w.deadline_ns - r.now, WATCH_PARK_MIN_S * S / 2,
+			        WATCH_PARK_MAX_S * S);
 			r.now = r.w.deadline_ns;
 			watch_on_timer(&r.w, r.now, &r.out);
 			assert_true(r.out.acts & WATCH_CONNECT);
@@ -351,7 +365,8 @@ static void retry_after_is_obeyed(void **s)
 	assert_in_range(r.w.deadline_ns - r.now, 7 * S, 8 * S + 1);
 	watch_fini(&r.w);
 	rig_init(&r, false);
-	status(&r, 429, (struct json_status){0}, 86400); /* a server cannot send us away for a day */
+	status(&r, 429, (struct json_status){0},
+	        86400); /* a server cannot send us away for a day */
 	assert_in_range(r.w.deadline_ns - r.now, 600 * S, 602 * S);
 	watch_fini(&r.w);
 }
@@ -391,7 +406,8 @@ static void silence_is_met_by_a_new_connection_then_by_a_list(void **s)
 	r.now += WATCH_BOOKMARK_S * S;
 	watch_on_timer(&r.w, r.now, &r.out);
 	watch_on_ready(&r.w, r.now, &r.out);
-	assert_true(has(target(&r), "limit=500")); /* a watch from the server's future is silent for ever (trap 2) */
+	assert_true(has(target(&r),
+	        "limit=500")); /* a watch from the server's future is silent for ever (trap 2) */
 	watch_fini(&r.w);
 }
 
@@ -441,36 +457,37 @@ static void back_off_is_jittered_bounded_and_forgotten(void **s)
 		assert_in_range(backoff_fail(&b, &rng, 1), step * 500000, step * 1000000);
 	}
 	backoff_ok(&b, 10 * S);
-	assert_in_range(backoff_fail(&b, &rng, (10 + BACKOFF_HEALTHY_S) * S), 0, BACKOFF_FIRST_MS * 1000000ull);
+	assert_in_range(backoff_fail(&b, &rng, (10 + BACKOFF_HEALTHY_S) * S), 0,
+	        BACKOFF_FIRST_MS * 1000000ull);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(streaming_list_asks_with_all_that_is_required),
-		cmocka_unit_test(streaming_list_becomes_visible_at_its_marker_only),
-		cmocka_unit_test(refused_streaming_list_costs_one_request_and_is_remembered),
-		cmocka_unit_test(missing_marker_falls_back_by_its_deadline),
-		cmocka_unit_test(streaming_list_is_tried_again_after_an_hour),
-		cmocka_unit_test(events_are_always_listed_in_pages),
-		cmocka_unit_test(pages_follow_their_token_and_commit_once),
-		cmocka_unit_test(pages_of_different_versions_are_distrusted),
-		cmocka_unit_test(expired_continue_lists_again_without_pages),
-		cmocka_unit_test(gone_in_each_of_its_places_relists),
-		cmocka_unit_test(resume_uses_the_last_event_or_bookmark),
-		cmocka_unit_test(versions_that_go_back_are_never_applied),
-		cmocka_unit_test(nothing_at_or_before_a_bookmark_comes_after_it),
-		cmocka_unit_test(opaque_versions_are_taken_as_they_come),
-		cmocka_unit_test(a_server_behind_us_is_asked_three_times_then_believed),
-		cmocka_unit_test(unauthorized_refreshes_once_then_parks),
-		cmocka_unit_test(a_refresh_that_fails_keeps_the_list_waiting),
-		cmocka_unit_test(forbidden_and_absent_are_probed_slowly_and_for_ever),
-		cmocka_unit_test(retry_after_is_obeyed),
-		cmocka_unit_test(server_errors_resume_then_relist),
-		cmocka_unit_test(silence_is_met_by_a_new_connection_then_by_a_list),
-		cmocka_unit_test(a_server_that_hangs_or_drips_is_left),
-		cmocka_unit_test(watches_that_end_at_once_are_backed_off_from),
-		cmocka_unit_test(back_off_is_jittered_bounded_and_forgotten),
+	        cmocka_unit_test(streaming_list_asks_with_all_that_is_required),
+	        cmocka_unit_test(streaming_list_becomes_visible_at_its_marker_only),
+	        cmocka_unit_test(refused_streaming_list_costs_one_request_and_is_remembered),
+	        cmocka_unit_test(missing_marker_falls_back_by_its_deadline),
+	        cmocka_unit_test(streaming_list_is_tried_again_after_an_hour),
+	        cmocka_unit_test(events_are_always_listed_in_pages),
+	        cmocka_unit_test(pages_follow_their_token_and_commit_once),
+	        cmocka_unit_test(pages_of_different_versions_are_distrusted),
+	        cmocka_unit_test(expired_continue_lists_again_without_pages),
+	        cmocka_unit_test(gone_in_each_of_its_places_relists),
+	        cmocka_unit_test(resume_uses_the_last_event_or_bookmark),
+	        cmocka_unit_test(versions_that_go_back_are_never_applied),
+	        cmocka_unit_test(nothing_at_or_before_a_bookmark_comes_after_it),
+	        cmocka_unit_test(opaque_versions_are_taken_as_they_come),
+	        cmocka_unit_test(a_server_behind_us_is_asked_three_times_then_believed),
+	        cmocka_unit_test(unauthorized_refreshes_once_then_parks),
+	        cmocka_unit_test(a_refresh_that_fails_keeps_the_list_waiting),
+	        cmocka_unit_test(forbidden_and_absent_are_probed_slowly_and_for_ever),
+	        cmocka_unit_test(retry_after_is_obeyed),
+	        cmocka_unit_test(server_errors_resume_then_relist),
+	        cmocka_unit_test(silence_is_met_by_a_new_connection_then_by_a_list),
+	        cmocka_unit_test(a_server_that_hangs_or_drips_is_left),
+	        cmocka_unit_test(watches_that_end_at_once_are_backed_off_from),
+	        cmocka_unit_test(back_off_is_jittered_bounded_and_forgotten),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,234 @@
+#!/usr/bin/env -S python3 -B
+"""The words of the command line, against kuberingd and fakekube: cli_words.py KUBERINGD KUBERING FAKEKUBE.
+
+What scripts of users rest on: exit codes, what is on stdout and what is not, the forms of -o, the lines of `watch -o jsonl`.
+"""
+
+import json
+import os
+import queue
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+DAEMON, CLI, FAKE = sys.argv[1:4]
+SECONDS = 30
+OBJECTS = 25
+
+
+class Rig:
+    def __init__(self, folder):
+        self.folder, self.socket, self.children = folder, folder / "k.sock", []
+        self.kubeconfig = folder / "kubeconfig"
+
+    def spawn(self, *command, **more):
+        child = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, **more)
+        self.children.append(child)
+        return child
+
+    def start_servers(self):
+        fake = self.spawn(FAKE, "--clusters", 2, "--objects", OBJECTS, "--resources", "pods,configmaps,nodes", "--quiet",
+                          "--kubeconfig-out", self.kubeconfig, stdout=subprocess.PIPE)
+        line = ready_line(fake)
+        assert line.startswith(b"ready"), line
+        return fake
+
+    def start_daemon(self):
+        log = open(self.folder / "kuberingd.log", "ab")
+        daemon = self.spawn(DAEMON, "--kubeconfig", self.kubeconfig, "--context", "*", "--socket", self.socket, stderr=log)
+        until(lambda: self.run("status").returncode == 0, "kuberingd answers")
+        return daemon
+
+    def run(self, *words, seconds=SECONDS, socket=None):
+        env = os.environ | {"KUBERING_SOCKET": str(socket or self.socket)}
+        return subprocess.run([CLI, *words], env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds)
+
+    def end(self):
+        for child in reversed(self.children):
+            if child.poll() is None:
+                child.kill()
+            child.wait()
+
+
+class Watch:
+    """A `kubering watch -o jsonl`, line by line."""
+
+    def __init__(self, rig, *words):
+        env = os.environ | {"KUBERING_SOCKET": str(rig.socket)}
+        self.child = rig.spawn(CLI, "watch", *words, "-o", "jsonl", env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.lines = queue.Queue()
+        threading.Thread(target=self.read, daemon=True).start()
+
+    def read(self):
+        for line in self.child.stdout:
+            self.lines.put(json.loads(line))
+        self.lines.put(None)
+
+    def until(self, kind):
+        """The lines up to the first of this type."""
+        got = []
+        while not got or got[-1]["type"] != kind:
+            line = self.lines.get(timeout=SECONDS)
+            assert line is not None, f"watch ended with {self.child.wait()} before {kind}, after {[x['type'] for x in got][-5:]}"
+            got.append(line)
+        return got
+
+
+def ready_line(process):
+    readable, _, _ = select.select([process.stdout], [], [], SECONDS)
+    assert readable, "no ready line"
+    return process.stdout.readline()
+
+
+def until(condition, what):
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, f"timed out: {what}"
+        select.select([], [], [], 0.05)
+
+
+def expect(done, code, *said):
+    text = done.stderr.decode()
+    assert done.returncode == code, f"{done.args[1:]}: exit {done.returncode}, not {code}: {text}"
+    for word in said:
+        assert word in text, f"{done.args[1:]}: stderr lacks {word!r}: {text}"
+    if code:
+        assert not done.stdout, f"{done.args[1:]}: data on stdout although it failed"
+    return done.stdout.decode()
+
+
+def check_usage(rig):
+    for words in ([], ["nonsense"], ["get"], ["get", "pods", "--nonsense"], ["get", "pods", "-o", "xml"], ["get", "pods", "-n"],
+                  ["get", "pods", "a", "b"], ["get", "pods", "-n", "x", "-A"], ["get", "pods", "x", "-A"],
+                  ["get", "pods", "--timeout", "soon"], ["watch", "pods", "--diff", "-o", "yaml"], ["status", "-A"],
+                  ["status", "-o", "yaml"], ["get", "pods", "--diff"], ["get", "pods", "--cluster", "x", "--all-clusters"]):
+        expect(rig.run(*words), 2, "")
+    for command in ("get", "watch", "status", "clusters", "lists", "top", "doctor", "version"):
+        text = expect(rig.run(command, "--help"), 0)
+        assert 0 < text.index("Examples:") < text.index("Options:") < text.index("Usage:"), text
+    assert "Exit codes" in expect(rig.run("--help"), 0)
+    assert expect(rig.run("--version"), 0).startswith("kubering ")
+
+
+def check_unreachable(rig):
+    for command in (["get", "pods"], ["watch", "pods"], ["status"], ["clusters"], ["lists"], ["top"]):
+        expect(rig.run(*command, socket=rig.folder / "nobody"), 4, "kuberingd", "nobody")
+    done = rig.run("doctor", "-o", "json", socket=rig.folder / "nobody")
+    assert done.returncode == 4 and json.loads(done.stdout)[0]["result"] == "broken", done
+    done = rig.run("version", "-o", "json", socket=rig.folder / "nobody")
+    assert done.returncode == 4 and json.loads(done.stdout)["daemon"] is None, done
+
+
+def check_get(rig):
+    expect(rig.run("get", "pods", "-A"), 2, "fake-1", "fake-2", "--cluster")
+    one = ["--cluster", "fake-1"]
+    expect(rig.run("get", "nosuch", *one), 1, "nosuch", "api-resources")
+    expect(rig.run("get", "pods", "--cluster", "nowhere"), 1, "nowhere")
+    expect(rig.run("get", "pods", "nosuch", *one), 1, "not found")
+    lines = expect(rig.run("get", "pods", "-A", *one), 0).splitlines()
+    assert len(lines) == OBJECTS + 1 and lines[0].split() == ["NAMESPACE", "NAME", "READY", "STATUS", "RESTARTS", "AGE"], lines[0]
+    assert len({line.index(word) for line, word in ((lines[0], "NAME "), (lines[0], "READY"))}) == 2
+    assert expect(rig.run("get", "pods", "-A", "--no-headers", *one), 0).count("\n") == OBJECTS
+    whole = json.loads(expect(rig.run("get", "po", "-A", "-o", "json", *one), 0))
+    assert (whole["apiVersion"], whole["kind"], len(whole["items"])) == ("v1", "List", OBJECTS)
+    keys = [(item["metadata"]["namespace"], item["metadata"]["name"]) for item in whole["items"]]
+    assert keys == sorted(keys) and len(set(keys)) == OBJECTS
+    assert {(item["apiVersion"], item["kind"]) for item in whole["items"]} == {("v1", "Pod")}
+    each = [json.loads(line) for line in expect(rig.run("get", "pods", "-A", "-o", "jsonl", *one), 0).splitlines()]
+    assert each == whole["items"]
+    names = expect(rig.run("get", "pods", "-A", "-o", "name", *one), 0).splitlines()
+    assert names == [f"pod/{name}" for _, name in keys]
+    namespace, name = keys[0]
+    single = json.loads(expect(rig.run("get", f"pod/{name}", "-n", namespace, "-o", "json", *one), 0))
+    assert single == whole["items"][0]
+    assert "kind: Pod\n" in expect(rig.run("get", "pod", name, "-n", namespace, "-o", "yaml", *one), 0)
+    assert expect(rig.run("get", "pods", "-n", "empty", *one), 0, "No resources found in empty namespace") == ""
+    both = expect(rig.run("get", "nodes", "--all-clusters"), 0).splitlines()
+    assert both[0].split()[:2] == ["CLUSTER", "NAME"] and len(both) == 2 * OBJECTS + 1
+    tagged = [json.loads(line) for line in expect(rig.run("get", "nodes", "--all-clusters", "-o", "jsonl"), 0).splitlines()]
+    assert {item["cluster"] for item in tagged} == {"fake-1", "fake-2"}
+
+
+def check_status(rig):
+    status = json.loads(expect(rig.run("status", "-o", "json"), 0))
+    assert {cluster["name"] for cluster in status["clusters"]} == {"fake-1", "fake-2"}
+    assert any(row["resource"] == "pods" and row["objects"] == OBJECTS for row in status["lists"])
+    assert [row["name"] for row in json.loads(expect(rig.run("clusters", "-o", "json", "--cluster", "fake-2"), 0))] == ["fake-2"]
+    assert "live" in expect(rig.run("lists"), 0) and "fake-1" in expect(rig.run("status"), 0)
+    assert "0 broken" in expect(rig.run("doctor"), 0)
+    assert {row["result"] for row in json.loads(expect(rig.run("doctor", "-o", "json"), 0))} <= {"ok", "warning"}
+    assert json.loads(expect(rig.run("version", "-o", "json"), 0))["daemon"]["version"]
+    assert "EVENTS/S" in expect(rig.run("top"), 0)
+
+
+def check_watch(rig):
+    one = ["pods", "-A", "--cluster", "fake-1"]
+    done = rig.run("watch", *one, "-o", "jsonl", "--timeout", "300ms")
+    assert done.returncode == 3, done
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["type"] for line in lines] == ["ADDED"] * OBJECTS + ["SYNCED"]
+    assert all(set(line) == {"type", "cluster", "resource_version", "digest", "object"} for line in lines[:-1])
+    row = next(row for row in json.loads(rig.run("lists", "-o", "json").stdout)
+               if row["resource"] == "pods" and not row["namespace"] and row["cluster"] == "fake-1")
+    assert lines[-1] == {"type": "SYNCED", "cluster": "fake-1", "resource_version": lines[-1]["resource_version"], "digest": row["digest"]}
+    table = rig.run("watch", *one, "--timeout", "300ms")
+    assert table.returncode == 3 and len(table.stdout.splitlines()) == OBJECTS + 1
+
+
+def check_daemon_gone(rig, daemon):
+    """A watch outlives its daemon, and says when what it shows is no longer fresh."""
+    watch = Watch(rig, "pods", "-A", "--cluster", "fake-1")
+    first = watch.until("SYNCED")
+    daemon.send_signal(signal.SIGKILL)
+    daemon.wait()
+    watch.until("STALE")
+    daemon = rig.start_daemon()
+    last = watch.until("LIVE")
+    held = {line["object"]["metadata"]["uid"] for line in first if line["type"] == "ADDED"}
+    for line in last:
+        if line["type"] == "RESET":
+            held = set()
+        elif line["type"] in ("ADDED", "MODIFIED"):
+            held.add(line["object"]["metadata"]["uid"])
+        elif line["type"] == "DELETED":
+            held.discard(line["object"]["metadata"]["uid"])
+    assert len(held) == OBJECTS, last
+    return daemon
+
+
+def check_servers_gone(rig, fake):
+    expect(rig.run("get", "pods", "-A", "--cluster", "fake-1"), 0)
+    fake.kill()
+    fake.wait()
+    expect(rig.run("get", "configmaps", "-A", "--cluster", "fake-2", "--timeout", "5s"), 1, "connection refused")
+    expect(rig.run("get", "pods", "-A", "--cluster", "fake-1", "--timeout", "0.2s"), 3, "timed out")
+
+
+def main():
+    with tempfile.TemporaryDirectory(prefix="kubering-cli-") as folder:
+        rig = Rig(Path(folder))
+        try:
+            check_usage(rig)
+            check_unreachable(rig)
+            fake = rig.start_servers()
+            daemon = rig.start_daemon()
+            check_get(rig)
+            check_status(rig)
+            check_watch(rig)
+            check_daemon_gone(rig, daemon)
+            check_servers_gone(rig, fake)
+        except BaseException:
+            log = Path(folder) / "kuberingd.log"
+            sys.stderr.write(log.read_text()[-4000:] if log.exists() else "")
+            raise
+        finally:
+            rig.end()
+    print("cli_words: passed")
+
+
+main()

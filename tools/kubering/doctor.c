@@ -1,0 +1,288 @@
+/* doctor.c - from the socket to each list: what is wrong, and what to do about it. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "include/kubering.h"
+#include "kubering/commands.h"
+#include "kubering/print/json.h"
+#include "kubering/report.h"
+#include "kubering/say.h"
+#include "kubering/source.h"
+
+enum {
+	FILES_WANTED = 65536,    /* a descriptor for each connection, and some */
+	TURN_SECONDS_MAX = 5,    /* since a reactor last turned */
+	QUIET_SECONDS_MAX = 180, /* bookmarks come about once a minute */
+};
+
+enum verdict { VERDICT_OK, VERDICT_WARNING, VERDICT_BROKEN };
+
+struct doctor {
+	bool json;
+	unsigned count[3];
+	struct text out;
+};
+
+static void check(
+        struct doctor *d, enum verdict v, const char *name, const char *text, const char *remedy)
+{
+	static const char *const words[] = {"ok", "warning", "broken"};
+	static const enum say_color colors[] = {SAY_GREEN, SAY_YELLOW, SAY_RED};
+	d->count[v]++;
+	if (d->json) {
+		text_printf(&d->out, "%s{\"result\":\"%s\",\"check\":", d->out.n > 1 ? "," : "",
+		        words[v]);
+		json_add_string(&d->out, span_of(name));
+		text_add(&d->out, SPAN(",\"text\":"));
+		json_add_string(&d->out, span_of(text));
+		text_add(&d->out, SPAN(",\"remedy\":"));
+		json_add_string(&d->out, span_of(remedy));
+		text_add_char(&d->out, '}');
+		return;
+	}
+	text_printf(&d->out, "%s%-8s%s %s: ", say_color(stdout, colors[v]), words[v],
+	        say_color(stdout, SAY_PLAIN), name);
+	text_add_safe(&d->out, span_of(text));
+	text_add_char(&d->out, '\n');
+	if (*remedy)
+		text_printf(&d->out, "         -> %s\n", remedy);
+}
+
+/* --- what to do ---------------------------------------------------------------------- */
+
+struct remedy {
+	const char *part; /* of the error's name */
+	const char *text;
+};
+
+static const struct remedy remedies[] = {
+        {"KUBE_UNAUTHORIZED", "log in again, or fix the user of this context in the kubeconfig"},
+        {"CRED_EXPIRED", "log in again: the credential of this context has expired"},
+        {"CRED_FILE", "the token, key or certificate file named in the kubeconfig: is it there, "
+                      "may the daemon read it?"},
+        {"CRED_EXEC", "run the exec plugin of this context by hand, as the daemon's user; its "
+                      "message is in the daemon's log"},
+        {"KUBE_FORBIDDEN", "grant get, list and watch on this resource; to see: kubectl auth can-i "
+                           "watch RESOURCE -A"},
+        {"KUBE_NOT_FOUND",
+                "the server does not have this resource (any more): kubectl api-resources"},
+        {"KUBE_GONE_SLOW",
+                "the server throttles (API Priority and Fairness); it is asked again later"},
+        {"KUBE_EXPIRED",
+                "the server forgets faster than the watch resumes; it is listed again by itself"},
+        {"KUBE_SHORT_WATCH",
+                "something on the way ends long requests: raise the timeout of the proxy"},
+        {"CONN_REFUSED",
+                "is the API server running, and is the server address in the kubeconfig right?"},
+        {"CONN_", "the network between this host and the server: firewall, VPN, proxy"},
+        {"DNS", "the host name in the kubeconfig does not resolve on this host"},
+        {"TLS_CLIENT_CERT", "the server refuses the client certificate: log in again"},
+        {"TLS_", "certificate-authority and server in the kubeconfig do not fit what the server "
+                 "shows"},
+        {"HTTP_REDIRECT", "the server address in the kubeconfig leads to a login page or a proxy"},
+        {"BUDGET", "give the daemon more memory in its configuration, or keep fewer lists"},
+        {"LIMIT", "a limit of the daemon is reached: raise it in its configuration"},
+        {"CONFIG", "kuberingd --check names file, line and field"},
+};
+
+static const char *remedy_for(struct json_node error)
+{
+	struct span name = json_dom_string(json_dom_get(error, "name"));
+	for (size_t i = 0; name.n > 0 && i < sizeof remedies / sizeof remedies[0]; i++)
+		if (memmem(name.p, name.n, remedies[i].part, strlen(remedies[i].part)))
+			return remedies[i].text;
+	return name.n > 0 ? "the daemon's log says more" : "";
+}
+
+static void add_error(struct text *t, struct json_node error)
+{
+	struct span text = json_dom_string(json_dom_get(error, "text"));
+	if (text.n > 0)
+		text_printf(t, ": %.*s", SPAN_ARG(text));
+}
+
+/* --- checks -------------------------------------------------------------------------- */
+
+static void check_daemon(struct doctor *d, struct json_node s)
+{
+	struct text t = {0};
+	struct span version = json_dom_string(json_dom_get(s, "version"));
+	bool same = span_is(version, kr_version());
+	text_printf(&t, "kuberingd %.*s, kubering %s, layout %s", SPAN_ARG(version), kr_version(),
+	        kr_layout_version());
+	check(d, same ? VERDICT_OK : VERDICT_WARNING, "versions", text_cstr(&t),
+	        same ? "" : "they work together, but install the same release of both");
+	text_fini(&t);
+}
+
+static void check_io(struct doctor *d, struct json_node s)
+{
+	struct text t = {0};
+	struct span kind = json_dom_string(json_dom_path(s, "io.kind")),
+	            why = json_dom_string(json_dom_path(s, "io.reason"));
+	bool ring = span_is(kind, "io_uring") || span_is(kind, "uring");
+	text_printf(&t, "%.*s", SPAN_ARG(kind));
+	if (why.n > 0 && !span_eq(kind, why))
+		text_printf(&t, " (%.*s)", SPAN_ARG(why));
+	check(d, ring ? VERDICT_OK : VERDICT_WARNING, "io", text_cstr(&t),
+	        ring ? ""
+	             : "it works, with more system calls: allow io_uring (seccomp profile, sysctl "
+	               "kernel.io_uring_disabled), or say --io epoll");
+	text_fini(&t);
+}
+
+static void check_limits(struct doctor *d, struct json_node s)
+{
+	struct rlimit files, locked;
+	struct text t = {0};
+	int64_t pid = json_dom_int(json_dom_get(s, "pid"), 0);
+	if (prlimit((pid_t)pid, RLIMIT_NOFILE, NULL, &files) != 0 ||
+	        prlimit((pid_t)pid, RLIMIT_MEMLOCK, NULL, &locked) != 0)
+		return; /* another user's process */
+	const char *whose = pid > 0 ? "the daemon" : "this shell (the daemon's may differ)";
+	text_printf(&t, "%" PRIu64 " open files for %s", (uint64_t)files.rlim_cur, whose);
+	bool enough =
+	        files.rlim_cur >= FILES_WANTED || (pid == 0 && files.rlim_max >= FILES_WANTED);
+	check(d, enough ? VERDICT_OK : VERDICT_WARNING, "nofile", text_cstr(&t),
+	        enough ? ""
+	               : "for thousands of clusters: LimitNOFILE=1048576 in the unit, or ulimit "
+	                 "-n");
+	text_clear(&t);
+	if (locked.rlim_cur == RLIM_INFINITY)
+		text_printf(&t, "unlimited for %s", whose);
+	else
+		text_printf(&t, "%" PRIu64 " KiB for %s", (uint64_t)locked.rlim_cur / 1024, whose);
+	bool locks = locked.rlim_cur >= (8u << 20);
+	check(d, locks ? VERDICT_OK : VERDICT_WARNING, "memlock", text_cstr(&t),
+	        locks ? ""
+	              : "kernels before 5.12 count rings against it: LimitMEMLOCK=infinity in the "
+	                "unit, or ulimit -l");
+	text_fini(&t);
+}
+
+static void check_reactors(struct doctor *d, struct json_node s)
+{
+	struct json_iter it = {0};
+	struct json_node r;
+	struct text t = {0};
+	unsigned n = 0;
+	bool all = true;
+	while (json_dom_next(json_dom_get(s, "reactors"), &it, NULL, &r)) {
+		double ago = json_dom_double(json_dom_get(r, "turned_seconds_ago"), 0);
+		bool answers = json_dom_bool(json_dom_get(r, "answers"), false);
+		n++;
+		if (answers && ago <= TURN_SECONDS_MAX)
+			continue;
+		all = false;
+		text_clear(&t);
+		text_printf(&t, "reactor %" PRId64 " last turned %.1f s ago",
+		        json_dom_int(json_dom_get(r, "reactor"), 0), ago);
+		check(d, VERDICT_BROKEN, "reactors", text_cstr(&t),
+		        "its lists are stale: is the host starved of CPU? Else restart kuberingd "
+		        "and report it");
+	}
+	text_clear(&t);
+	text_printf(&t, "%u, all turning", n);
+	if (all)
+		check(d, VERDICT_OK, "reactors", text_cstr(&t), "");
+	text_fini(&t);
+}
+
+static void check_clusters(struct doctor *d, struct json_node s)
+{
+	struct json_iter it = {0};
+	struct json_node c;
+	struct text name = {0}, t = {0};
+	unsigned n = 0;
+	while (json_dom_next(json_dom_get(s, "clusters"), &it, NULL, &c)) {
+		struct span state = json_dom_string(json_dom_get(c, "state"));
+		struct json_node error = json_dom_get(c, "last_error");
+		bool bad = span_is(state, "broken") || span_is(state, "down");
+		n++;
+		text_clear(&name);
+		text_clear(&t);
+		text_printf(
+		        &name, "cluster %.*s", SPAN_ARG(json_dom_string(json_dom_get(c, "name"))));
+		text_printf(&t, "%.*s", SPAN_ARG(state));
+		if (bad || span_is(state, "connecting"))
+			add_error(&t, error);
+		else if (span_is(state, "idle"))
+			text_add(&t, SPAN(" (nobody has asked for a list of it)"));
+		check(d, bad ? VERDICT_BROKEN : VERDICT_OK, text_cstr(&name), text_cstr(&t),
+		        bad ? remedy_for(error) : "");
+	}
+	if (n == 0)
+		check(d, VERDICT_BROKEN, "clusters", "none",
+		        "start kuberingd with --kubeconfig FILE or --config FILE");
+	text_fini(&name);
+	text_fini(&t);
+}
+
+static void check_list(struct doctor *d, struct json_node l)
+{
+	struct text name = {0}, t = {0};
+	struct span state = json_dom_string(json_dom_get(l, "state")),
+	            ns = json_dom_string(json_dom_get(l, "namespace"));
+	struct json_node error = json_dom_get(l, "last_error");
+	double quiet = json_dom_double(json_dom_get(l, "byte_age_seconds"), 0);
+	text_printf(&name, "list %.*s/", SPAN_ARG(json_dom_string(json_dom_get(l, "cluster"))));
+	report_add_resource(&name, l);
+	if (ns.n > 0)
+		text_printf(&name, " -n %.*s", SPAN_ARG(ns));
+	text_printf(&t, "%.*s", SPAN_ARG(state));
+	if (!span_is(state, "live")) {
+		text_add(&t, SPAN(" for "));
+		report_add_age(&t, json_dom_get(l, "stale_seconds"));
+		add_error(&t, error);
+		bool parked = span_is(state, "parked");
+		check(d, parked ? VERDICT_BROKEN : VERDICT_WARNING, text_cstr(&name), text_cstr(&t),
+		        remedy_for(error));
+	} else if (quiet > QUIET_SECONDS_MAX) {
+		text_printf(&t, ", but no byte for %.0f s", quiet);
+		check(d, VERDICT_WARNING, text_cstr(&name), text_cstr(&t),
+		        "a proxy on the way may hold the stream back");
+	} else {
+		text_printf(
+		        &t, ", %" PRId64 " objects", json_dom_int(json_dom_get(l, "objects"), 0));
+		check(d, VERDICT_OK, text_cstr(&name), text_cstr(&t), "");
+	}
+	text_fini(&name);
+	text_fini(&t);
+}
+
+int command_doctor(const struct args *a)
+{
+	struct doctor d = {.json = a->output == OUTPUT_JSON};
+	struct json_dom *dom = json_dom_new();
+	struct json_node s, l;
+	struct json_iter it = {0};
+	int code = report_status(a, dom, &s, NULL);
+	if (d.json)
+		text_add_char(&d.out, '[');
+	if (code != CODE_OK) {
+		check(&d, VERDICT_BROKEN, "socket",
+		        "the daemon does not answer (see the message on stderr)",
+		        "systemctl status kuberingd; journalctl -u kuberingd; or point --socket at "
+		        "it");
+	} else {
+		check(&d, VERDICT_OK, "socket", "the daemon answers", "");
+		check_daemon(&d, s);
+		check_io(&d, s);
+		check_limits(&d, s);
+		check_reactors(&d, s);
+		check_clusters(&d, s);
+		while (json_dom_next(json_dom_get(s, "lists"), &it, NULL, &l))
+			check_list(&d, l);
+	}
+	if (d.json)
+		text_add(&d.out, SPAN("]\n"));
+	fputs(text_cstr(&d.out), stdout);
+	if (!d.json)
+		printf("\n%u ok, %u warnings, %u broken\n", d.count[VERDICT_OK],
+		        d.count[VERDICT_WARNING], d.count[VERDICT_BROKEN]);
+	text_fini(&d.out);
+	json_dom_free(&dom);
+	return code != CODE_OK ? code : d.count[VERDICT_BROKEN] ? CODE_FAILED : CODE_OK;
+}

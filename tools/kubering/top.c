@@ -1,0 +1,196 @@
+/* top.c - what each list costs: two looks at the status, and the difference. */
+#include <inttypes.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "include/kubering.h"
+#include "kubering/commands.h"
+#include "kubering/print/columns.h"
+#include "kubering/print/json.h"
+#include "kubering/print/table.h"
+#include "kubering/report.h"
+#include "kubering/say.h"
+#include "kubering/source.h"
+
+enum { KEY_FIELDS = 8 };
+
+/* One look. Owner: command_top. */
+struct sample {
+	struct json_dom *dom;
+	struct json_node root;
+	int64_t at_ns;
+};
+
+struct line {
+	struct json_node list;
+	double events; /* a second */
+};
+
+static int look(struct kr_client *client, struct sample *s)
+{
+	s->at_ns = source_clock_ns();
+	return source_query(client, "status", s->dom, &s->root);
+}
+
+static bool same_list(struct json_node a, struct json_node b)
+{
+	static const char *const key[KEY_FIELDS] = {"cluster", "group", "version", "resource",
+	        "namespace", "label_selector", "field_selector", "form"};
+	for (int i = 0; i < KEY_FIELDS; i++)
+		if (!span_eq(json_dom_string(json_dom_get(a, key[i])),
+		            json_dom_string(json_dom_get(b, key[i]))))
+			return false;
+	return true;
+}
+
+static struct json_node find(struct json_node lists, struct json_node wanted)
+{
+	struct json_iter it = {0};
+	struct json_node l;
+	while (json_dom_next(lists, &it, NULL, &l))
+		if (same_list(l, wanted))
+			return l;
+	return (struct json_node){0};
+}
+
+static double rate(struct json_node now, struct json_node before, const char *field, double seconds)
+{
+	double a = json_dom_double(json_dom_get(before, field), 0),
+	       b = json_dom_double(json_dom_get(now, field), 0);
+	return json_dom_exists(before) && b > a && seconds > 0 ? (b - a) / seconds : 0;
+}
+
+static int busier(const void *a, const void *b)
+{
+	const struct line *x = a, *y = b;
+	if (x->events != y->events)
+		return x->events < y->events ? 1 : -1;
+	double bx = json_dom_double(json_dom_get(x->list, "bytes"), 0),
+	       by = json_dom_double(json_dom_get(y->list, "bytes"), 0);
+	return (bx < by) - (bx > by);
+}
+
+static struct line *compare(const struct sample *before, const struct sample *now, size_t *n)
+{
+	struct json_node lists = json_dom_get(now->root, "lists"),
+	                 old = json_dom_get(before->root, "lists"), l;
+	struct line *lines = text_alloc((size_t)cell_count(lists) * sizeof *lines);
+	struct json_iter it = {0}, ahead = {0};
+	double seconds = (double)(now->at_ns - before->at_ns) / 1e9;
+	*n = 0;
+	while (json_dom_next(lists, &it, NULL, &l)) {
+		struct json_node was = {0}; /* at the same place as before, as a rule */
+		if (!json_dom_next(old, &ahead, NULL, &was) || !same_list(l, was))
+			was = find(old, l);
+		lines[(*n)++] = (struct line){l, rate(l, was, "events", seconds)};
+	}
+	if (*n > 1)
+		qsort(lines, *n, sizeof *lines, busier);
+	return lines;
+}
+
+static void print_json(const struct line *lines, size_t n)
+{
+	struct text t = {0};
+	text_add_char(&t, '[');
+	for (size_t i = 0; i < n; i++) {
+		text_printf(&t, "%s{\"events_per_second\":%.1f,\"list\":", i ? "," : "",
+		        lines[i].events);
+		json_add_node(&t, lines[i].list);
+		text_add_char(&t, '}');
+	}
+	text_add_char(&t, ']');
+	puts(text_cstr(&t));
+	text_fini(&t);
+}
+
+static void add_row(struct table *t, const struct line *l)
+{
+	static const char *const fields[] = {"state", "objects"};
+	struct text cell = {0};
+	table_begin_row(t, SPAN(""), false);
+	table_add_cell(t, json_dom_string(json_dom_get(l->list, "cluster")));
+	report_add_resource(&cell, l->list);
+	table_add_cell(t, (struct span){cell.p, cell.n});
+	text_clear(&cell);
+	cell_text(&cell, json_dom_get(l->list, "namespace"), "*");
+	table_add_cell(t, (struct span){cell.p, cell.n});
+	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+		text_clear(&cell);
+		cell_text(&cell, json_dom_get(l->list, fields[i]), "-");
+		table_add_cell(t, (struct span){cell.p, cell.n});
+	}
+	text_clear(&cell);
+	report_add_bytes(&cell, json_dom_double(json_dom_get(l->list, "bytes"), 0));
+	table_add_cell(t, (struct span){cell.p, cell.n});
+	text_clear(&cell);
+	text_printf(&cell, "%.1f", l->events);
+	table_add_cell(t, (struct span){cell.p, cell.n});
+	text_clear(&cell);
+	report_add_age(&cell, json_dom_get(l->list, "byte_age_seconds"));
+	table_add_cell(t, (struct span){cell.p, cell.n});
+	text_fini(&cell);
+}
+
+static void print_table(const struct line *lines, size_t n, const struct args *a)
+{
+	static const char *const headers[] = {
+	        "CLUSTER", "RESOURCE", "NAMESPACE", "STATE", "OBJECTS", "BYTES", "EVENTS/S", "AGE"};
+	struct table t;
+	table_init(&t);
+	t.header_due = !a->no_headers;
+	for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++)
+		table_add_column(&t, span_of(headers[i]));
+	for (size_t i = 0; i < n; i++)
+		add_row(&t, &lines[i]);
+	table_print(&t, stdout);
+	table_fini(&t);
+}
+
+static void show(
+        const struct sample *before, const struct sample *now, const struct args *a, bool refresh)
+{
+	size_t n;
+	struct line *lines = compare(before, now, &n);
+	double events = 0;
+	for (size_t i = 0; i < n; i++)
+		events += lines[i].events;
+	if (a->output == OUTPUT_JSON) {
+		print_json(lines, n);
+	} else {
+		if (refresh)
+			fputs("\033[H\033[J", stdout);
+		printf("%zu lists, %.1f events/s\n\n", n, events);
+		print_table(lines, n, a);
+	}
+	fflush(stdout);
+	free(lines);
+}
+
+int command_top(const struct args *a)
+{
+	struct kr_client *client = NULL;
+	struct sample s[2] = {{.dom = json_dom_new()}, {.dom = json_dom_new()}};
+	bool refresh = a->output == OUTPUT_TABLE && isatty(STDOUT_FILENO);
+	int64_t until = a->timeout_ns > 0 && a->timeout_ns != KR_FOREVER
+	                        ? source_clock_ns() + a->timeout_ns
+	                        : KR_FOREVER;
+	int code = source_connect(a, &client);
+	if (code == CODE_OK)
+		code = look(client, &s[0]);
+	for (unsigned i = 1; code == CODE_OK; i++) {
+		struct timespec second = {1, 0};
+		(void)ppoll(NULL, 0, &second, NULL);
+		code = look(client, &s[i & 1]);
+		if (code == CODE_OK)
+			show(&s[!(i & 1)], &s[i & 1], a, refresh);
+		if ((!refresh && until == KR_FOREVER) || source_clock_ns() >= until)
+			break;
+	}
+	json_dom_free(&s[0].dom);
+	json_dom_free(&s[1].dom);
+	kr_close(client);
+	return code;
+}
