@@ -53,6 +53,7 @@ void clusters_fini(struct control *c)
 		credential_put(&k->credential);
 		tls_roots_put(&k->roots);
 		discovery_free(&k->discovery);
+		discovery_free(&k->discovery_next);
 		cluster_conf_fini(&k->conf);
 		free(k);
 	}

@@ -31,6 +31,7 @@ struct known_cluster {
 	struct credential *credential;     /* own: what the reactor has */
 	bool asked_401;                    /* the reactor waits for a CLUSTER_CREDENTIAL */
 	struct discovery *discovery;       /* own; NULL: not asked yet */
+	struct discovery *discovery_next;  /* own: the one under way */
 	uint64_t discovered_ns;
 	struct list discovery_waiters;     /* struct question */
 	bool discovering;

@@ -215,7 +215,13 @@ static void discovery_done(struct control *c, struct known_cluster *k, err_t err
 	struct list waiting;
 	list_init(&waiting);
 	k->discovering = false;
-	k->discovered_ns = loop_now_ns(c->loop);
+	if (!err) { /* until it is whole, and while the cluster is down, what was known before still holds */
+		discovery_free(&k->discovery);
+		k->discovery = k->discovery_next;
+		k->discovery_next = NULL;
+		k->discovered_ns = loop_now_ns(c->loop);
+	}
+	discovery_free(&k->discovery_next);
 	for (struct list *it; (it = list_pop(&k->discovery_waiters));)
 		list_push(&waiting, it);
 	for (struct list *it; (it = list_pop(&waiting));) {
@@ -228,17 +234,14 @@ static void discovery_done(struct control *c, struct known_cluster *k, err_t err
 		else
 			unknown(q, k);
 	}
-	if (err)
-		discovery_free(&k->discovery);
 }
 
 static void discover(struct control *c, struct known_cluster *k)
 {
-	discovery_free(&k->discovery);
-	k->discovery = discovery_new();
+	k->discovery_next = discovery_new();
 	k->discovery_step = 0;
 	k->discovering = true;
-	if (!k->discovery || !fetch(c, k, "/api"))
+	if (!k->discovery_next || !fetch(c, k, "/api"))
 		discovery_done(c, k, ERR_NO_MEMORY, "out of memory");
 }
 
@@ -258,14 +261,14 @@ void questions_on_fetched(struct control *c, struct reactor_note *n)
 		snprintf(text, sizeof text, "cluster \"%s\" answered %d to discovery%s", k->name, n->http_status,
 			n->http_status == 401 ? ": log in again, or fix the user in the kubeconfig" : "");
 	} else {
-		err = discovery_add(k->discovery, (struct span){n->body, n->body_bytes});
+		err = discovery_add(k->discovery_next, (struct span){n->body, n->body_bytes});
 		snprintf(text, sizeof text, "cluster \"%s\": discovery answer: %s", k->name, err_text(err));
 	}
 	if (err) {
 		discovery_done(c, k, err, text);
 		return;
 	}
-	const char *next = ++k->discovery_step == 1 ? "/apis" : discovery_missing(k->discovery);
+	const char *next = ++k->discovery_step == 1 ? "/apis" : discovery_missing(k->discovery_next);
 	if (!next)
 		discovery_done(c, k, ERR_OK, NULL);
 	else if (!fetch(c, k, next))

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "config/settings.h"
 #include "control/core.h"
@@ -232,6 +233,7 @@ void status_write(struct control *c, struct reactor_status *const *status, struc
 	report_cstr(t, "version", KR_VERSION);
 	report_printf(t, ",\"layout\":\"%d.%d\"", SHM_LAYOUT_MAJOR, SHM_LAYOUT_MINOR);
 	report_cstr(t, "incarnation", incarnation);
+	report_uint(t, "pid", (uint64_t)getpid());
 	report_seconds(t, "uptime_seconds", loop_now_ns(c->loop) - c->started_ns);
 	report_open(t, "io", '{');
 	report_cstr(t, "kind", io_kind_name(c->io_kind));

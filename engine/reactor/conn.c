@@ -163,10 +163,12 @@ err_t conn_request(struct conn *c, struct span target, struct span accept, bool 
 	const struct auth *a = c->cluster->auth;
 	struct http1_request q = {.target = target, .accept = accept, .host = span_of(c->cluster->spec.host),
 		.user_agent = span_of(r->config.user_agent), .gzip = gzip};
-	struct http1_field fields[AUTH_FIELDS_MAX + 1];
+	struct http1_field fields[AUTH_FIELDS_MAX];
 	/* client-go loads credentials only for https; so do we: a token never goes out in the clear */
-	if (a && a->authorization && c->cluster->spec.tls)
-		fields[q.field_count++] = (struct http1_field){SPAN("Authorization"), span_of(a->authorization)};
+	if (a && a->authorization && c->cluster->spec.tls) {
+		q.auth = HTTP1_AUTH_READY;
+		q.authorization = span_of(a->authorization);
+	}
 	for (size_t i = 0; a && i < a->field_count && i < AUTH_FIELDS_MAX; i++)
 		fields[q.field_count++] =
 			(struct http1_field){span_of(a->fields[i].name), span_of(a->fields[i].value)};

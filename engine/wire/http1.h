@@ -157,7 +157,12 @@ struct http1_field {
 	struct span name, value;
 };
 
-enum http1_auth { HTTP1_AUTH_NONE, HTTP1_AUTH_BEARER, HTTP1_AUTH_BASIC };
+enum http1_auth {
+	HTTP1_AUTH_NONE,
+	HTTP1_AUTH_BEARER, /* token */
+	HTTP1_AUTH_BASIC,  /* user, password */
+	HTTP1_AUTH_READY,  /* authorization: the whole value, as a credential source made it */
+};
 
 /* A request without a body. Empty spans are left out, but target and host must be there. Nothing
  * is escaped, except the keys of impersonation extras; a byte that has no place is an error. */
@@ -170,6 +175,7 @@ struct http1_request {
 	struct span user_agent; /* must not begin with curl, Wget or Mozilla/5.0: pretty-printing */
 	struct span accept;
 	struct span token;            /* BEARER */
+	struct span authorization;    /* READY */
 	struct span user, password;   /* BASIC */
 	struct span as_user, as_uid;  /* Impersonate-User, Impersonate-Uid */
 	const struct span *as_groups; /* Impersonate-Group, one line each */

@@ -136,6 +136,10 @@ static void request_refuses_injection_everywhere(void **state)
 		r.token = evil[i];
 		refuses(&r, "token");
 		r = good_request();
+		r.auth = HTTP1_AUTH_READY;
+		r.authorization = evil[i];
+		refuses(&r, "credential");
+		r = good_request();
 		r.auth = HTTP1_AUTH_BASIC;
 		r.user = evil[i];
 		refuses(&r, "user");
@@ -160,6 +164,21 @@ static void request_refuses_injection_everywhere(void **state)
 		f = (struct http1_field){evil[i], SPAN("v")};
 		refuses(&r, "field name");
 	}
+}
+
+/* Regression: a credential that a source has made ready went out as an extra header, whose name is refused; no token user got through. */
+static void request_sends_a_ready_credential_as_it_is(void **state)
+{
+	char buf[2048];
+	size_t n = 0;
+	(void)state;
+	struct http1_request r = good_request();
+	r.auth = HTTP1_AUTH_READY;
+	r.authorization = SPAN("Bearer abc.def");
+	assert_int_equal(http1_write_request(&r, buf, sizeof buf, &n, NULL), ERR_OK);
+	assert_non_null(memmem(buf, n, "\r\nAuthorization: Bearer abc.def\r\n", 33));
+	r.authorization = SPAN_NONE;
+	refuses(&r, "empty credential");
 }
 
 static void request_refuses_what_makes_no_sense(void **state)
@@ -213,6 +232,7 @@ int main(void)
 	        cmocka_unit_test(request_is_written_in_full),
 	        cmocka_unit_test(request_has_variants),
 	        cmocka_unit_test(request_refuses_injection_everywhere),
+	        cmocka_unit_test(request_sends_a_ready_credential_as_it_is),
 	        cmocka_unit_test(request_refuses_what_makes_no_sense),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
