@@ -1,0 +1,68 @@
+/* bufs.h - the receive buffers of one ring, given to the kernel through a provided-buffer ring.
+ *
+ * Few are posted at a time, because the kernel takes them in order and so walks through all that
+ * are posted: 64-128 of 16 KiB stay in the second-level cache (performance.md 3.3). The rest is a
+ * reserve, taken last in first out, that only comes into use while received bytes wait for their
+ * turn (the fairness bound of io.h). A buffer is in one of three places: posted, free, or held by
+ * a socket's queue.
+ *
+ * Behind each buffer lie IO_SLACK bytes of its own, so that a reader beyond the end sees no other
+ * socket's bytes.
+ */
+#ifndef KR_IO_BUFS_H
+#define KR_IO_BUFS_H
+
+#include <liburing.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "io/io.h"
+
+enum {
+	BUFS_GROUP = 0,
+	BUFS_RESERVE = 8, /* reserve buffers for each posted one */
+	BUFS_STRIDE = IO_RECV_BYTES + IO_SLACK,
+	BUFS_NONE = 0xffff, /* no buffer: ids are below 9 * IO_RECV_BUFFERS_MAX */
+};
+
+/* What is known about a buffer that a socket holds. */
+struct bufs_held {
+	uint16_t next; /* in the socket's queue */
+	uint16_t n;    /* bytes, 1..IO_RECV_BYTES */
+};
+
+/* Owner: struct uring. Thread: the reactor's. */
+struct bufs {
+	char *mem; /* own */
+	size_t mem_bytes;
+	struct io_uring_buf_ring *ring; /* own; shared with the kernel */
+	size_t ring_bytes;
+	struct bufs_held *held; /* own; by id */
+	uint16_t *free;         /* own; stack */
+	unsigned free_count, posted, posted_max, ring_mask;
+};
+
+/* posted: 1..IO_RECV_BUFFERS_MAX. Returns 0 or -errno; on an error nothing is left behind.
+ * bufs_fini() comes after the ring is closed. */
+int bufs_init(struct bufs *b, struct io_uring *ring, unsigned posted);
+void bufs_fini(struct bufs *b);
+
+/* Posts free buffers until posted_max are posted. */
+void bufs_post(struct bufs *b);
+
+static inline char *bufs_at(const struct bufs *b, uint16_t id)
+{
+	return b->mem + (size_t)id * BUFS_STRIDE;
+}
+/* The kernel filled one. */
+static inline void bufs_taken(struct bufs *b)
+{
+	b->posted--;
+}
+/* Nobody reads it any more. */
+static inline void bufs_give(struct bufs *b, uint16_t id)
+{
+	b->free[b->free_count++] = id;
+}
+
+#endif
