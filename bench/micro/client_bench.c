@@ -1,19 +1,19 @@
-/* client_bench.c - what reading costs a consumer while a daemon writes, beside the bound of the same machine.
+/* client_bench.c - what reading costs a consumer while a daemon writes, beside the bound of the
+ * same machine.
  *
  * usage: client_bench [--seconds N] [--objects N] [SHMCACHE]
- *   SHMCACHE: the program limits/shmcache (the same work with nothing around it). It runs in the same run, before and after ours; only ratios mean something.
+ *   SHMCACHE: the program limits/shmcache (the same work with nothing around it). It runs in the
+ * same run, before and after ours; only ratios mean something.
  *
- * Writer: a real store behind the real attach protocol in a process of its own, on cpu 0: 32,768 objects of 3,632 bytes of JSON, random upserts at
- * 100,000/s, 500,000/s, and as fast as it goes, in ticks of 100 us. Reader: libkubering on cpu 1. For each rate:
- *   get       kr_get of a random object, copied and checked; the same borrowed
- *   view      kr_view_begin to kr_view_end, every object copied and checked
- *   begin     the scan alone (kr_view_begin)
- *   follow    changes followed per second, with both objects copied; with the new one only (KR_NO_OLD); borrowed
- * and with the writer asleep:
- *   drain     a ring full of changes
- * and with no daemon at all:
- *   patch     kr_merge_patch of a pod whose status changed, beside a memcmp of the two
- * Before a figure is printed, view digests, counts and sequence are checked; payload is summed, so that it was read.
+ * Writer: a real store behind the real attach protocol in a process of its own, on cpu 0: 32,768
+ * objects of 3,632 bytes of JSON, random upserts at 100,000/s, 500,000/s, and as fast as it goes,
+ * in ticks of 100 us. Reader: libkubering on cpu 1. For each rate: get       kr_get of a random
+ * object, copied and checked; the same borrowed view      kr_view_begin to kr_view_end, every
+ * object copied and checked begin     the scan alone (kr_view_begin) follow    changes followed per
+ * second, with both objects copied; with the new one only (KR_NO_OLD); borrowed and with the writer
+ * asleep: drain     a ring full of changes and with no daemon at all: patch     kr_merge_patch of a
+ * pod whose status changed, beside a memcmp of the two Before a figure is printed, view digests,
+ * counts and sequence are checked; payload is summed, so that it was read.
  */
 #include <inttypes.h>
 #include <sched.h>
@@ -37,7 +37,8 @@ enum { PAYLOAD = 3632, TICK_NS = 100000, RING = 65536 };
 
 static _Noreturn void must_failed(const char *what, int line)
 {
-	fprintf(stderr, "client_bench: %s failed at line %d: %s\n", what, line, kr_last_error(NULL));
+	fprintf(stderr, "client_bench: %s failed at line %d: %s\n", what, line,
+	        kr_last_error(NULL));
 	exit(1);
 }
 
@@ -49,9 +50,10 @@ static void pin(int cpu)
 	(void)sched_setaffinity(0, sizeof set, &set);
 }
 
-/* --- the writer's process ----------------------------------------------------------------------- */
+/* --- the writer's process -----------------------------------------------------------------------
+ */
 
-struct orders { /* shared with the writer */
+struct orders {                /* shared with the writer */
 	_Atomic uint64_t rate; /* per second; 0 = sleep, UINT64_MAX = flat out */
 	_Atomic uint64_t written;
 	_Atomic uint64_t burst; /* so many at once, then 0 */
@@ -89,7 +91,7 @@ static void writer_update(struct writer *w)
 static void writer_init(struct writer *w, const char *path, unsigned n)
 {
 	struct fake_config config = {.path = path,
-		.store = {.incarnation = {1, 2}, .hash_seed = 42, .ring_entries = RING}};
+	        .store = {.incarnation = {1, 2}, .hash_seed = 42, .ring_entries = RING}};
 	struct store_sync_result result;
 	char *names = strings_new(n, "pod"), *uids = strings_new(n, "6f1e5c1a-0000-4000-8000");
 	*w = (struct writer){.d = fake_new(&config), .n = n, .rv = 10000000, .r = {7}};
@@ -103,10 +105,10 @@ static void writer_init(struct writer *w, const char *path, unsigned n)
 	store_sync_begin(w->list, fake_now());
 	for (unsigned i = 0; i < n; i++) {
 		w->objects[i] = (struct json_object){.raw = {w->raw, PAYLOAD},
-			.namespace_ = SPAN("default"),
-			.name = span_of(names + (size_t)i * 32),
-			.uid = span_of(uids + (size_t)i * 32),
-			.resource_version = SPAN("10000000")};
+		        .namespace_ = SPAN("default"),
+		        .name = span_of(names + (size_t)i * 32),
+		        .uid = span_of(uids + (size_t)i * 32),
+		        .resource_version = SPAN("10000000")};
 		MUST(store_sync_item(w->list, &w->objects[i], fake_now()) == ERR_OK);
 	}
 	MUST(store_sync_commit(w->list, SPAN("10000000"), false, fake_now(), &result) == ERR_OK);
@@ -144,7 +146,8 @@ static _Noreturn void writer_main(struct orders *o, const char *path, unsigned n
 		} else {
 			writer_batch(&w, o, rate * TICK_NS / 1000000000);
 			next += TICK_NS;
-			if (next + 100 * TICK_NS < fake_now()) /* behind: do not catch up in one go */
+			if (next + 100 * TICK_NS <
+			        fake_now()) /* behind: do not catch up in one go */
 				next = fake_now();
 			while (fake_now() < next)
 				;
@@ -154,7 +157,8 @@ static _Noreturn void writer_main(struct orders *o, const char *path, unsigned n
 	}
 }
 
-/* --- the reader --------------------------------------------------------------------------------- */
+/* --- the reader ---------------------------------------------------------------------------------
+ */
 
 struct bench {
 	struct orders *orders;
@@ -166,7 +170,10 @@ struct bench {
 	struct prng r;
 };
 
-static double now_s(void) { return (double)fake_now() * 1e-9; }
+static double now_s(void)
+{
+	return (double)fake_now() * 1e-9;
+}
 
 /* Time that this thread had a cpu: what differs from the wall clock was taken by others. */
 static double cpu_s(void)
@@ -199,9 +206,9 @@ static void bench_get(struct bench *b, const char *rate, unsigned flags)
 		}
 		t = now_s() - t0;
 	} while (t < b->seconds);
-	printf("get     %-8s %-8s %9.0f gets/s, %4.0f ns each (cpu %4.0f), torn %" PRIu64 "\n", rate,
-		flags ? "borrowed" : "copied", (double)n / t, t / (double)n * 1e9,
-		(cpu_s() - c0) / (double)n * 1e9, torn);
+	printf("get     %-8s %-8s %9.0f gets/s, %4.0f ns each (cpu %4.0f), torn %" PRIu64 "\n",
+	        rate, flags ? "borrowed" : "copied", (double)n / t, t / (double)n * 1e9,
+	        (cpu_s() - c0) / (double)n * 1e9, torn);
 }
 
 static int by_value(const void *a, const void *b)
@@ -229,7 +236,8 @@ static void bench_view(struct bench *b, const char *rate)
 			b->sum += touch(&o);
 			count++;
 			if (check)
-				digest += kr_object_hash(o.namespace_, o.name, o.uid, o.resource_version);
+				digest += kr_object_hash(
+				        o.namespace_, o.name, o.uid, o.resource_version);
 		}
 		kr_view_end(&v);
 		if (r == KR_ERR_OVERRUN) {
@@ -244,10 +252,11 @@ static void bench_view(struct bench *b, const char *rate)
 	double cpu = cpu_s() - c0;
 	qsort(all, n, sizeof *all, by_value);
 	qsort(begin, n, sizeof *begin, by_value);
-	printf("view    %-8s %u objects: p50 %.1f ms, p99 %.1f ms (cpu mean %.1f; begin p50 %.2f ms), %u "
+	printf("view    %-8s %u objects: p50 %.1f ms, p99 %.1f ms (cpu mean %.1f; begin p50 %.2f "
+	       "ms), %u "
 	       "views, overruns %u\n",
-		rate, b->n, all[n / 2] * 1e3, all[n * 99 / 100] * 1e3, cpu / (n + overruns) * 1e3,
-		begin[n / 2] * 1e3, n, overruns);
+	        rate, b->n, all[n / 2] * 1e3, all[n * 99 / 100] * 1e3, cpu / (n + overruns) * 1e3,
+	        begin[n / 2] * 1e3, n, overruns);
 }
 
 static const char *flags_word(unsigned flags)
@@ -288,9 +297,10 @@ static void bench_follow(struct bench *b, const char *rate, unsigned flags)
 		t = now_s() - t0;
 	} while (t < b->seconds);
 	kr_follow_end(&v.follow);
-	printf("follow  %-8s %-8s %9.0f changes/s followed, overruns %" PRIu64 " (writer did %.0f/s)\n",
-		rate, flags_word(flags), (double)n / t, overruns,
-		(double)(b->orders->written - w0) / t);
+	printf("follow  %-8s %-8s %9.0f changes/s followed, overruns %" PRIu64
+	       " (writer did %.0f/s)\n",
+	        rate, flags_word(flags), (double)n / t, overruns,
+	        (double)(b->orders->written - w0) / t);
 }
 
 /* A backlog of changes, all there before the first is read. */
@@ -322,30 +332,40 @@ static void bench_drain(struct bench *b, unsigned flags)
 		best_cpu = c < best_cpu ? c : best_cpu;
 		kr_follow_end(&v.follow);
 	}
-	printf("drain            %-8s %9.0f changes/s, %4.0f ns each (cpu %4.0f; best of 5 backlogs of %d)\n",
-		flags_word(flags), (double)n / best, best / (double)n * 1e9,
-		best_cpu / (double)n * 1e9, BACKLOG);
+	printf("drain            %-8s %9.0f changes/s, %4.0f ns each (cpu %4.0f; best of 5 "
+	       "backlogs of %d)\n",
+	        flags_word(flags), (double)n / best, best / (double)n * 1e9,
+	        best_cpu / (double)n * 1e9, BACKLOG);
 }
 
-/* --- merge patch -------------------------------------------------------------------------------- */
+/* --- merge patch --------------------------------------------------------------------------------
+ */
 
 static size_t pod_text(char *to, unsigned restarts)
 {
 	char *p = to;
-	p += sprintf(p, "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"web-0\",\"labels\":{");
+	p += sprintf(p, "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"web-0\","
+	                "\"labels\":{");
 	for (int i = 0; i < 8; i++)
-		p += sprintf(p, "%s\"app.kubernetes.io/label-%d\":\"value-%d\"", i ? "," : "", i, i);
+		p += sprintf(
+		        p, "%s\"app.kubernetes.io/label-%d\":\"value-%d\"", i ? "," : "", i, i);
 	p += sprintf(p, "}},\"spec\":{\"containers\":[");
 	for (int i = 0; i < 3; i++) {
-		p += sprintf(p, "%s{\"name\":\"c%d\",\"image\":\"registry/image:%d\",\"env\":[", i ? "," : "", i, i);
+		p += sprintf(p, "%s{\"name\":\"c%d\",\"image\":\"registry/image:%d\",\"env\":[",
+		        i ? "," : "", i, i);
 		for (int k = 0; k < 10; k++)
-			p += sprintf(p, "%s{\"name\":\"VARIABLE_%d\",\"value\":\"some value %d\"}", k ? "," : "", k, k);
-		p += sprintf(p, "],\"resources\":{\"limits\":{\"cpu\":\"500m\",\"memory\":\"256Mi\"}}}");
+			p += sprintf(p, "%s{\"name\":\"VARIABLE_%d\",\"value\":\"some value %d\"}",
+			        k ? "," : "", k, k);
+		p += sprintf(
+		        p, "],\"resources\":{\"limits\":{\"cpu\":\"500m\",\"memory\":\"256Mi\"}}}");
 	}
-	p += sprintf(p, "],\"nodeName\":\"node-17\"},\"status\":{\"phase\":\"Running\",\"conditions\":[");
+	p += sprintf(p,
+	        "],\"nodeName\":\"node-17\"},\"status\":{\"phase\":\"Running\",\"conditions\":[");
 	for (int i = 0; i < 4; i++)
-		p += sprintf(p, "%s{\"type\":\"T%d\",\"status\":\"True\",\"lastTransitionTime\":\"2024-11-25T00:00:00Z\"}",
-			i ? "," : "", i);
+		p += sprintf(p,
+		        "%s{\"type\":\"T%d\",\"status\":\"True\",\"lastTransitionTime\":\"2024-11-"
+		        "25T00:00:00Z\"}",
+		        i ? "," : "", i);
 	p += sprintf(p, "],\"restarts\":%u,\"podIP\":\"10.0.0.1\"}}", restarts);
 	return (size_t)(p - to);
 }
@@ -357,27 +377,30 @@ static void bench_patch(struct bench *b)
 	size_t n = pod_text(from, 11), m = pod_text(to, 12), size = 0;
 	double best = 1e9, compare = 1e9;
 	for (int round = 0; round < 10; round++) {
-		double t0 = now_s();
+		double t0 = cpu_s();
 		for (int i = 0; i < TIMES; i++) {
 			MUST(kr_merge_patch(from, n, to, m, out, sizeof out, &size) == KR_OK);
 			b->sum += size;
 		}
-		double t1 = now_s();
+		double t1 = cpu_s();
 		for (int i = 0; i < TIMES; i++) {
 			int (*volatile cmp)(const void *, const void *, size_t) = memcmp;
 			b->sum += (uint64_t)cmp(from, to, n < m ? n : m);
 		}
-		double t2 = now_s();
+		double t2 = cpu_s();
 		if (t1 - t0 < best)
 			best = t1 - t0;
 		if (t2 - t1 < compare)
 			compare = t2 - t1;
 	}
-	printf("patch   %zu bytes, one field changed: %.0f ns (%.1f GB/s), memcmp of both %.0f ns; \"%.*s\"\n",
-		n, best / TIMES * 1e9, (double)n * TIMES / best * 1e-9, compare / TIMES * 1e9, (int)size, out);
+	printf("patch   %zu bytes, one field changed: %.0f ns (%.1f GB/s), memcmp of both %.0f ns; "
+	       "\"%.*s\"\n",
+	        n, best / TIMES * 1e9, (double)n * TIMES / best * 1e-9, compare / TIMES * 1e9,
+	        (int)size, out);
 }
 
-/* --- program ------------------------------------------------------------------------------------ */
+/* --- program ------------------------------------------------------------------------------------
+ */
 
 static void run_limit(const char *program)
 {
@@ -436,7 +459,7 @@ static int run(struct bench *b, const char *path)
 	pin(1);
 	struct kr_options options = {.size = sizeof options, .socket_path = path};
 	struct kr_list_spec spec = {
-		.size = sizeof spec, .cluster = "bench", .version = "v1", .resource = "pods"};
+	        .size = sizeof spec, .cluster = "bench", .version = "v1", .resource = "pods"};
 	MUST(kr_connect(&b->c, &options) == KR_OK);
 	MUST(kr_list_open(b->c, &spec, &b->l) == KR_OK);
 	warm_up(b);
@@ -465,7 +488,8 @@ int main(int argc, char **argv)
 		else
 			limit = argv[i];
 	}
-	b.orders = mmap(NULL, sizeof *b.orders, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	b.orders = mmap(
+	        NULL, sizeof *b.orders, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	MUST(b.orders != MAP_FAILED && mkdtemp(dir) && b.n > 0);
 	snprintf(path, sizeof path, "%s/sock", dir);
 	if (limit)

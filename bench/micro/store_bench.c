@@ -24,9 +24,9 @@
 enum {
 	OBJECTS = 32768,
 	PAYLOAD = 3632,
-	ROUNDS = 40,
-	ROUND_UPDATES = 5000,
-	WARM_UP = 150000, /* ring and retained bytes are full */
+	ROUNDS = 200,
+	ROUND_UPDATES = 2000, /* as long as a round of the bound: a millisecond or two */
+	WARM_UP = 150000,     /* ring and retained bytes are full */
 	PODS = 20000,
 	POD_BYTES = 14500,
 	POD_KEPT = 9200,
@@ -40,12 +40,11 @@ static uint64_t now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-static struct store *shard_new(void)
+static struct store *shard_new(uint32_t ring_entries)
 {
 	struct errmsg msg = {.text = ""};
 	struct store *s;
-	struct store_config config = {
-	        .hash_seed = 42, .ring_entries = getenv("RE") ? (uint32_t)atoi(getenv("RE")) : 0};
+	struct store_config config = {.hash_seed = 42, .ring_entries = ring_entries};
 	if (store_new(&config, &s, &msg) != ERR_OK) {
 		fprintf(stderr, "store_bench: %s\n", msg.text);
 		exit(1);
@@ -170,9 +169,9 @@ static void sum_object(void *arg, const struct shm_slot *slot, const struct shm_
 	*sum += b->object_hash;
 }
 
-static void bench_update(const char *shmcache)
+static void bench_update(const char *shmcache, uint32_t ring_entries)
 {
-	struct store *s = shard_new();
+	struct store *s = shard_new(ring_entries);
 	struct updates u = {.l = list_new(s), .names = NAMES, .r = {7}, .next_rv = 2 * FIRST_RV};
 	u.payload = payload_new(32 * 4096);
 	struct json_object shape = {.raw = {u.payload, PAYLOAD}};
@@ -189,8 +188,9 @@ static void bench_update(const char *shmcache)
 	uint64_t sum = 0;
 	store_list_each(u.l, sum_object, &sum);
 	CHECK(sum == store_list_digest(u.l) && store_list_objects(u.l) == OBJECTS);
-	printf("store update: %.0f updates/s, %.0f ns per update (%d B payload, %d objects)\n",
-	        1e9 / ours, ours, PAYLOAD, OBJECTS);
+	printf("store update: %.0f updates/s, %.0f ns per update (%d B payload, %d objects, "
+	       "ring of %u)\n",
+	        1e9 / ours, ours, PAYLOAD, OBJECTS, ring_entries);
 	if (bound > 0)
 		printf("store update: bound shmcache w %.0f updates/s, %.0f ns; we take %.2f "
 		       "times\n",
@@ -223,7 +223,7 @@ static uint64_t segments_rss(void)
 
 static void bench_size(void)
 {
-	struct store *s = shard_new();
+	struct store *s = shard_new(0);
 	struct store_list *l = list_new(s);
 	uint64_t before = segments_rss();
 	char *payload = payload_new(POD_BYTES);
@@ -267,7 +267,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: store_bench [SHMCACHE]\n");
 		return 2;
 	}
-	bench_update(argc == 2 ? argv[1] : NULL);
+	bench_update(argc == 2 ? argv[1] : NULL, 8192);  /* the ring of the bound */
+	bench_update(argc == 2 ? argv[1] : NULL, 65536); /* ours, 256 MiB retained */
 	bench_size();
 	return 0;
 }

@@ -1,0 +1,99 @@
+#include "shm/segment.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/check.h"
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008u /* Linux 6.3 */
+#endif
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE 0x0010 /* Linux 5.1 */
+#endif
+
+enum { SEALS = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL };
+
+static int memfd_new(const char *name)
+{
+	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+	if (fd < 0 && errno == EINVAL) /* a kernel that does not know NOEXEC_SEAL */
+		fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	return fd;
+}
+
+static err_t refuse(struct errmsg *msg, const char *step, uint64_t bytes, int why)
+{
+	const char *todo = "see the system's memory and the memory limit of the service";
+	if (why == EMFILE || why == ENFILE)
+		todo = "raise LimitNOFILE of the service";
+	else if (why == EINVAL || why == EPERM)
+		todo = "Linux 5.1 or newer with memfd seals is needed";
+	else if (why == ENOENT || why == EACCES)
+		todo = "/proc must be mounted and readable by the daemon";
+	return errmsg_set(msg, ERR_SHM, "%s of a segment of %llu bytes: %s; %s", step,
+	        (unsigned long long)bytes, strerror(why), todo);
+}
+
+/* From a fresh descriptor to a sealed one and a read-only one; names the step that failed. */
+static const char *segment_seal(int fd, struct segment *s)
+{
+	char path[64];
+	if (ftruncate(fd, (off_t)s->bytes) != 0)
+		return "ftruncate";
+	void *at = mmap(NULL, s->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+	if (at == MAP_FAILED)
+		return "mmap";
+	s->at = at;
+	if (madvise(at, s->bytes, MADV_DONTFORK) != 0)
+		return "madvise(DONTFORK)";
+	if (fchmod(fd, S_IRUSR) != 0)
+		return "fchmod";
+	if (fcntl(fd, F_ADD_SEALS, SEALS) != 0)
+		return "sealing";
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	s->fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (s->fd < 0)
+		return "opening read-only";
+	return NULL;
+}
+
+err_t segment_open(
+        struct segment *s, const char *name, uint64_t bytes, bool in_process, struct errmsg *msg)
+{
+	CHECK(bytes > 0 && bytes % 4096 == 0);
+	*s = (struct segment){.bytes = bytes, .fd = -1};
+	if (in_process) {
+		void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+		        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		if (at == MAP_FAILED)
+			return refuse(msg, "mmap", bytes, errno);
+		s->at = at;
+		return ERR_OK;
+	}
+	int fd = memfd_new(name);
+	if (fd < 0)
+		return refuse(msg, "memfd_create", bytes, errno);
+	const char *step = segment_seal(fd, s);
+	int why = errno;
+	close(fd);
+	if (step) {
+		segment_close(s);
+		return refuse(msg, step, bytes, why);
+	}
+	return ERR_OK;
+}
+
+void segment_close(struct segment *s)
+{
+	if (s->at)
+		munmap(s->at, s->bytes);
+	if (s->at && s->fd >= 0)
+		close(s->fd);
+	*s = (struct segment){.fd = -1};
+}

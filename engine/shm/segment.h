@@ -1,0 +1,37 @@
+/* segment.h - makes the memory that a shard lives in: fixed-size memfds that nobody but the
+ * mapping made here can ever write.
+ *
+ * Order (reliability.md 7.3, measured there against the attack list): memfd_create -> final size ->
+ * our own mapping, read-write -> mode 0400 -> seals SHRINK|GROW|FUTURE_WRITE|SEAL -> a second,
+ * read-only description. Only that one is kept and handed out; the read-write descriptor is closed.
+ * The mode is not the wall (an owner can change it back), the seals are. SHRINK is what saves
+ * consumers from SIGBUS. A mapping does not survive fork, so a child (an exec plugin) has none.
+ *
+ * Memory is touched by its user, page by page: an untouched segment costs address space only.
+ *
+ * With in_process, plain anonymous memory takes the place of the memfd: simulation and unit tests.
+ */
+#ifndef KR_SHM_SEGMENT_H
+#define KR_SHM_SEGMENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+/* Owner: the shard. Thread: made and closed by the reactor; at, bytes and fd never change between.
+ * Life: segment_open to segment_close. */
+struct segment {
+	void *at;       /* read-write, zero-filled at the start */
+	uint64_t bytes; /* as asked for */
+	int fd;         /* read-only description, for SCM_RIGHTS; -1 in process */
+};
+
+/* name: seen in /proc/PID/maps, at most 32 bytes. bytes: a multiple of the page size. On failure
+ * nothing is held. errors: ERR_SHM; msg (may be NULL) says which step failed, why, what to do. */
+err_t segment_open(struct segment *s, const char *name, uint64_t bytes, bool in_process,
+        struct errmsg *msg) MUST_USE;
+/* Unmaps and closes. Mappings of consumers stay readable. A closed or zeroed segment is fine. */
+void segment_close(struct segment *s);
+
+#endif

@@ -1,0 +1,32 @@
+/* json_hash_avx2.c - the hash compiled for AVX2, whatever the rest of the room is compiled for. */
+#ifdef __x86_64__
+
+#include <immintrin.h>
+
+#ifdef __clang__
+#pragma clang attribute push(__attribute__((target("avx2"))), apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx2")
+#endif
+
+#define XXH_VECTOR 2 /* XXH_AVX2 */
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "store/json_hash_body.h"
+
+uint64_t json_hash_avx2(struct span a, struct span b)
+{
+	return json_hash_body(a, b);
+}
+
+#ifdef __clang__
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+
+#else
+typedef int json_hash_avx2_is_not_for_this_machine;
+#endif

@@ -1,0 +1,67 @@
+#include "store/key.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "store/version.h"
+
+/* A NUL inside a string would let two identities share one text. */
+static bool has_nul(struct span s)
+{
+	return s.n > 0 && memchr(s.p, 0, s.n) != NULL;
+}
+
+static char *put(char *at, struct span s)
+{
+	if (s.n > 0)
+		memcpy(at, s.p, s.n);
+	at[s.n] = 0;
+	return at + s.n + 1;
+}
+
+err_t key_init(struct key *k, uint64_t seed, uint32_t list, const struct json_object *o)
+{
+	if (o->name.n == 0 || o->resource_version.n == 0)
+		return ERR_JSON_SHAPE;
+	if (o->namespace_.n > JSON_NAMESPACE_MAX || o->name.n > JSON_NAME_MAX ||
+	        o->uid.n > KEY_UID_MAX || o->resource_version.n > KEY_RV_MAX)
+		return ERR_JSON_LIMIT;
+	if (has_nul(o->name) || has_nul(o->namespace_) || has_nul(o->uid) ||
+	        has_nul(o->resource_version))
+		return ERR_JSON_SHAPE;
+	k->bytes[0] = (char)list;
+	k->bytes[1] = (char)(list >> 8);
+	k->bytes[2] = (char)(list >> 16);
+	k->bytes[3] = (char)(list >> 24);
+	char *name_end = put(put(k->bytes + 4, o->namespace_), o->name);
+	char *end = put(put(name_end, o->uid), o->resource_version);
+	k->namespace_bytes = (uint16_t)o->namespace_.n;
+	k->name_bytes = (uint16_t)o->name.n;
+	k->uid_bytes = (uint16_t)o->uid.n;
+	k->rv_bytes = (uint16_t)o->resource_version.n;
+	k->name_end = (uint16_t)(name_end - k->bytes);
+	k->strings_bytes = (uint16_t)(end - (k->bytes + 4));
+	k->key_hash = XXH3_64bits_withSeed(k->bytes, k->name_end, seed);
+	k->object_hash = XXH3_64bits(k->bytes + 4, k->strings_bytes);
+	k->rv = version_number(o->resource_version);
+	return ERR_OK;
+}
+
+bool key_matches(const struct key *k, const struct shm_block *b)
+{
+	return b->namespace_bytes == k->namespace_bytes && b->name_bytes == k->name_bytes &&
+	       memcmp(b + 1, key_strings(k), (size_t)k->name_end - 4) == 0;
+}
+
+struct span key_block_uid(const struct shm_block *b)
+{
+	const char *strings = (const char *)(b + 1);
+	return (struct span){strings + b->namespace_bytes + b->name_bytes + 2, b->uid_bytes};
+}
+
+struct span key_block_rv(const struct shm_block *b)
+{
+	const char *strings = (const char *)(b + 1);
+	return (struct span){
+	        strings + b->namespace_bytes + b->name_bytes + b->uid_bytes + 3, b->rv_bytes};
+}

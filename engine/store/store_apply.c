@@ -1,0 +1,170 @@
+/* The live stream: one event, one change (or DELETED + ADDED), one commit. */
+#include "base/check.h"
+#include "store/store_priv.h"
+
+static void publish(struct store_list *l, uint64_t recv_ns)
+{
+	list_event(l, recv_ns);
+	list_row(l);
+	write_commit(&l->store->shard.write); /* W6 */
+	list_dirty(l);
+}
+
+/* Nothing changed but the position: no entry, no commit. */
+static void moved_only(struct store_list *l, const struct key *k, uint64_t recv_ns)
+{
+	list_event(l, recv_ns);
+	if (list_version(l, key_rv(k), k->rv))
+		list_row(l);
+}
+
+/* What a new object needs beside its block. */
+static err_t reserve_new(struct store_list *l)
+{
+	err_t e = list_objects_check(l, l->objects);
+	if (e == ERR_OK)
+		e = store_index_reserve(l->store, &l->refusal);
+	if (e == ERR_OK)
+		e = list_slot_reserve(l);
+	return e;
+}
+
+/* The block of a change that does not fit as easily as most: the budgets first, to the byte. */
+static err_t reserve_tight(struct store_list *l, uint32_t no, const struct json_object *o,
+        uint64_t recv_ns, uint64_t *ref)
+{
+	struct store *s = l->store;
+	uint64_t bytes = change_block_bytes(l, &s->key, o);
+	uint64_t old = no ? blocks_bytes(&s->blocks, slots_at(&s->slots, no)->block) : 0;
+	err_t e = list_charge(l, l->live_bytes - old + bytes);
+	if (e == ERR_OK)
+		e = change_block(l, &s->key, o, recv_ns, ref);
+	return e;
+}
+
+/* The charge follows the list. After the checks above, it cannot fail. */
+static void recharge(struct store_list *l)
+{
+	err_t e = list_charge(l, l->live_bytes);
+	CHECK(e == ERR_OK);
+}
+
+/* What the event means for what is there (M4, M5, M8). no: 0 = nothing. */
+static err_t judge(const struct store_list *l, uint32_t no, bool *unchanged)
+{
+	const struct store *s = l->store;
+	*unchanged = false;
+	if (no == 0)
+		return ERR_OK;
+	bool same;
+	const struct shm_slot *slot = slots_at(&s->slots, no);
+	enum version_order order =
+	        change_order(&s->key, slot->rv, store_block(s, slot->block), &same);
+	*unchanged = same && order == VERSION_EQUAL;
+	if (order == VERSION_LESS || (order == VERSION_EQUAL && !same))
+		return ERR_KUBE_ORDER;
+	return ERR_OK;
+}
+
+static void apply(struct store_list *l, uint32_t no, uint64_t ref, enum store_outcome *what)
+{
+	struct store *s = l->store;
+	bool is_new = no == 0;
+	if (is_new)
+		no = slots_take(&s->slots, &l->chain);
+	list_version(l, key_rv(&s->key), s->key.rv);
+	struct change c = {.l = l, .rv = l->rv_num};
+	*what = change_put(&c, no, ref, s->key.rv);
+	if (is_new) /* after the slot: who finds it in the index finds it whole */
+		index_insert(&s->index, s->key.key_hash, no);
+}
+
+/* Nearly every event is a change that fits: so its block is written first, and the look-up, three
+ * cache misses, hides behind the copy (change_block). Where budgets are tight, the look-up comes
+ * first, because only it tells by how many bytes the list grows. */
+err_t store_upsert(struct store_list *l, const struct json_object *o, uint64_t recv_ns,
+        enum store_outcome *what)
+{
+	struct store *s = l->store;
+	const struct key *k = &s->key;
+	uint64_t ref = 0;
+	bool unchanged;
+	CHECK(!l->sync.active);
+	err_t e = change_key(l, o);
+	if (e == ERR_OK)
+		e = store_retire_reserve(s, STORE_RETIRE_PER_CHANGE, &l->refusal);
+	if (e != ERR_OK)
+		return e;
+	uint64_t bytes = change_block_bytes(l, k, o);
+	store_room(s, 2); /* W1, W2 */
+	if (store_fits(s, bytes) && list_fits(l, bytes) &&
+	        change_block(l, k, o, recv_ns, &ref) != ERR_OK)
+		ref = 0; /* again below, for the reason */
+	uint32_t no = change_find(l, k);
+	e = judge(l, no, &unchanged);
+	if (e == ERR_OK && !unchanged) {
+		if (no == 0)
+			e = reserve_new(l);
+		if (e == ERR_OK && ref == 0)
+			e = reserve_tight(l, no, o, recv_ns, &ref);
+	}
+	if (e != ERR_OK || unchanged) {
+		if (ref != 0)
+			blocks_give(&s->blocks, ref); /* no reader has seen it */
+		recharge(l);
+		if (e != ERR_OK)
+			return e;
+		moved_only(l, k, recv_ns);
+		*what = STORE_UNCHANGED;
+		return ERR_OK;
+	}
+	apply(l, no, ref, what);
+	recharge(l);
+	publish(l, recv_ns);
+	return ERR_OK;
+}
+
+/* Is this the object that is there, and is the event not older? (M8) */
+static bool delete_is_next(const struct store_list *l, uint32_t no)
+{
+	const struct store *s = l->store;
+	const struct shm_slot *slot = slots_at(&s->slots, no);
+	bool same;
+	enum version_order order =
+	        change_order(&s->key, slot->rv, store_block(s, slot->block), &same);
+	return same && order != VERSION_LESS;
+}
+
+err_t store_delete(struct store_list *l, const struct json_object *o, uint64_t recv_ns,
+        enum store_outcome *what)
+{
+	struct store *s = l->store;
+	const struct key *k = &s->key;
+	uint64_t ref;
+	CHECK(!l->sync.active);
+	err_t e = change_key(l, o);
+	if (e == ERR_OK)
+		e = store_retire_reserve(s, STORE_RETIRE_PER_CHANGE, &l->refusal);
+	if (e != ERR_OK)
+		return e;
+	uint32_t no = change_find(l, k);
+	if (no == 0) {
+		s->unknown_deletes++;
+		moved_only(l, k, recv_ns);
+		*what = STORE_UNKNOWN;
+		return ERR_OK;
+	}
+	if (!delete_is_next(l, no))
+		return ERR_KUBE_ORDER; /* an older life, or a life that we have missed */
+	store_room(s, 1);              /* W1, W2 */
+	/* No room for the last state is no reason to keep a dead object: it goes without. */
+	if (change_block(l, k, o, recv_ns, &ref) != ERR_OK)
+		ref = 0;
+	list_version(l, key_rv(k), k->rv);
+	struct change c = {.l = l, .rv = l->rv_num};
+	change_drop(&c, no, ref);
+	recharge(l);
+	publish(l, recv_ns);
+	*what = STORE_DELETED;
+	return ERR_OK;
+}

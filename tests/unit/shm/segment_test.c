@@ -1,0 +1,275 @@
+/* The wall around shared memory: what a consumer may try with the descriptor it was given
+ * (reliability.md 7.3), tried from a child that holds nothing else. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "shm/segment.h"
+
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE 0x0010
+#endif
+
+enum { BYTES = 1 << 16 };
+
+static int reopen(int fd, int flags)
+{
+	char path[64];
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	return open(path, flags);
+}
+
+/* --- attacks: each returns 0 when it was refused as it should be ---------------------------- */
+
+static int map_writable(int fd)
+{
+	void *at = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	return at != MAP_FAILED;
+}
+static int write_bytes_of(int fd)
+{
+	return pwrite(fd, "x", 1, 0) >= 0;
+}
+static int reopen_and_map(int fd)
+{
+	int again = reopen(fd, O_RDWR); /* opens for the owner; the seal is the wall */
+	return again >= 0 && map_writable(again);
+}
+static int reopen_and_write(int fd)
+{
+	int again = reopen(fd, O_RDWR);
+	return again >= 0 && write_bytes_of(again);
+}
+static int chmod_reopen_and_map(int fd)
+{
+	fchmod(fd, 0600); /* an owner can */
+	return reopen_and_map(fd);
+}
+static int protect(int fd)
+{
+	void *at = mmap(NULL, BYTES, PROT_READ, MAP_SHARED, fd, 0);
+	return at == MAP_FAILED || mprotect(at, BYTES, PROT_READ | PROT_WRITE) == 0;
+}
+static int reopen_and_protect(int fd)
+{
+	int again = reopen(fd, O_RDWR);
+	return again >= 0 && protect(again);
+}
+static int punch_hole(int fd)
+{
+	int again = reopen(fd, O_RDWR), how = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+	return fallocate(fd, how, 0, 4096) == 0 || fallocate(again, how, 0, 4096) == 0;
+}
+static int remove_pages(int fd)
+{
+	void *at = mmap(NULL, BYTES, PROT_READ, MAP_SHARED, fd, 0);
+	return at == MAP_FAILED || madvise(at, 4096, MADV_REMOVE) == 0;
+}
+static int shrink(int fd)
+{
+	return ftruncate(fd, 0) == 0 || ftruncate(reopen(fd, O_RDWR), 0) == 0;
+}
+static int grow(int fd)
+{
+	return ftruncate(reopen(fd, O_RDWR), 2 * BYTES) == 0 ||
+	       fallocate(reopen(fd, O_RDWR), 0, 0, 2 * BYTES) == 0;
+}
+static int add_seals(int fd)
+{
+	int again = reopen(fd, O_RDWR);
+	return fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE) == 0 ||
+	       fcntl(again, F_ADD_SEALS, F_SEAL_WRITE) == 0 ||
+	       fcntl(again, F_ADD_SEALS, F_SEAL_GROW) == 0;
+}
+
+static const struct {
+	const char *name;
+	int (*run)(int fd);
+} ATTACKS[] = {{"map writable", map_writable}, {"write", write_bytes_of},
+        {"reopen and map", reopen_and_map}, {"reopen and write", reopen_and_write},
+        {"chmod, reopen, map", chmod_reopen_and_map}, {"mprotect", protect},
+        {"reopen and mprotect", reopen_and_protect}, {"punch hole", punch_hole},
+        {"remove pages", remove_pages}, {"shrink", shrink}, {"grow", grow},
+        {"add seals", add_seals}};
+enum { ATTACK_COUNT = sizeof ATTACKS / sizeof ATTACKS[0] };
+
+/* In a child, so that a success can end in a signal. */
+static int attack(int n, int fd)
+{
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0)
+		_exit(ATTACKS[n].run(fd) ? 1 : 0);
+	int status = 0;
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return !(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+static void attacks_are_refused(void **state)
+{
+	(void)state;
+	struct segment s;
+	struct errmsg msg;
+	assert_int_equal(segment_open(&s, "test", BYTES, false, &msg), ERR_OK);
+	char *own = s.at;
+	const char *theirs = mmap(NULL, BYTES, PROT_READ, MAP_SHARED, s.fd, 0);
+	assert_true(theirs != MAP_FAILED);
+	for (int i = 0; i < ATTACK_COUNT; i++) {
+		memset(own, i + 1, BYTES);
+		if (attack(i, s.fd))
+			fail_msg("attack \"%s\" was not refused", ATTACKS[i].name);
+		for (size_t at = 0; at < BYTES; at += 64)
+			assert_int_equal(theirs[at], i + 1);
+	}
+	own[7] = 'k'; /* the engine still writes */
+	assert_int_equal(theirs[7], 'k');
+	munmap((void *)(uintptr_t)theirs, BYTES);
+	segment_close(&s);
+}
+
+/* The attacks are real: without seals, most of them work. */
+static void attacks_work_without_seals(void **state)
+{
+	(void)state;
+	int worked = 0;
+	for (int i = 0; i < ATTACK_COUNT; i++) {
+		int fd = memfd_create("bare", MFD_ALLOW_SEALING);
+		assert_true(fd >= 0 && ftruncate(fd, BYTES) == 0);
+		worked += attack(i, fd);
+		close(fd);
+	}
+	assert_true(worked >= 10);
+}
+
+static void descriptor_is_sealed_and_read_only(void **state)
+{
+	(void)state;
+	struct segment s;
+	struct stat st;
+	assert_int_equal(segment_open(&s, "test", BYTES, false, NULL), ERR_OK);
+	int want = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL;
+	assert_int_equal(fcntl(s.fd, F_GET_SEALS) & want, want);
+	assert_int_equal(fcntl(s.fd, F_GETFL) & O_ACCMODE, O_RDONLY);
+	assert_true(fcntl(s.fd, F_GETFD) & FD_CLOEXEC);
+	assert_int_equal(fstat(s.fd, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0400);
+	assert_int_equal(st.st_size, BYTES);
+	segment_close(&s);
+	assert_int_equal(s.fd, -1);
+	assert_null(s.at);
+	segment_close(&s); /* twice is fine */
+}
+
+static void child_does_not_inherit_the_mapping(void **state)
+{
+	(void)state;
+	struct segment s;
+	assert_int_equal(segment_open(&s, "test", BYTES, false, NULL), ERR_OK);
+	unsigned char there;
+	assert_int_equal(mincore(s.at, 4096, &there), 0);
+	pid_t pid = fork();
+	if (pid == 0)
+		_exit(mincore(s.at, 4096, &there) == -1 && errno == ENOMEM ? 0 : 1);
+	int status = 0;
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	segment_close(&s);
+}
+
+static void consumer_reads_after_close(void **state)
+{
+	(void)state;
+	struct segment s;
+	assert_int_equal(segment_open(&s, "test", BYTES, false, NULL), ERR_OK);
+	const char *theirs = mmap(NULL, BYTES, PROT_READ, MAP_SHARED, s.fd, 0);
+	assert_true(theirs != MAP_FAILED);
+	memset(s.at, 5, BYTES);
+	segment_close(&s);
+	for (size_t at = 0; at < BYTES; at++)
+		assert_int_equal(theirs[at], 5);
+	munmap((void *)(uintptr_t)theirs, BYTES);
+}
+
+static void in_process_is_plain_memory(void **state)
+{
+	(void)state;
+	struct segment s;
+	assert_int_equal(segment_open(&s, "test", BYTES, true, NULL), ERR_OK);
+	assert_int_equal(s.fd, -1);
+	const unsigned char *at = s.at;
+	for (size_t i = 0; i < BYTES; i++)
+		assert_int_equal(at[i], 0);
+	memset(s.at, 9, BYTES);
+	segment_close(&s);
+}
+
+static int count_descriptors(void)
+{
+	int n = 0;
+	for (int fd = 0; fd < 256; fd++)
+		n += fcntl(fd, F_GETFD) != -1;
+	return n;
+}
+
+static void running_out_of_descriptors_says_what_to_do(void **state)
+{
+	(void)state;
+	struct segment s;
+	struct errmsg msg = {.text = ""};
+	struct rlimit old, none;
+	int before = count_descriptors();
+	int last = dup(0);
+	close(last);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	for (int spare = 0; spare < 2; spare++) { /* the first or the second descriptor fails */
+		none = old;
+		none.rlim_cur = (rlim_t)(last + spare);
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+		err_t e = segment_open(&s, "test", BYTES, false, &msg);
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+		assert_int_equal(e, ERR_SHM);
+		assert_int_equal(msg.code, ERR_SHM);
+		assert_non_null(strstr(msg.text, "LimitNOFILE"));
+		assert_null(s.at);
+		assert_int_equal(count_descriptors(), before);
+	}
+}
+
+static void too_large_is_an_error(void **state)
+{
+	(void)state;
+	struct segment s;
+	struct errmsg msg = {.text = ""};
+	assert_int_equal(segment_open(&s, "test", 1ull << 62, false, &msg), ERR_SHM);
+	assert_non_null(strstr(msg.text, "shared memory cannot be made"));
+	assert_int_equal(segment_open(&s, "test", 1ull << 62, true, &msg), ERR_SHM);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(attacks_are_refused),
+	        cmocka_unit_test(attacks_work_without_seals),
+	        cmocka_unit_test(descriptor_is_sealed_and_read_only),
+	        cmocka_unit_test(child_does_not_inherit_the_mapping),
+	        cmocka_unit_test(consumer_reads_after_close),
+	        cmocka_unit_test(in_process_is_plain_memory),
+	        cmocka_unit_test(running_out_of_descriptors_says_what_to_do),
+	        cmocka_unit_test(too_large_is_an_error),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
