@@ -1,0 +1,210 @@
+/* get.c - one object by its name: kr_get, kr_check.
+ *
+ * A hit needs no more than its guard. A miss is believed only if nothing of the list changed
+ * meanwhile (the row's ver is the same), because an object that is deleted and added again may move
+ * between two slots past a reader. A slot that is ahead of `commit` belongs to a batch that is not
+ * whole: it is waited for a moment, then the ring says what was there before the batch (S3).
+ */
+#include "client/hash.h"
+#include "client/list.h"
+#include "client/session.h"
+
+#include <string.h>
+
+enum {
+	GET_TRIES = 256, /* look-ups that changes ran into, before the ring is asked */
+	GET_MOVED = 100, /* not a kr_result: look again */
+	PREFETCH_LINES = 16,
+};
+
+struct get {
+	struct kr_list *list;
+	struct mapping *shard; /* borrow: the list's home, for one call */
+	const char *namespace_, *name;
+	uint64_t hash;
+	unsigned flags;
+	struct kr_object *out;
+};
+
+/* Takes the block and sees whether it is the object asked for. KR_END: it is another one. */
+static int take(struct get *g, const struct object_guard *guard)
+{
+	int r = object_take(g->shard, guard, &g->list->buf, g->flags, g->out);
+	if (r == KR_ERR_OVERRUN)
+		return GET_MOVED;
+	if (r != KR_OK)
+		return r;
+	bool same = strcmp(g->out->namespace_, g->namespace_) == 0 &&
+	            strcmp(g->out->name, g->name) == 0;
+	return same ? KR_OK : KR_END;
+}
+
+/* One candidate of the index. KR_END: not this one (S7). */
+static int candidate(struct get *g, uint32_t number, uint64_t *commit)
+{
+	struct shm_slot slot;
+	struct shm_page page;
+	read_prefetch_slot(&g->shard->read, number & ~(uint32_t)(SHM_PAGE_SLOTS - 1));
+	enum read_result r = mapping_slot(g->shard, number, &slot);
+	if (r != READ_OK)
+		return mapping_fail(g->shard, r);
+	if (slot.state != SHM_SLOT_LIVE || slot.list != g->list->home.row ||
+	        slot.key_hash != g->hash)
+		return KR_END;
+	read_prefetch_block(&g->shard->read, slot.block, PREFETCH_LINES);
+	/* Whose is it? A row number is used again, a page is of one list and gen as long as it says
+	 * so; and unlike the row nobody writes it all the time. */
+	r = mapping_page(g->shard, number / SHM_PAGE_SLOTS, &page);
+	if (r != READ_OK)
+		return mapping_fail(g->shard, r);
+	if (page.list != g->list->home.row || page.list_gen != g->list->home.gen)
+		return KR_END;
+	if (slot.seq > *commit)
+		*commit = read_commit(&g->shard->read);
+	if (slot.seq > *commit)
+		return GET_MOVED;
+	struct object_guard guard = {*commit, number, slot.seq, slot.block};
+	return take(g, &guard);
+}
+
+/* KR_OK, KR_END (no slot holds it; *index is the table that was searched), GET_MOVED, or an error.
+ */
+static int look_up(struct get *g, uint64_t *index)
+{
+	struct read_probe probe;
+	uint64_t commit = read_commit(&g->shard->read); /* R1 */
+	enum read_result r = mapping_probe(g->shard, g->hash, &probe);
+	if (r != READ_OK)
+		return mapping_fail(g->shard, r);
+	*index = probe.word;
+	uint32_t number = 0;
+	while ((r = read_probe_next(&probe, &number)) == READ_OK) {
+		int found = candidate(g, number, &commit);
+		if (found != KR_END)
+			return found;
+	}
+	return r == READ_NONE ? KR_END : mapping_fail(g->shard, r);
+}
+
+static int not_found(struct get *g)
+{
+	return client_fail(g->list->client, KR_ERR_NOT_FOUND, "%s%s%s is not in the list",
+	        g->namespace_, *g->namespace_ ? "/" : "", g->name);
+}
+
+static int row_of(struct get *g, struct shm_list *row)
+{
+	const struct home *h = &g->list->home;
+	enum read_result r = mapping_row(g->shard, h->row, h->gen, row);
+	if (r == READ_OK && row->state == SHM_LIST_CLOSED)
+		r = READ_CLOSED;
+	return r == READ_OK ? KR_OK : mapping_fail(g->shard, r);
+}
+
+/* A look-up whose miss counts. */
+static int look_twice(struct get *g)
+{
+	struct shm_list before, after;
+	uint64_t index = 0;
+	uint64_t commit = read_commit(&g->shard->read);
+	int r = row_of(g, &before);
+	if (r != KR_OK)
+		return r;
+	if (before.last_change > commit)
+		return GET_MOVED;
+	r = look_up(g, &index);
+	if (r != KR_END)
+		return r;
+	r = row_of(g, &after);
+	if (r != KR_OK)
+		return r;
+	bool calm = before.ver == after.ver && index == READ_ACQUIRE(&g->shard->read.header->index);
+	return calm ? not_found(g) : GET_MOVED;
+}
+
+/* Is the entry about our object? Its blocks are intact while the ring covers commit. */
+static bool entry_is(struct get *g, const struct shm_entry *e, uint64_t commit)
+{
+	struct read_object o;
+	const uint8_t *at = NULL;
+	uint32_t bytes = 0;
+	uint64_t block = e->new_block ? e->new_block : e->old_block;
+	if (!block || mapping_block(g->shard, block, &at, &bytes) != READ_OK)
+		return false;
+	return read_object(at, bytes, &o) && read_intact(&g->shard->read, commit + 1) &&
+	       strcmp(o.namespace_, g->namespace_) == 0 && strcmp(o.name, g->name) == 0;
+}
+
+/* A batch that does not end, or whose writer is dead: what was there before it. */
+static int by_ring(struct get *g)
+{
+	const struct home *h = &g->list->home;
+	struct shm_list row;
+	struct shm_entry e;
+	struct object_guard guard = {.position = read_commit(&g->shard->read)};
+	int r = row_of(g, &row);
+	if (r != KR_OK)
+		return r;
+	struct read_chain chain = {row.last_change, guard.position, h->row, (uint16_t)h->gen, 0};
+	bool ours = false;
+	enum read_result next;
+	while ((next = read_chain_next(&g->shard->read, &chain, &e)) == READ_OK) {
+		if (e.op == SHM_OP_RESET)
+			return mapping_fail(g->shard, READ_STUCK); /* S6: the ring does not know */
+		if (e.op <= SHM_OP_DELETED && entry_is(g, &e, guard.position)) {
+			ours = true;
+			guard.block = e.old_block; /* the oldest one stays */
+		}
+	}
+	if (next != READ_NONE)
+		return next == READ_GONE ? GET_MOVED : mapping_fail(g->shard, next);
+	if (ours)
+		return guard.block ? take(g, &guard) : not_found(g);
+	uint64_t index;
+	r = look_up(g, &index);
+	return r == KR_END ? not_found(g) : r;
+}
+
+int kr_get(struct kr_list *list, const char *namespace_, const char *name, unsigned flags,
+        struct kr_object *object)
+{
+	int r = list_usable(list);
+	if (r != KR_OK)
+		return r;
+	if (!name || !object || (flags & ~(unsigned)KR_BORROW))
+		return client_fail(list->client, KR_ERR_ARGUMENT,
+		        "kr_get: name or object is NULL, or unknown flags");
+	session_glance(list->client, client_clock_ns());
+	(void)list_settle(list);
+	mapping_put(&list->retired);
+	object_none(object);
+	struct get g = {
+	        list, list->home.shard, namespace_ ? namespace_ : "", name, 0, flags, object};
+	g.hash = hash_key(g.shard->read.hash_seed, list->home.row, g.namespace_, name);
+	uint64_t index;
+	r = look_up(&g, &index);
+	for (int i = 0; i < GET_TRIES && (r == KR_END || r == GET_MOVED); i++)
+		r = look_twice(&g);
+	struct patience patience = {0};
+	while (r == GET_MOVED) {
+		if (!patience_left(&patience))
+			return mapping_fail(g.shard, READ_STUCK);
+		r = by_ring(&g);
+	}
+	if (r != KR_OK)
+		object_none(object);
+	return r;
+}
+
+int kr_check(struct kr_list *list, const struct kr_object *object)
+{
+	struct object_guard guard;
+	if (!list || !object)
+		return KR_ERR_ARGUMENT;
+	struct mapping *const shards[] = {list->home.shard, list->retired};
+	for (int i = 0; i < 2; i++)
+		if (shards[i] && object_guard_of(shards[i], object, &guard))
+			return object_intact(shards[i], &guard) ? KR_OK : KR_ERR_TORN;
+	return client_fail(list->client, KR_ERR_TORN,
+	        "the object was not borrowed from this list, or the daemon was replaced since");
+}

@@ -1,0 +1,86 @@
+#include "client/wait.h"
+
+#include <poll.h>
+#include <stdatomic.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "shm/layout.h"
+
+static void set_waiting(struct kr_client *c, uint32_t on)
+{
+	if (c->page)
+		__atomic_store_n(&c->page->waiting, on, __ATOMIC_SEQ_CST);
+}
+
+void wait_arm(struct kr_client *c)
+{
+	uint64_t ignored;
+	if (c->event_fd >= 0)
+		(void)!read(c->event_fd, &ignored, sizeof ignored);
+	if (c->timer_fd >= 0)
+		(void)!read(c->timer_fd, &ignored, sizeof ignored);
+	set_waiting(c, 1);
+	/* Pairs with the daemon's fence between commit and its look at `waiting`. */
+	atomic_thread_fence(memory_order_seq_cst);
+}
+
+void wait_disarm(struct kr_client *c)
+{
+	c->fd_armed = false;
+	set_waiting(c, 0);
+}
+
+void wait_signal(struct kr_client *c)
+{
+	uint64_t one = 1;
+	if (c->event_fd >= 0)
+		(void)!write(c->event_fd, &one, sizeof one);
+}
+
+/* An attempt to attach again may be due before the caller's time is up. */
+static int64_t next_look(const struct kr_client *c, int64_t now, int64_t until_ns)
+{
+	int64_t until = now + CLIENT_SLICE_MS * NS_PER_MS;
+	if (c->phase == CLIENT_DOWN && c->next_try_ns < until)
+		until = c->next_try_ns;
+	if (c->phase == CLIENT_GREETING && c->greet_until_ns < until)
+		until = c->greet_until_ns;
+	return until_ns < until ? until_ns : until;
+}
+
+void wait_block(struct kr_client *c, int64_t until_ns)
+{
+	int64_t now = client_clock_ns(), ns = next_look(c, now, until_ns) - now;
+	struct pollfd fds[2] = {
+	        {.fd = c->event_fd, .events = POLLIN},
+	        {.fd = c->link.fd, .events = POLLIN},
+	};
+	if (ns > 0) {
+		struct timespec t = {ns / 1000000000, ns % 1000000000};
+		(void)ppoll(fds, 2, &t, NULL); /* early and spurious returns are fine */
+	}
+	wait_disarm(c);
+}
+
+void wait_watch(struct kr_client *c, int fd)
+{
+	struct epoll_event e = {.events = EPOLLIN, .data = {.fd = fd}};
+	if (c->epoll_fd >= 0 && fd >= 0)
+		(void)epoll_ctl(c->epoll_fd, EPOLL_CTL_ADD, fd, &e); /* EEXIST is fine */
+}
+
+void wait_timer(struct kr_client *c, int64_t at_ns)
+{
+	struct itimerspec t = {{0, 0}, {0, 0}};
+	if (c->timer_fd < 0)
+		return;
+	if (at_ns != INT64_MAX) {
+		if (at_ns <= 0)
+			at_ns = 1; /* 0 would disarm */
+		t.it_value = (struct timespec){at_ns / 1000000000, at_ns % 1000000000};
+	}
+	(void)timerfd_settime(c->timer_fd, TFD_TIMER_ABSTIME, &t, NULL);
+}

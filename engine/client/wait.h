@@ -1,0 +1,26 @@
+/* wait.h - waking up. The daemon writes our eventfd once per tick if a list of ours changed and
+ * page->waiting is 1.
+ *
+ * No wake-up is lost (performance.md 4.7): we say "waiting", then a full fence, then look at the
+ * lists once more; the daemon commits, then a full fence, then looks at `waiting`. One of the two
+ * sees the other.
+ */
+#ifndef KR_CLIENT_WAIT_H
+#define KR_CLIENT_WAIT_H
+
+#include "client/client.h"
+
+/* Takes back old wake-ups and says "waiting". The caller looks at what it waits for once more, then
+ * blocks or disarms. */
+void wait_arm(struct kr_client *c);
+void wait_disarm(struct kr_client *c);
+/* Sleeps until woken, the socket speaks, or until_ns; at most CLIENT_SLICE_MS. Disarms. */
+void wait_block(struct kr_client *c, int64_t until_ns);
+/* Leaves kr_fd readable: something is there that this call did not take. */
+void wait_signal(struct kr_client *c);
+/* Watches socket, eventfd and timer with kr_fd; after each change of one of them. */
+void wait_watch(struct kr_client *c, int fd);
+/* When kr_fd shall become readable by itself (outage); INT64_MAX: not. */
+void wait_timer(struct kr_client *c, int64_t at_ns);
+
+#endif

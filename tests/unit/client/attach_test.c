@@ -1,0 +1,295 @@
+/* Attaching: what the daemon says, what it must not say, and what the user is told. */
+#include "client_world.h"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+
+static int connect_to(const char *path, int64_t timeout_ns, struct kr_client **c)
+{
+	return kr_connect(c, &(struct kr_options){.size = sizeof(struct kr_options),
+	                             .socket_path = path,
+	                             .timeout_ns = timeout_ns});
+}
+
+static int open_list(struct kr_client *c, const char *cluster, const char *resource)
+{
+	struct kr_list *l = (void *)c;
+	int r = kr_list_open(c,
+	        &(struct kr_list_spec){.size = sizeof(struct kr_list_spec),
+	                .cluster = cluster,
+	                .version = "v1",
+	                .resource = resource},
+	        &l);
+	if (r != KR_OK)
+		assert_null(l);
+	return r;
+}
+
+static unsigned open_fds(void)
+{
+	unsigned n = 0;
+	for (int fd = 0; fd < 512; fd++)
+		n += fcntl(fd, F_GETFD) != -1;
+	return n;
+}
+
+static void no_daemon_is_told_with_what_to_do(void **state)
+{
+	(void)state;
+	struct kr_client *c = (void *)state;
+	char path[200];
+	assert_int_equal(connect_to("/tmp/kr-no-such-socket", 0, &c), KR_ERR_UNREACHABLE);
+	assert_null(c);
+	assert_string_equal(kr_last_error(NULL),
+	        "no kuberingd at /tmp/kr-no-such-socket (no such socket): "
+	        "start it, or set KUBERING_SOCKET");
+	memset(path, 'x', sizeof path);
+	path[108] = '\0';
+	assert_int_equal(connect_to(path, 0, &c), KR_ERR_ARGUMENT);
+	assert_int_equal(setenv("KUBERING_SOCKET", "/tmp/kr-from-env", 1), 0);
+	assert_int_equal(kr_connect(&c, NULL), KR_ERR_UNREACHABLE);
+	assert_non_null(strstr(kr_last_error(NULL), "/tmp/kr-from-env"));
+	assert_int_equal(unsetenv("KUBERING_SOCKET"), 0);
+	struct world w; /* a socket that nobody listens at */
+	world_init(&w, 0);
+	fake_free(&w.d);
+	FILE *f = fopen(w.path, "w");
+	assert_non_null(f);
+	fclose(f);
+	assert_int_equal(connect_to(w.path, 0, &c), KR_ERR_UNREACHABLE);
+	assert_non_null(strstr(kr_last_error(NULL), "connection refused"));
+	w.c = NULL;
+	world_fini(&w);
+}
+
+static void options_are_sized(void **state)
+{
+	(void)state;
+	struct world w;
+	struct kr_client *c = NULL;
+	struct {
+		struct kr_options o;
+		char later[16];
+	} more = {.o = {.size = sizeof more, .name = "test"}};
+	world_init(&w, 0);
+	w.c = NULL;
+	more.o.socket_path = w.path;
+	assert_int_equal(
+	        kr_connect(&c, &more.o), KR_OK); /* a newer program that asks for nothing new */
+	kr_close(c);
+	more.later[3] = 1;
+	assert_int_equal(kr_connect(&c, &more.o), KR_ERR_ARGUMENT);
+	assert_non_null(strstr(kr_last_error(NULL), "size"));
+	struct kr_options o = {.size = 0, .socket_path = w.path};
+	assert_int_equal(kr_connect(&c, &o), KR_ERR_ARGUMENT);
+	o.size = offsetof(struct kr_options, timeout_ns); /* an older program */
+	assert_int_equal(kr_connect(&c, &o), KR_OK);
+	kr_close(c);
+	assert_int_equal(kr_connect(NULL, &o), KR_ERR_ARGUMENT);
+	kr_close(NULL);
+	world_fini(&w);
+}
+
+static void versions_and_words(void **state)
+{
+	(void)state;
+	assert_string_equal(kr_layout_version(), "1.0");
+	assert_string_equal(kr_version(), KR_VERSION);
+	for (int r = KR_ERR_DAEMON; r <= KR_TIMEOUT; r++)
+		assert_string_not_equal(kr_strerror(r), "unknown result");
+	assert_string_equal(kr_strerror(KR_ERR_DAEMON - 1), "unknown result");
+	assert_string_equal(kr_strerror(KR_TIMEOUT + 1), "unknown result");
+}
+
+/* Every lie of a peer ends in its code, with a text, and nothing left open. */
+static void lies_about_the_client(void **state)
+{
+	(void)state;
+	static const struct {
+		enum fake_lie lie;
+		int result;
+		const char *text;
+	} cases[] = {
+	        {FAKE_LIE_LAYOUT, KR_ERR_VERSION, "layout 9.0, this library reads 1.x"},
+	        {FAKE_LIE_NO_FDS, KR_ERR_CORRUPT, "not kuberingd"},
+	        {FAKE_LIE_PAGE, KR_ERR_CORRUPT, "not kuberingd"},
+	        {FAKE_LIE_NONSENSE, KR_ERR_UNREACHABLE, "closed the connection"},
+	        {FAKE_LIE_CLOSE, KR_ERR_UNREACHABLE, "closed the connection"},
+	        {FAKE_LIE_SILENT, KR_ERR_UNREACHABLE, "does not answer"},
+	        {FAKE_LIE_FLOOD, KR_ERR_UNREACHABLE, "answer"},
+	        {FAKE_LIE_REFUSE, KR_ERR_DENIED, "not in the policy"},
+	};
+	struct world w;
+	struct kr_client *c = NULL;
+	world_init(&w, 0);
+	w.c = NULL;
+	unsigned before = open_fds();
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		fake_lie(w.d, cases[i].lie);
+		assert_int_equal(connect_to(w.path, 200000000, &c), cases[i].result);
+		if (!strstr(kr_last_error(NULL), cases[i].text))
+			fail_msg("lie %d: %s", cases[i].lie, kr_last_error(NULL));
+		assert_null(c);
+	}
+	fake_lie(w.d, FAKE_LIE_NONE);
+	fake_await_consumers(w.d, 0);
+	assert_int_equal(open_fds(), before);
+	world_fini(&w);
+}
+
+static void lies_about_segments(void **state)
+{
+	(void)state;
+	static const struct {
+		enum fake_lie lie;
+		int result;
+		const char *text;
+	} cases[] = {
+	        {FAKE_LIE_UNSEALED, KR_ERR_CORRUPT, "not sealed"},
+	        {FAKE_LIE_SHORT, KR_ERR_CORRUPT, "its directory says"},
+	        {FAKE_LIE_NOT_MEMFD, KR_ERR_CORRUPT, "no memfd"},
+	        {FAKE_LIE_SILENT, KR_ERR_UNREACHABLE, "did not answer in 0.2 s"},
+	        {FAKE_LIE_NONSENSE, KR_ERR_UNREACHABLE, "spoke nonsense"},
+	        {FAKE_LIE_CLOSE, KR_ERR_UNREACHABLE, "attaches again by itself"},
+	};
+	struct world w;
+	world_init(&w, 0);
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		fake_lie(w.d, FAKE_LIE_NONE);
+		assert_int_equal(connect_to(w.path, 200000000, &w.c), KR_OK);
+		fake_lie(w.d, cases[i].lie);
+		assert_int_equal(open_list(w.c, "test", "pods"), cases[i].result);
+		if (!strstr(kr_last_error(w.c), cases[i].text))
+			fail_msg("lie %d: %s", cases[i].lie, kr_last_error(w.c));
+		fake_lie(w.d, FAKE_LIE_NONE);
+		assert_int_equal(
+		        open_list(w.c, "test", "pods"), KR_OK); /* the client is still good */
+		kr_close(w.c);
+	}
+	w.c = NULL;
+	world_fini(&w);
+}
+
+static void refusals_keep_their_code_and_text(void **state)
+{
+	(void)state;
+	struct world w;
+	world_open(&w, 0);
+	assert_int_equal(open_list(w.c, "nowhere", "pods"), KR_ERR_UNKNOWN_CLUSTER);
+	assert_string_equal(kr_last_error(w.c), "no cluster \"nowhere\": see `kubering clusters`");
+	assert_int_equal(open_list(w.c, "test", "nothings"), KR_ERR_UNKNOWN_RESOURCE);
+	assert_int_equal(open_list(w.c, "test", "denied"), KR_ERR_DENIED);
+	assert_int_equal(open_list(w.c, "test", "full"), KR_ERR_LIMIT);
+	assert_int_equal(open_list(w.c, "test", "odd"), KR_ERR_DAEMON); /* no code of ours */
+	assert_string_equal(kr_last_error(w.c), "an error code that does not exist");
+	world_fini(&w);
+}
+
+static void specs_are_checked(void **state)
+{
+	(void)state;
+	struct world w;
+	struct kr_list *l;
+	char text[5000];
+	world_open(&w, 0);
+	struct kr_list_spec good = {
+	        .size = sizeof good, .cluster = "test", .version = "v1", .resource = "pods"};
+	struct kr_list_spec s = good;
+	memset(text, 'x', sizeof text);
+	text[4096] = '\0';
+	s.label_selector = text;
+	text[4096] = 'x';
+	text[4097] = '\0';
+	assert_int_equal(kr_list_open(w.c, &s, &l), KR_ERR_ARGUMENT);
+	text[4096] = '\0';
+	s.field_selector = s.cluster = s.group = text; /* each fits, together they do not */
+	assert_int_equal(kr_list_open(w.c, &s, &l), KR_ERR_ARGUMENT);
+	s = good;
+	s.cluster = NULL;
+	assert_int_equal(kr_list_open(w.c, &s, &l), KR_ERR_ARGUMENT);
+	s = good;
+	s.version = "";
+	assert_int_equal(kr_list_open(w.c, &s, &l), KR_ERR_ARGUMENT);
+	s = good;
+	s.size = 4;
+	assert_int_equal(kr_list_open(w.c, &s, &l), KR_ERR_ARGUMENT);
+	assert_int_equal(kr_list_open(w.c, NULL, &l), KR_ERR_ARGUMENT);
+	assert_int_equal(kr_list_open(w.c, &good, NULL), KR_ERR_ARGUMENT);
+	assert_int_equal(kr_list_open(NULL, &good, &l), KR_ERR_ARGUMENT);
+	assert_int_equal(kr_list_open(w.c, &good, &l), KR_OK);
+	kr_list_close(l);
+	kr_list_close(NULL);
+	fake_await_closes(w.d, 1); /* the daemon is told */
+	world_fini(&w);
+}
+
+static void queries(void **state)
+{
+	(void)state;
+	struct world w;
+	char *json = NULL;
+	size_t n = 0;
+	world_open(&w, 0);
+	assert_int_equal(kr_query(w.c, "status", &json, &n), KR_OK);
+	assert_string_equal(json, "{\"kind\":1,\"cluster\":\"\",\"resource\":\"\"}");
+	assert_int_equal(n, strlen(json));
+	free(json);
+	assert_int_equal(kr_query(w.c, "resolve my cluster deploy", &json, &n), KR_OK);
+	assert_string_equal(
+	        json, "{\"kind\":2,\"cluster\":\"my cluster\",\"resource\":\"deploy\"}");
+	free(json);
+	assert_int_equal(kr_query(w.c, "doctor", &json, &n), KR_OK);
+	free(json);
+	static const char *const bad[] = {
+	        "", "statu", "resolve", "resolve ", "resolve x", "resolve x ", "resolve  x"};
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		assert_int_equal(kr_query(w.c, bad[i], &json, &n), KR_ERR_ARGUMENT);
+		assert_null(json);
+	}
+	assert_int_equal(kr_query(w.c, NULL, &json, &n), KR_ERR_ARGUMENT);
+	assert_int_equal(kr_query(NULL, "status", &json, &n), KR_ERR_ARGUMENT);
+	assert_non_null(strstr(kr_last_error(w.c), "NULL"));
+	world_fini(&w);
+}
+
+/* Nothing is left open by a client that lived. */
+static void no_descriptor_is_kept(void **state)
+{
+	(void)state;
+	struct world w;
+	world_init(&w, 0);
+	world_sync(&w, "pods", 100);
+	unsigned before = open_fds();
+	for (int i = 0; i < 20; i++) {
+		assert_int_equal(world_connect(&w), KR_OK);
+		assert_true(kr_fd(w.c) >= 0);
+		assert_int_equal(kr_fd(w.c), kr_fd(w.c));
+		struct kr_view v;
+		struct kr_object o;
+		assert_int_equal(kr_view_begin(world_list(&w, "pods"), &v), KR_OK);
+		while (kr_view_next(&v, &o) == KR_OK)
+			;
+		assert_int_equal(kr_view_end(&v), KR_OK);
+		kr_close(w.c);
+	}
+	w.c = NULL;
+	fake_await_consumers(w.d, 0);
+	assert_int_equal(open_fds(), before);
+	world_fini(&w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(no_daemon_is_told_with_what_to_do),
+	        cmocka_unit_test(options_are_sized),
+	        cmocka_unit_test(versions_and_words),
+	        cmocka_unit_test(lies_about_the_client),
+	        cmocka_unit_test(lies_about_segments),
+	        cmocka_unit_test(refusals_keep_their_code_and_text),
+	        cmocka_unit_test(specs_are_checked),
+	        cmocka_unit_test(queries),
+	        cmocka_unit_test(no_descriptor_is_kept),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

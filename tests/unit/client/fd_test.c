@@ -1,0 +1,201 @@
+/* kr_fd: never readable for nothing for long, never silent when there is something. */
+#include "client_world.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/prng.h"
+
+/* Waits for the descriptor; a lost wake-up ends here. */
+static void wait_fd(struct world *w)
+{
+	struct pollfd p = {.fd = kr_fd(w->c), .events = POLLIN};
+	assert_int_equal(poll(&p, 1, (int)(WORLD_LONG_NS / 1000000)), 1);
+}
+
+static bool readable(struct world *w)
+{
+	struct pollfd p = {.fd = kr_fd(w->c), .events = POLLIN};
+	return poll(&p, 1, 0) == 1;
+}
+
+static void begin(struct kr_list *l, struct kr_view *v)
+{
+	assert_int_equal(kr_view_begin(l, v), KR_OK);
+	kr_view_end(v);
+}
+
+static void armed_by_timeout(void **state)
+{
+	(void)state;
+	struct world w;
+	struct kr_view v;
+	struct kr_change ch;
+	world_open(&w, 0);
+	struct kr_list *l = world_list(&w, "pods");
+	world_sync(&w, "pods", 3);
+	begin(l, &v);
+	assert_true(readable(&w)); /* until the first KR_TIMEOUT */
+	assert_int_equal(kr_follow_next(&v.follow, &ch, 0), KR_TIMEOUT);
+	assert_false(readable(&w));
+	world_put(&w, "pods", "n0", 101);
+	wait_fd(&w);
+	assert_int_equal(kr_follow_next(&v.follow, &ch, 0), KR_OK);
+	assert_true(readable(&w)); /* not asked to the end yet */
+	assert_int_equal(kr_follow_next(&v.follow, &ch, 0), KR_TIMEOUT);
+	assert_false(readable(&w));
+	/* A blocking call in between does not eat a wake-up. */
+	assert_int_equal(kr_follow_next(&v.follow, &ch, 1000000), KR_TIMEOUT);
+	assert_false(readable(&w));
+	world_put(&w, "pods", "n0", 102);
+	assert_int_equal(kr_list_wait_version(l, "102", WORLD_LONG_NS), KR_OK);
+	wait_fd(&w);
+	assert_int_equal(kr_follow_next(&v.follow, &ch, 0), KR_OK);
+	kr_follow_end(&v.follow);
+	world_fini(&w);
+}
+
+/* Two follows, one descriptor: what one call takes back, the other one still gets. */
+static void two_follows_do_not_eat_each_others_wakes(void **state)
+{
+	(void)state;
+	struct world w;
+	struct kr_view a, b;
+	struct kr_change ch;
+	world_open(&w, 0);
+	struct kr_list *la = world_list(&w, "a"), *lb = world_list(&w, "b");
+	world_sync(&w, "a", 3);
+	world_sync(&w, "b", 3);
+	begin(la, &a);
+	begin(lb, &b);
+	assert_true(kr_fd(w.c) >= 0);
+	assert_int_equal(kr_follow_next(&a.follow, &ch, 0), KR_TIMEOUT);
+	assert_int_equal(kr_follow_next(&b.follow, &ch, 0), KR_TIMEOUT);
+	assert_false(readable(&w));
+	world_put(&w, "b", "n0", 101);
+	wait_fd(&w);
+	assert_int_equal(kr_follow_next(&a.follow, &ch, 0), KR_TIMEOUT); /* not the one */
+	assert_true(readable(&w));
+	assert_int_equal(kr_follow_next(&b.follow, &ch, 0), KR_OK);
+	world_put(&w, "a", "n0", 101); /* while b is being worked off */
+	assert_int_equal(kr_follow_next(&b.follow, &ch, 0), KR_TIMEOUT);
+	assert_true(readable(&w));
+	assert_int_equal(kr_follow_next(&a.follow, &ch, 0), KR_OK);
+	assert_int_equal(kr_follow_next(&a.follow, &ch, 0), KR_TIMEOUT);
+	assert_false(readable(&w));
+	kr_follow_end(&a.follow);
+	kr_follow_end(&b.follow);
+	world_fini(&w);
+}
+
+struct writer {
+	struct world *w;
+	unsigned changes;
+	_Atomic unsigned written;
+};
+
+/* Changes one by one, with pauses of any length around the consumer's arming; waits for nobody. */
+static void *writer_main(void *arg)
+{
+	struct writer *t = arg;
+	struct prng r = {99};
+	for (unsigned i = 0; i < t->changes; i++) {
+		world_put(t->w, "pods", "n0", 101 + i);
+		t->written = i + 1;
+		for (uint64_t spin = prng_below(&r, 4) ? prng_below(&r, 3000) : 100000; spin > 0;
+		        spin--)
+			atomic_signal_fence(memory_order_seq_cst);
+	}
+	return NULL;
+}
+
+static void no_wake_is_lost(void **state)
+{
+	(void)state;
+	enum { CHANGES = 20000 };
+	struct world w;
+	struct kr_view v;
+	struct kr_change ch;
+	pthread_t t;
+	world_open(&w, 65536);
+	struct kr_list *l = world_list(&w, "pods");
+	world_sync(&w, "pods", 1);
+	begin(l, &v);
+	assert_true(kr_fd(w.c) >= 0);
+	struct writer writer = {.w = &w, .changes = CHANGES};
+	assert_int_equal(pthread_create(&t, NULL, writer_main, &writer), 0);
+	unsigned got = 0, slept = 0;
+	while (got < CHANGES) {
+		int r = kr_follow_next(&v.follow, &ch, 0);
+		if (r == KR_TIMEOUT) {
+			wait_fd(&w);
+			slept++;
+			continue;
+		}
+		assert_int_equal(r, KR_OK);
+		if (ch.type == KR_MODIFIED)
+			got++;
+	}
+	pthread_join(t, NULL);
+	print_message("%u changes, slept %u times\n", got, slept);
+	assert_true(slept > 0);
+	kr_follow_end(&v.follow);
+	world_fini(&w);
+}
+
+/* The end of the daemon and its return wake a program that only polls. */
+static void restart_wakes(void **state)
+{
+	(void)state;
+	struct world w;
+	struct kr_view v;
+	struct kr_change ch;
+	world_open(&w, 0);
+	struct kr_list *l = world_list(&w, "pods");
+	world_sync(&w, "pods", 3);
+	begin(l, &v);
+	assert_true(kr_fd(w.c) >= 0);
+	assert_int_equal(kr_follow_next(&v.follow, &ch, 0), KR_TIMEOUT);
+	fake_kill(w.d);
+	fake_free(&w.d);
+	wait_fd(&w);
+	int r;
+	while ((r = kr_follow_next(&v.follow, &ch, 0)) == KR_TIMEOUT)
+		wait_fd(&w);
+	assert_int_equal(r, KR_OK);
+	assert_int_equal(ch.type, KR_STATE);
+	unsigned turns = 0; /* with no daemon, it is readable only to try again: 50 .. 500 ms */
+	for (int i = 0; i < 5; i++, turns++) {
+		assert_int_equal(kr_follow_next(&v.follow, &ch, 0), KR_TIMEOUT);
+		assert_false(readable(&w));
+		wait_fd(&w);
+	}
+	world_daemon(&w);
+	world_sync(&w, "pods", 4);
+	do {
+		while ((r = kr_follow_next(&v.follow, &ch, 0)) == KR_TIMEOUT)
+			wait_fd(&w);
+		assert_int_equal(r, KR_OK);
+	} while (ch.type != KR_SYNCED);
+	kr_follow_end(&v.follow);
+	world_fini(&w);
+}
+
+static void fd_of_nothing(void **state)
+{
+	(void)state;
+	assert_int_equal(kr_fd(NULL), -1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(armed_by_timeout),
+	        cmocka_unit_test(two_follows_do_not_eat_each_others_wakes),
+	        cmocka_unit_test(no_wake_is_lost),
+	        cmocka_unit_test(restart_wakes),
+	        cmocka_unit_test(fd_of_nothing),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
