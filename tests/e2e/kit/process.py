@@ -1,0 +1,126 @@
+"""Child processes of a test, waiting, and the one way of failing."""
+
+import ctypes
+import random
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+STOP_SECONDS = 20  # etcd takes 2 s, the apiserver 3 s; a stopped (SIGSTOP) one never ends by itself
+PR_SET_PDEATHSIG = 1
+
+
+class Failed(Exception):
+    """A test's expectation that was not met, or a helper that broke: the text says which."""
+
+
+def wait_until(what, condition, seconds):
+    """Asks the condition until its answer is true; returns the answer. The only way in which tests wait.
+
+    `what` may be a function that says at the end how far things came."""
+    start = time.monotonic()
+    while True:
+        answer = condition()
+        if answer:
+            return answer
+        passed = time.monotonic() - start
+        if passed > seconds:
+            raise Failed(f"after {seconds} s still not: {what() if callable(what) else what}")
+        time.sleep(min(0.02 + passed / 20, 0.5))  # short waits end soon, long ones cost little
+
+
+def free_port():
+    """A free port below the range from which the kernel takes ports for outgoing connections."""
+    while True:
+        port = random.SystemRandom().randrange(20000, 30000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+
+
+def end_with_parent():
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class Process:
+    """One child with its log file; it dies with the test unless it was started to stay (`owned=False`)."""
+
+    def __init__(self, name, command, log, owned=True, **options):
+        self.name, self.log = name, Path(log)
+        with open(log, "ab") as out:
+            out.write(f"--- {' '.join(map(str, command))}\n".encode())
+            out.flush()
+            options = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": out} | options
+            self.child = subprocess.Popen([str(part) for part in command], start_new_session=not owned,
+                                          preexec_fn=end_with_parent if owned else None, **options)
+
+    @property
+    def running(self):
+        return self.child.poll() is None
+
+    def check_running(self):
+        if not self.running:
+            raise Failed(f"{self.name} ended with {self.child.returncode}:\n{self.tail()}")
+        return True
+
+    def tail(self, count=15):
+        text = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+        return "\n".join(f"  {self.name}| {entry[:400]}" for entry in text[-count:])
+
+    def send(self, number):
+        self.check_running()
+        self.child.send_signal(number)
+
+    def end(self, number=signal.SIGTERM, seconds=STOP_SECONDS):
+        """Ends the process; after the given time by SIGKILL. Returns its exit status."""
+        if self.running:
+            self.child.send_signal(number)
+        try:
+            return self.child.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.child.kill()
+            return self.child.wait()
+
+
+class Helper(Process):
+    """A child that takes commands on stdin, one a line; the last line of each answer begins with "= "."""
+
+    def __init__(self, name, command, log, **options):
+        super().__init__(name, command, log, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8", **options)
+
+    def say(self, command):
+        self.child.stdin.write(command + "\n")
+        self.child.stdin.flush()
+
+    def hear(self):
+        """The next line of an answer, and whether it is the last one (then without the "= ")."""
+        entry = self.child.stdout.readline().rstrip("\n")
+        if not entry:
+            self.child.wait(STOP_SECONDS)
+            raise Failed(f"{self.name} broke:\n{self.tail()}")
+        last = entry.startswith("= ")
+        return entry[2:] if last else entry, last
+
+    def answer(self):
+        """(lines, last line) of one answer."""
+        entries, last = [], False
+        while not last:
+            entry, last = self.hear()
+            entries.append(entry)
+        return entries[:-1], entries[-1]
+
+    def ask(self, command):
+        self.say(command)
+        return self.answer()
+
+    def close(self):
+        """Ends its stdin; returns what it says at its end."""
+        self.child.stdin.close()
+        text = self.child.stdout.read().strip().removeprefix("= ")
+        self.child.wait(STOP_SECONDS)
+        return text

@@ -1,0 +1,3 @@
+module kubering.test/load
+
+go 1.26.0
