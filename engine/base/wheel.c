@@ -42,8 +42,7 @@ void wheel_set(struct wheel *w, struct wheel_timer *t, uint64_t at_ns)
 
 static struct wheel_timer *pop_slot(struct wheel *w, uint64_t tick, uint64_t now_ns)
 {
-	LIST_EACH(it, &w->slots[tick % WHEEL_SLOTS])
-	{
+	LIST_EACH (it, &w->slots[tick % WHEEL_SLOTS]) {
 		struct wheel_timer *t = CONTAINER_OF(it, struct wheel_timer, link);
 		if (tick_of(t->at_ns) > now_ns / WHEEL_TICK_NS)
 			continue; /* another round */
@@ -55,15 +54,15 @@ static struct wheel_timer *pop_slot(struct wheel *w, uint64_t tick, uint64_t now
 	return NULL;
 }
 
-/* After a full sweep: the earliest of what is left. Only when something fired or the bound has passed, so a quiet wheel costs nothing. */
+/* After a full sweep: the earliest of what is left. Only when something fired or the bound has
+ * passed, so a quiet wheel costs nothing. */
 static void find_next(struct wheel *w)
 {
 	w->next_ns = UINT64_MAX;
 	uint32_t left = w->armed;
 	for (uint64_t i = 0; i < WHEEL_SLOTS && left; i++) {
 		uint64_t best = UINT64_MAX;
-		LIST_EACH(it, &w->slots[(w->tick + i) % WHEEL_SLOTS])
-		{
+		LIST_EACH (it, &w->slots[(w->tick + i) % WHEEL_SLOTS]) {
 			struct wheel_timer *t = CONTAINER_OF(it, struct wheel_timer, link);
 			best = t->at_ns < best ? t->at_ns : best;
 			left--;

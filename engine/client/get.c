@@ -48,6 +48,9 @@ static int candidate(struct get *g, uint32_t number, uint64_t *commit)
 	enum read_result r = mapping_slot(g->shard, number, &slot);
 	if (r != READ_OK)
 		return mapping_fail(g->shard, r);
+	bool freed = slot.state != SHM_SLOT_LIVE && slot.list == g->list->home.row;
+	if (freed && slot.seq > *commit && slot.seq > read_commit(&g->shard->read))
+		return GET_MOVED; /* by a batch that is not whole; it may have been ours */
 	if (slot.state != SHM_SLOT_LIVE || slot.list != g->list->home.row ||
 	        slot.key_hash != g->hash)
 		return KR_END;
@@ -118,6 +121,11 @@ static int look_twice(struct get *g)
 	r = row_of(g, &after);
 	if (r != KR_OK)
 		return r;
+	/* A batch that is being written shows in the ring before it shows in the row. */
+	struct shm_entry ahead;
+	if (read_entry(&g->shard->read, commit + 1, &ahead) == READ_OK &&
+	        ahead.list == g->list->home.row)
+		return GET_MOVED;
 	bool calm = before.ver == after.ver && index == READ_ACQUIRE(&g->shard->read.header->index);
 	return calm ? not_found(g) : GET_MOVED;
 }
@@ -135,31 +143,29 @@ static bool entry_is(struct get *g, const struct shm_entry *e, uint64_t commit)
 	       strcmp(o.namespace_, g->namespace_) == 0 && strcmp(o.name, g->name) == 0;
 }
 
-/* A batch that does not end, or whose writer is dead: what was there before it. */
+/* A batch that does not end, or whose writer is dead: what was there before it. The changes after
+ * commit that are in the ring already, oldest first. */
 static int by_ring(struct get *g)
 {
-	const struct home *h = &g->list->home;
 	struct shm_list row;
 	struct shm_entry e;
-	struct object_guard guard = {.position = read_commit(&g->shard->read)};
+	const struct read_shard *read = &g->shard->read;
+	struct object_guard guard = {.position = read_commit(read)};
 	int r = row_of(g, &row);
 	if (r != KR_OK)
 		return r;
-	struct read_chain chain = {row.last_change, guard.position, h->row, (uint16_t)h->gen, 0};
-	bool ours = false;
-	enum read_result next;
-	while ((next = read_chain_next(&g->shard->read, &chain, &e)) == READ_OK) {
+	for (uint64_t seq = guard.position + 1;
+	        seq - guard.position <= read->ring_mask && read_entry(read, seq, &e) == READ_OK;
+	        seq++) {
+		if (e.list != g->list->home.row)
+			continue;
 		if (e.op == SHM_OP_RESET)
-			return mapping_fail(g->shard, READ_STUCK); /* S6: the ring does not know */
+			return GET_MOVED; /* S6: the ring does not know */
 		if (e.op <= SHM_OP_DELETED && entry_is(g, &e, guard.position)) {
-			ours = true;
-			guard.block = e.old_block; /* the oldest one stays */
+			guard.block = e.old_block;
+			return guard.block ? take(g, &guard) : not_found(g);
 		}
 	}
-	if (next != READ_NONE)
-		return next == READ_GONE ? GET_MOVED : mapping_fail(g->shard, next);
-	if (ours)
-		return guard.block ? take(g, &guard) : not_found(g);
 	uint64_t index;
 	r = look_up(g, &index);
 	return r == KR_END ? not_found(g) : r;

@@ -174,34 +174,37 @@ static int copy_pages(struct scan *s, uint32_t step)
 
 /* --- step 3: one position -------------------------------------------------------------------- */
 
-static int take_back_all(struct scan *s, uint64_t last, uint64_t c)
+/* The changes after c that are in the ring already, oldest first: of a batch that is being written,
+ * mostly; its row comes last, so the chain does not lead to them. The oldest one of a slot names
+ * what was there at c. */
+static int take_back_all(struct scan *s, uint64_t c)
 {
 	struct shm_entry e;
-	struct scan_cell *cell = NULL;
-	struct read_chain chain = chain_from(s, last, c);
-	enum read_result r;
-	while ((r = read_chain_next(&s->shard->read, &chain, &e)) == READ_OK) {
+	const struct read_shard *read = &s->shard->read;
+	for (uint64_t seq = c + 1;
+	        seq - c <= read->ring_mask && read_entry(read, seq, &e) == READ_OK; seq++) {
+		struct scan_cell *cell = NULL;
+		if (e.list != s->row || e.op > SHM_OP_RESET)
+			continue;
 		if (e.op == SHM_OP_RESET)
 			return SCAN_MORE;
-		if (e.op > SHM_OP_DELETED || e.op == 0)
-			continue;
-		int found = cell_of(s, e.slot, &cell);
+		int found = e.op <= SHM_OP_DELETED ? cell_of(s, e.slot, &cell) : SCAN_MORE;
 		if (found == SCAN_MORE)
-			continue; /* a new page: nothing of it was there at c */
+			continue; /* no object, or a new page: nothing of it was there at c */
 		if (found != READ_OK)
 			return found;
-		if (cell->seq > c) /* newest first: the oldest one has the last word */
+		if (cell->seq > c && cell->seq != SCAN_TAKEN_BACK)
 			*cell = (struct scan_cell){SCAN_TAKEN_BACK, e.old_block};
 	}
-	return chain_end(r);
+	return READ_OK;
 }
 
 /* Takes back what slots show from after c. SCAN_MORE: the ring does not tell of all of it (yet).
  * Cells that were taken back are right at c in any case, so that a later replay may start from
  * them. */
-static int take_back(struct scan *s, uint64_t last, uint64_t c)
+static int take_back(struct scan *s, uint64_t c)
 {
-	int r = take_back_all(s, last, c);
+	int r = take_back_all(s, c);
 	size_t n = (size_t)s->page_count * PLACES;
 	for (size_t i = 0; i < n; i++) {
 		if (s->cells[i].seq == SCAN_TAKEN_BACK)
@@ -268,7 +271,7 @@ static int settle(struct scan *s, bool by_ring)
 	if (!by_ring && (!exact || s->newest > c))
 		return SCAN_MORE;
 	if (s->newest > c)
-		r = take_back(s, row.last_change, c);
+		r = take_back(s, c);
 	if (r == READ_OK && !exact)
 		r = newest_until(s, row.last_change, c, &seq);
 	if (r != READ_OK)

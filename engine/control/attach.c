@@ -29,33 +29,40 @@ static int32_t code_of(err_t err)
 	}
 }
 
-/* --- hello ---------------------------------------------------------------------------------------------- */
+/* --- hello
+ * ---------------------------------------------------------------------------------------------- */
 
 static void on_hello(struct consumer *k, const struct attach_hello *h)
 {
 	if (h->layout_major != SHM_LAYOUT_MAJOR) {
 		char text[200];
 		snprintf(text, sizeof text,
-			"libkubering reads layout %u.%u, this kuberingd %s writes %u.%u: install the library and the daemon from one release",
-			h->layout_major, h->layout_minor, KR_VERSION, SHM_LAYOUT_MAJOR, SHM_LAYOUT_MINOR);
+		        "libkubering reads layout %u.%u, this kuberingd %s writes %u.%u: install "
+		        "the library and the daemon from one release",
+		        h->layout_major, h->layout_minor, KR_VERSION, SHM_LAYOUT_MAJOR,
+		        SHM_LAYOUT_MINOR);
 		consumer_fail(k, h->head.id, KR_ERR_VERSION, ERR_VERSION, text);
 		return;
 	}
 	memcpy(k->name, h->name, sizeof k->name - 1);
 	k->greeted = true;
-	struct attach_welcome w = {.head = {.type = ATTACH_WELCOME, .id = h->head.id, .bytes = sizeof w},
-		.incarnation = {k->control->config.incarnation[0], k->control->config.incarnation[1]},
-		.consumer = k->id, .layout_major = SHM_LAYOUT_MAJOR, .layout_minor = SHM_LAYOUT_MINOR};
+	struct attach_welcome w = {
+	        .head = {.type = ATTACH_WELCOME, .id = h->head.id, .bytes = sizeof w},
+	        .incarnation = {k->control->config.incarnation[0],
+	                k->control->config.incarnation[1]},
+	        .consumer = k->id,
+	        .layout_major = SHM_LAYOUT_MAJOR,
+	        .layout_minor = SHM_LAYOUT_MINOR};
 	snprintf(w.version, sizeof w.version, "%s", KR_VERSION);
 	consumer_welcome(k, &w.head);
 }
 
-/* --- lists ---------------------------------------------------------------------------------------------- */
+/* --- lists
+ * ---------------------------------------------------------------------------------------------- */
 
 static struct opening *opening_of(const struct consumer *k, uint32_t handle)
 {
-	LIST_EACH(it, &k->openings)
-	{
+	LIST_EACH (it, &k->openings) {
 		struct opening *o = CONTAINER_OF(it, struct opening, link);
 		if (o->handle == handle)
 			return o;
@@ -77,16 +84,22 @@ void attach_on_opened(struct opening *o, err_t err, const char *text)
 	if (err) {
 		uint32_t request = o->request;
 		drop_opening(o);
-		consumer_fail(k, request, code_of(err), err, text && text[0] ? text : err_text(err));
+		consumer_fail(
+		        k, request, code_of(err), err, text && text[0] ? text : err_text(err));
 		return;
 	}
 	struct attach_list a = {.head = {.type = ATTACH_LIST, .id = o->request, .bytes = sizeof a},
-		.handle = o->handle, .shard = o->list->shard, .list = o->list->row, .list_gen = o->list->gen};
+	        .handle = o->handle,
+	        .shard = o->list->shard,
+	        .list = o->list->row,
+	        .list_gen = o->list->gen};
 	consumer_send(k, &a.head, -1);
 }
 
-/* Copies the strings of a spec out of the packet; false: the lengths do not fit, or a string holds a NUL. */
-static bool take_strings(const char *bytes, size_t n, const uint16_t *length, size_t count, char *out, char **strings)
+/* Copies the strings of a spec out of the packet; false: the lengths do not fit, or a string holds
+ * a NUL. */
+static bool take_strings(const char *bytes, size_t n, const uint16_t *length, size_t count,
+        char *out, char **strings)
 {
 	for (size_t i = 0; i < count; i++) {
 		if (length[i] > n || length[i] > ATTACH_STRING_MAX || memchr(bytes, 0, length[i]))
@@ -101,16 +114,27 @@ static bool take_strings(const char *bytes, size_t n, const uint16_t *length, si
 	return n == 0;
 }
 
-/* The policy, and what it makes of the wish: Secrets without a grant for their values are mirrored as metadata (A3). */
+/* The policy, and what it makes of the wish: Secrets without a grant for their values are mirrored
+ * as metadata (A3). */
 static const struct settings_realm *admit(const struct consumer *k, struct list_want *w)
 {
 	const struct settings *s = k->control->config.settings;
 	struct settings_target target = {w->cluster, w->group, w->resource, w->namespace_};
 	struct settings_peer peer = {k->uid, k->groups, k->group_count};
 	const struct settings_realm *realm = settings_admit(s, &target, &peer);
-	if (realm && !w->group[0] && strcmp(w->resource, "secrets") == 0 && !settings_secret_values(s, realm))
+	if (realm && !w->group[0] && strcmp(w->resource, "secrets") == 0 &&
+	        !settings_secret_values(s, realm))
 		w->metadata_only = true;
 	return realm;
+}
+
+/* These become path segments. A proxy may read "%2F" and ".." as a path, and then the policy has
+ * judged another list than the one that is read. */
+static bool is_segment(const char *s)
+{
+	return strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") ==
+	               strlen(s) &&
+	       s[0] != '.';
 }
 
 static void open_list(struct consumer *k, uint32_t request, struct list_want *w)
@@ -120,14 +144,17 @@ static void open_list(struct consumer *k, uint32_t request, struct list_want *w)
 	const struct settings_realm *realm = admit(k, w);
 	if (!realm) {
 		char text[256];
-		snprintf(text, sizeof text, "user %u may not see %s of cluster \"%s\": grant it in `realms` of kubering.yaml",
-			k->uid, w->resource, w->cluster);
+		snprintf(text, sizeof text,
+		        "user %u may not see %s of cluster \"%s\": grant it in `realms` of "
+		        "kubering.yaml",
+		        k->uid, w->resource, w->cluster);
 		consumer_fail(k, request, KR_ERR_DENIED, ERR_DENIED, text);
 		return;
 	}
 	struct opening *o = k->opening_count < CONSUMER_OPENINGS_MAX ? calloc(1, sizeof *o) : NULL;
 	if (!o) {
-		consumer_fail(k, request, KR_ERR_LIMIT, ERR_LIMIT, "this consumer has too many lists open");
+		consumer_fail(k, request, KR_ERR_LIMIT, ERR_LIMIT,
+		        "this consumer has too many lists open");
 		return;
 	}
 	*o = (struct opening){.handle = ++k->next_handle, .request = request, .consumer = k};
@@ -153,15 +180,22 @@ static void on_open_list(struct consumer *k, const char *bytes, size_t n)
 	}
 	memcpy(&s, bytes, sizeof s);
 	if (s.form > ATTACH_FORM_METADATA || s.flags & ~(uint32_t)ATTACH_KEEP_MANAGED_FIELDS ||
-		!take_strings(bytes + sizeof s, n - sizeof s, s.length, ATTACH_STRINGS, out, p)) {
+	        !take_strings(bytes + sizeof s, n - sizeof s, s.length, ATTACH_STRINGS, out, p)) {
 		refuse(k, s.head.id, "OPEN_LIST is malformed");
 		return;
 	}
-	struct list_want w = {p[ATTACH_CLUSTER], p[ATTACH_GROUP], p[ATTACH_API_VERSION], p[ATTACH_RESOURCE],
-		p[ATTACH_NAMESPACE], p[ATTACH_LABELS], p[ATTACH_FIELDS], s.form == ATTACH_FORM_METADATA,
-		s.flags & ATTACH_KEEP_MANAGED_FIELDS};
+	struct list_want w = {p[ATTACH_CLUSTER], p[ATTACH_GROUP], p[ATTACH_API_VERSION],
+	        p[ATTACH_RESOURCE], p[ATTACH_NAMESPACE], p[ATTACH_LABELS], p[ATTACH_FIELDS],
+	        s.form == ATTACH_FORM_METADATA, s.flags & ATTACH_KEEP_MANAGED_FIELDS};
 	if (!w.version[0] || !w.resource[0] || !w.cluster[0]) {
 		refuse(k, s.head.id, "a list needs cluster, version and resource");
+		return;
+	}
+	if (!is_segment(w.group) || !is_segment(w.version) || !is_segment(w.resource) ||
+	        !is_segment(w.namespace_)) {
+		refuse(k, s.head.id,
+		        "group, version, resource and namespace are names of letters, digits, '-' "
+		        "and '.'");
 		return;
 	}
 	open_list(k, s.head.id, &w);
@@ -180,13 +214,14 @@ static void on_close_list(struct consumer *k, const struct attach_ref *r)
 	consumer_send(k, &ok, -1);
 }
 
-/* --- segments ------------------------------------------------------------------------------------------- */
+/* --- segments
+ * ------------------------------------------------------------------------------------------- */
 
-/* Permission is by realm: a shard's descriptors go to whoever has a list open in it, and to nobody else (A2). */
+/* Permission is by realm: a shard's descriptors go to whoever has a list open in it, and to nobody
+ * else (A2). */
 static bool may_map(const struct consumer *k, uint32_t shard)
 {
-	LIST_EACH(it, &k->openings)
-	{
+	LIST_EACH (it, &k->openings) {
 		const struct opening *o = CONTAINER_OF(it, struct opening, link);
 		if (o->list && o->list->phase == LIST_OPEN && o->list->shard == shard)
 			return true;
@@ -197,21 +232,39 @@ static bool may_map(const struct consumer *k, uint32_t shard)
 static void on_segment(struct consumer *k, const struct attach_segment *r)
 {
 	struct control *c = k->control;
-	const struct store *s = r->shard < CONTROL_SHARDS_MAX && may_map(k, r->shard) ? c->shards[r->shard] : NULL;
+	const struct store *s =
+	        r->shard < CONTROL_SHARDS_MAX && may_map(k, r->shard) ? c->shards[r->shard] : NULL;
 	uint64_t bytes = 0;
 	int fd = s ? store_segment(s, r->segment, &bytes) : -1;
 	int copy = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
 	if (copy < 0) {
-		consumer_fail(k, r->head.id, s ? KR_ERR_LIMIT : KR_ERR_DENIED, s ? ERR_LIMIT : ERR_DENIED,
-			s ? "no such segment, or no descriptor left" : "open a list of that shard first");
+		consumer_fail(k, r->head.id, s ? KR_ERR_LIMIT : KR_ERR_DENIED,
+		        s ? ERR_LIMIT : ERR_DENIED,
+		        s ? "no such segment, or no descriptor left"
+		          : "open a list of that shard first");
 		return;
 	}
-	struct attach_segment a = {.head = {.type = ATTACH_SEGMENT_FD, .id = r->head.id, .bytes = sizeof a},
-		.shard = r->shard, .segment = r->segment, .bytes = bytes};
+	struct attach_segment a = {
+	        .head = {.type = ATTACH_SEGMENT_FD, .id = r->head.id, .bytes = sizeof a},
+	        .shard = r->shard,
+	        .segment = r->segment,
+	        .bytes = bytes};
 	consumer_send(k, &a.head, copy);
 }
 
-/* --- questions -------------------------------------------------------------------------------------------- */
+/* --- questions
+ * -------------------------------------------------------------------------------------------- */
+
+/* Names of clusters and their errors are for those who may see at least one list (A1: by default,
+ * nothing). */
+static bool may_ask(const struct consumer *k)
+{
+	const struct settings *s = k->control->config.settings;
+	for (size_t i = 0; i < s->realm_count; i++)
+		if (settings_allows(s, &s->realms[i], k->uid, k->groups, k->group_count))
+			return true;
+	return false;
+}
 
 static void on_query(struct consumer *k, const char *bytes, size_t n)
 {
@@ -227,6 +280,12 @@ static void on_query(struct consumer *k, const char *bytes, size_t n)
 		refuse(k, q.head.id, "QUERY is malformed");
 		return;
 	}
+	if (!may_ask(k)) {
+		consumer_fail(k, q.head.id, KR_ERR_DENIED, ERR_DENIED,
+		        "no realm of kubering.yaml allows this user, so there is nothing to ask "
+		        "about");
+		return;
+	}
 	switch (q.kind) {
 	case ATTACH_QUERY_STATUS: questions_status(k->control, k, q.head.id); break;
 	case ATTACH_QUERY_RESOLVE: questions_resolve(k->control, k, q.head.id, p[0], p[1]); break;
@@ -234,7 +293,8 @@ static void on_query(struct consumer *k, const char *bytes, size_t n)
 	}
 }
 
-/* --- dispatch ---------------------------------------------------------------------------------------------- */
+/* --- dispatch
+ * ---------------------------------------------------------------------------------------------- */
 
 static void dispatch(struct consumer *k, const struct attach_head *h, const char *bytes, size_t n)
 {
@@ -242,7 +302,9 @@ static void dispatch(struct consumer *k, const struct attach_head *h, const char
 		struct attach_ref ref;
 		struct attach_segment segment;
 	} m;
-	size_t want = h->type == ATTACH_CLOSE_LIST ? sizeof m.ref : h->type == ATTACH_SEGMENT ? sizeof m.segment : 0;
+	size_t want = h->type == ATTACH_CLOSE_LIST ? sizeof m.ref
+	              : h->type == ATTACH_SEGMENT  ? sizeof m.segment
+	                                           : 0;
 	if (want && n != want) {
 		refuse(k, h->id, "message of a wrong length");
 		return;
@@ -272,7 +334,8 @@ void attach_on_message(struct consumer *k, const char *bytes, size_t n)
 	}
 	if (h.version != ATTACH_VERSION) {
 		consumer_fail(k, h.id, KR_ERR_VERSION, ERR_VERSION,
-			"library and daemon speak different attach protocols: install them from one release");
+		        "library and daemon speak different attach protocols: install them from "
+		        "one release");
 		return;
 	}
 	if (h.type == ATTACH_HELLO && n == sizeof hello && !k->greeted) {

@@ -13,7 +13,8 @@
 
 enum { CLUSTERS_CONNECTS_PER_S = 50 }; /* where the settings say nothing */
 
-/* --- what the configuration names ----------------------------------------------------------------- */
+/* --- what the configuration names
+ * ----------------------------------------------------------------- */
 
 static err_t add(struct clusters *t, struct config_cluster *from)
 {
@@ -79,7 +80,8 @@ struct known_cluster *clusters_find(const struct control *c, const char *name)
 	return NULL;
 }
 
-/* --- credentials and TLS ---------------------------------------------------------------------------- */
+/* --- credentials and TLS
+ * ---------------------------------------------------------------------------- */
 
 static bool add_field(struct auth *a, const char *line, size_t n)
 {
@@ -92,8 +94,8 @@ static bool add_field(struct auth *a, const char *line, size_t n)
 	a->fields = p;
 	const char *value = colon + 1;
 	value += *value == ' ';
-	p[a->field_count] = (struct auth_field){strndup(line, (size_t)(colon - line)),
-		strndup(value, (size_t)(line + n - value))};
+	p[a->field_count] = (struct auth_field){
+	        strndup(line, (size_t)(colon - line)), strndup(value, (size_t)(line + n - value))};
 	a->field_count++;
 	return p[a->field_count - 1].name && p[a->field_count - 1].value;
 }
@@ -142,7 +144,7 @@ static err_t roots_of(struct control *c, struct known_cluster *k, struct errmsg 
 }
 
 static err_t tls_of(struct control *c, struct known_cluster *k, const struct credential *cred,
-	struct tls_config **out, struct errmsg *m)
+        struct tls_config **out, struct errmsg *m)
 {
 	*out = NULL;
 	if (!k->conf.server.tls)
@@ -150,8 +152,11 @@ static err_t tls_of(struct control *c, struct known_cluster *k, const struct cre
 	err_t err = roots_of(c, k, m);
 	if (err)
 		return err;
-	struct tls_spec spec = {.roots = k->roots, .insecure = k->conf.insecure, .share = c->clusters.share,
-		.server_name = span_of(k->conf.tls_server_name ? k->conf.tls_server_name : k->conf.server.host)};
+	struct tls_spec spec = {.roots = k->roots,
+	        .insecure = k->conf.insecure,
+	        .share = c->clusters.share,
+	        .server_name = span_of(
+	                k->conf.tls_server_name ? k->conf.tls_server_name : k->conf.server.host)};
 	if (cred) {
 		spec.cert_pem = cred->cert_pem;
 		spec.key_pem = cred->key_pem;
@@ -175,9 +180,13 @@ static void send_credential(struct control *c, struct known_cluster *k)
 	const struct errmsg *why = credential_source_error(k->source);
 	struct credential *cred = credential_source_get(k->source);
 	msg->cluster = k->id;
+	if (!cred && !why) { /* its plugin still runs; its end is news */
+		reactor_msg_free(&msg);
+		return;
+	}
 	if (!cred) {
-		msg->err = why ? why->code : ERR_CRED_EXEC;
-		snprintf(msg->text, sizeof msg->text, "%s", why ? why->text : "the credential plugin has not answered yet");
+		msg->err = why->code;
+		snprintf(msg->text, sizeof msg->text, "%s", why->text);
 	} else {
 		msg->err = tls_of(c, k, cred, &msg->credential.tls, &m);
 		msg->credential.auth = auth_of(k, cred);
@@ -206,8 +215,9 @@ void clusters_on_wants_credential(struct control *c, uint32_t id)
 		msg->cluster = id;
 		msg->err = ERR_KUBE_UNAUTHORIZED;
 		snprintf(msg->text, sizeof msg->text,
-			"the server refused the credential of context \"%s\" (401), and it cannot be renewed: log in again, or fix user \"%s\" in the kubeconfig",
-			k->name, k->conf.credential.user ? k->conf.credential.user : "");
+		        "the server refused the credential of context \"%s\" (401), and it cannot "
+		        "be renewed: log in again, or fix user \"%s\" in the kubeconfig",
+		        k->name, k->conf.credential.user ? k->conf.credential.user : "");
 		k->asked_401 = false;
 		control_post(c, k->reactor, msg);
 	}
@@ -221,7 +231,8 @@ void clusters_on_credentials(struct control *c)
 				send_credential(c, c->clusters.rows[i]);
 }
 
-/* --- placing ------------------------------------------------------------------------------------------ */
+/* --- placing
+ * ------------------------------------------------------------------------------------------ */
 
 static uint32_t least_loaded(const struct control *c)
 {
@@ -238,10 +249,15 @@ static err_t post_cluster(struct control *c, struct known_cluster *k)
 	if (!msg)
 		return ERR_NO_MEMORY;
 	msg->cluster = k->id;
-	msg->cluster_spec = (struct cluster_spec){.cluster = k->id, .name = strdup(k->name),
-		.host = strdup(k->conf.server.authority), .prefix = strdup(k->conf.server.path),
-		.tls = k->conf.server.tls, .connects_per_s = k->qps, .connects_burst = k->qps * 2,
-		.watch_list = k->watch_list, .bytes_max = c->config.settings->limits.cluster_bytes};
+	msg->cluster_spec = (struct cluster_spec){.cluster = k->id,
+	        .name = strdup(k->name),
+	        .host = strdup(k->conf.server.authority),
+	        .prefix = strdup(k->conf.server.path),
+	        .tls = k->conf.server.tls,
+	        .connects_per_s = k->qps,
+	        .connects_burst = k->qps * 2,
+	        .watch_list = k->watch_list,
+	        .bytes_max = c->config.settings->limits.cluster_bytes};
 	if (!msg->cluster_spec.name || !msg->cluster_spec.host || !msg->cluster_spec.prefix) {
 		reactor_msg_free(&msg);
 		return ERR_NO_MEMORY;
@@ -258,8 +274,11 @@ err_t clusters_place(struct control *c, struct known_cluster *k, struct errmsg *
 	}
 	if (k->placed)
 		return ERR_OK;
-	err_t err = credential_source_open(c->credentials, &k->conf.credential, loop_now_ns(c->loop),
-		(int64_t)time(NULL), &k->source);
+	err_t err = k->source ? ERR_OK
+	                      : credential_source_open(c->credentials, &k->conf.credential,
+	                                loop_now_ns(c->loop), (int64_t)time(NULL), &k->source);
+	/* A plugin may have been started: whoever kills it when it hangs is this timer. */
+	loop_timer_set(c->loop, &c->credentials_timer, credential_pool_deadline(c->credentials));
 	if (err)
 		return errmsg_set(m, err, "credential of context \"%s\"", k->name);
 	k->reactor = least_loaded(c);

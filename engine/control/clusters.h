@@ -1,5 +1,7 @@
-/* clusters.h - the clusters that the configuration names. A cluster is known from the start, and given to a reactor (with TLS material, credential, addresses) the
- * first time somebody wants something of it: ten thousand unused contexts cost ten thousand small structs. One broken context breaks only itself. */
+/* clusters.h - the clusters that the configuration names. A cluster is known from the start, and
+ * given to a reactor (with TLS material, credential, addresses) the first time somebody wants
+ * something of it: ten thousand unused contexts cost ten thousand small structs. One broken context
+ * breaks only itself. */
 #ifndef KR_CONTROL_CLUSTERS_H
 #define KR_CONTROL_CLUSTERS_H
 
@@ -20,30 +22,31 @@ struct tls_roots;
 
 /* Owner: control->clusters. Thread: control. Life: clusters_load to clusters_fini. */
 struct known_cluster {
-	const char *name;                  /* borrow(config) */
-	uint32_t id, reactor, qps;         /* id: its row */
+	const char *name;          /* borrow(config) */
+	uint32_t id, reactor, qps; /* id: its row */
 	bool watch_list;
-	bool placed;                       /* a reactor has it */
-	struct errmsg broken;              /* code != ERR_OK: why it cannot be used */
+	bool placed;          /* a reactor has it */
+	struct errmsg broken; /* code != ERR_OK: why it cannot be used */
 	struct cluster_conf conf;
-	struct tls_roots *roots;           /* own */
-	struct credential_source *source;  /* own */
-	struct credential *credential;     /* own: what the reactor has */
-	bool asked_401;                    /* the reactor waits for a CLUSTER_CREDENTIAL */
-	struct discovery *discovery;       /* own; NULL: not asked yet */
-	struct discovery *discovery_next;  /* own: the one under way */
+	struct tls_roots *roots;          /* own */
+	struct credential_source *source; /* own */
+	struct credential *credential;    /* own: what the reactor has */
+	bool asked_401;                   /* the reactor waits for a CLUSTER_CREDENTIAL */
+	struct discovery *discovery;      /* own; NULL: not asked yet */
+	struct discovery *discovery_next; /* own: the one under way */
 	uint64_t discovered_ns;
-	struct list discovery_waiters;     /* struct question */
+	struct list discovery_waiters; /* struct question */
 	bool discovering;
-	uint32_t discovery_step;           /* answers so far of the discovery under way */
+	uint64_t discover_again_ns; /* by then a step of discovery has its answer */
+	uint32_t discovery_step;    /* answers so far of the discovery under way */
 	int64_t cert_expires_s;
 };
 
 struct clusters {
-	struct known_cluster **rows;       /* own, sorted by name, by id */
+	struct known_cluster **rows; /* own, sorted by name, by id */
 	uint32_t count;
-	struct tls_roots *system_roots;    /* own, made at first need */
-	struct tls_config *share;          /* own: the first one; later ones are made cheaper from it */
+	struct tls_roots *system_roots; /* own, made at first need */
+	struct tls_config *share; /* own: the first one; later ones are made cheaper from it */
 };
 
 /* Takes the clusters of the configuration; what is wrong with one stays with it. */

@@ -24,7 +24,8 @@ struct pending_send {
 	char data[];
 };
 
-/* --- the socket --------------------------------------------------------------------------------------- */
+/* --- the socket
+ * --------------------------------------------------------------------------------------- */
 
 /* A lock beside the socket tells a living daemon from a socket file that a dead one left. */
 static err_t take_lock(struct control *c, const char *path, struct errmsg *m)
@@ -33,12 +34,16 @@ static err_t take_lock(struct control *c, const char *path, struct errmsg *m)
 	snprintf(lock, sizeof lock, "%s.lock", path);
 	int fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
-		return errmsg_set(m, ERR_CONFIG, "cannot make %s (%s): check the directory, or choose another path with --socket",
-			lock, strerror(errno));
+		return errmsg_set(m, ERR_CONFIG,
+		        "cannot make %s (%s): check the directory, or choose another path with "
+		        "--socket",
+		        lock, strerror(errno));
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		close(fd);
-		return errmsg_set(m, ERR_CONFIG, "another kuberingd serves %s: use that one, stop it, or choose another path with --socket",
-			path);
+		return errmsg_set(m, ERR_CONFIG,
+		        "another kuberingd serves %s: use that one, stop it, or choose another "
+		        "path with --socket",
+		        path);
 	}
 	c->consumers.lock_fd = fd;
 	return ERR_OK;
@@ -56,32 +61,49 @@ static void make_directory(const char *path)
 }
 
 static void on_listener(struct loop_fd *f, uint32_t events);
+static void on_listen_again(struct loop_timer *t);
+
+/* What a dead daemon left. Anything else at that path is somebody's file: bind then says that it is
+ * in use. */
+static void remove_old_socket(const char *path)
+{
+	struct stat st;
+	if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
+		(void)!unlink(path); /* nobody serves it: we hold the lock */
+}
 
 err_t consumers_listen(struct control *c, struct errmsg *m)
 {
 	const char *path = c->config.socket_path;
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
 	if (strlen(path) >= sizeof a.sun_path)
-		return errmsg_set(m, ERR_CONFIG, "socket path %s is longer than %zu bytes", path, sizeof a.sun_path - 1);
+		return errmsg_set(m, ERR_CONFIG, "socket path %s is longer than %zu bytes", path,
+		        sizeof a.sun_path - 1);
 	strncpy(a.sun_path, path, sizeof a.sun_path - 1);
 	make_directory(path);
 	err_t err = take_lock(c, path, m);
 	if (err)
 		return err;
-	(void)!unlink(path); /* nobody serves it: we hold the lock */
+	remove_old_socket(path);
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof a) < 0 || chmod(path, 0666) < 0 || listen(fd, 1024) < 0) {
+	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof a) < 0 || chmod(path, 0666) < 0 ||
+	        listen(fd, 1024) < 0) {
 		int e = errno;
 		if (fd >= 0)
 			close(fd);
-		return errmsg_set(m, ERR_CONFIG, "cannot listen on %s (%s): choose another path with --socket", path, strerror(e));
+		return errmsg_set(m, ERR_CONFIG,
+		        "cannot listen on %s (%s): choose another path with --socket", path,
+		        strerror(e));
 	}
 	c->consumers.path = strdup(path);
+	c->consumers.listener.fd = fd;
 	c->consumers.listener.on_ready = on_listener;
+	loop_timer_init(&c->consumers.listen_again, on_listen_again);
 	return loop_watch(c->loop, &c->consumers.listener, fd, EPOLLIN);
 }
 
-/* --- one consumer ----------------------------------------------------------------------------------------- */
+/* --- one consumer
+ * ----------------------------------------------------------------------------------------- */
 
 static void free_sends(struct consumer *k)
 {
@@ -185,7 +207,8 @@ void consumer_welcome(struct consumer *k, struct attach_head *m)
 
 static void queue_send(struct consumer *k, const struct attach_head *m, int fd)
 {
-	struct pending_send *p = k->send_count < CONSUMER_SENDS_MAX ? malloc(sizeof *p + m->bytes) : NULL;
+	struct pending_send *p =
+	        k->send_count < CONSUMER_SENDS_MAX ? malloc(sizeof *p + m->bytes) : NULL;
 	if (!p) {
 		if (fd >= 0)
 			close(fd);
@@ -209,20 +232,27 @@ void consumer_send(struct consumer *k, struct attach_head *m, int fd)
 			close(fd);
 		return;
 	}
-	if (k->send_count || !send_one(k->fd.fd, m, m->bytes, fd)) {
+	bool sent = !k->send_count && send_one(k->fd.fd, m, m->bytes, fd);
+	if (!sent && (k->send_count || errno == EAGAIN)) {
 		queue_send(k, m, fd);
 		return;
 	}
 	if (fd >= 0)
 		close(fd);
+	if (!sent)
+		consumer_leave(k); /* gone, or too many descriptors wait in its socket: waiting for
+		                      it to be writable would be a loop */
 }
 
 static void flush_sends(struct consumer *k)
 {
 	while (!list_empty(&k->sends)) {
 		struct pending_send *p = CONTAINER_OF(k->sends.next, struct pending_send, link);
-		if (!send_one(k->fd.fd, p->data, p->bytes, p->fd))
+		if (!send_one(k->fd.fd, p->data, p->bytes, p->fd)) {
+			if (errno != EAGAIN)
+				consumer_leave(k);
 			return;
+		}
 		list_unlink(&p->link);
 		if (p->fd >= 0)
 			close(p->fd);
@@ -235,7 +265,8 @@ static void flush_sends(struct consumer *k)
 void consumer_fail(struct consumer *k, uint32_t request, int32_t code, err_t err, const char *text)
 {
 	struct attach_error e = {.head = {.type = ATTACH_ERROR, .id = request, .bytes = sizeof e},
-		.code = code, .err = (uint32_t)err};
+	        .code = code,
+	        .err = (uint32_t)err};
 	snprintf(e.text, sizeof e.text, "%s", text);
 	consumer_send(k, &e.head, -1);
 }
@@ -250,7 +281,8 @@ static void on_consumer(struct loop_fd *f, uint32_t events)
 		ssize_t n = recv(f->fd, buf, sizeof buf, MSG_DONTWAIT | MSG_TRUNC);
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
-		if (n <= 0) {
+		if (n <= 0 || (size_t)n > sizeof buf) { /* gone, or longer than any message: n is
+			                                   the packet's length (MSG_TRUNC) */
 			consumer_leave(k);
 			return;
 		}
@@ -258,7 +290,8 @@ static void on_consumer(struct loop_fd *f, uint32_t events)
 	}
 }
 
-/* --- a new one ---------------------------------------------------------------------------------------------- */
+/* --- a new one
+ * ---------------------------------------------------------------------------------------------- */
 
 static bool who_is_it(struct consumer *k, int fd)
 {
@@ -283,7 +316,7 @@ static bool make_page(struct consumer *k)
 	k->eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	k->page_fd = memfd_create("kubering-consumer", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (k->eventfd < 0 || k->page_fd < 0 || ftruncate(k->page_fd, sizeof *k->page) < 0 ||
-		fcntl(k->page_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+	        fcntl(k->page_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
 		return false;
 	void *p = mmap(NULL, sizeof *k->page, PROT_READ | PROT_WRITE, MAP_SHARED, k->page_fd, 0);
 	k->page = p == MAP_FAILED ? NULL : p;
@@ -294,8 +327,10 @@ static bool over_quota(const struct control *c, uint32_t uid)
 {
 	uint32_t n = 0;
 	for (uint32_t i = 0; i < REACTOR_CONSUMERS_MAX; i++)
-		n += c->consumers.rows[i] && !c->consumers.rows[i]->leaving && c->consumers.rows[i]->uid == uid;
-	return n > CONSUMER_PER_UID_MAX || c->consumers.count > c->config.settings->limits.consumers_max;
+		n += c->consumers.rows[i] && !c->consumers.rows[i]->leaving &&
+		     c->consumers.rows[i]->uid == uid;
+	return n > CONSUMER_PER_UID_MAX ||
+	       c->consumers.count > c->config.settings->limits.consumers_max;
 }
 
 static void admit(struct control *c, int fd)
@@ -318,7 +353,7 @@ static void admit(struct control *c, int fd)
 	c->consumers.rows[id] = k;
 	c->consumers.count++;
 	bool ok = who_is_it(k, fd) && !over_quota(c, k->uid) && make_page(k) &&
-		  loop_watch(c->loop, &k->fd, fd, EPOLLIN) == ERR_OK;
+	          loop_watch(c->loop, &k->fd, fd, EPOLLIN) == ERR_OK;
 	if (!ok) {
 		close(fd);
 		consumer_free(k);
@@ -333,14 +368,32 @@ static void on_listener(struct loop_fd *f, uint32_t events)
 	(void)events;
 	for (int i = 0; i < 16; i++) {
 		int fd = accept4(f->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-		if (fd < 0)
-			return;
-		admit(c, fd);
+		if (fd >= 0) {
+			admit(c, fd);
+			continue;
+		}
+		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+			/* The connection stays in the backlog, and the socket readable: look away,
+			 * or the loop spins. */
+			loop_set_events(c->loop, f, 0);
+			loop_timer_set(c->loop, &c->consumers.listen_again,
+			        loop_now_ns(c->loop) + CONSUMER_LISTEN_AGAIN_MS * 1000000ull);
+		}
+		return;
 	}
+}
+
+static void on_listen_again(struct loop_timer *t)
+{
+	struct control *c = CONTAINER_OF(t, struct control, consumers.listen_again);
+	if (c->consumers.listener.watched)
+		loop_set_events(c->loop, &c->consumers.listener, EPOLLIN);
 }
 
 void consumers_bye(struct control *c)
 {
+	loop_unwatch(c->loop,
+	        &c->consumers.listener); /* nobody new; the socket goes in consumers_fini */
 	for (uint32_t i = 0; i < REACTOR_CONSUMERS_MAX; i++) {
 		struct consumer *k = c->consumers.rows[i];
 		if (!k || k->leaving)
@@ -353,10 +406,10 @@ void consumers_bye(struct control *c)
 
 void consumers_fini(struct control *c)
 {
-	if (c->consumers.listener.watched) {
-		int fd = c->consumers.listener.fd;
+	if (c->consumers.path) {
 		loop_unwatch(c->loop, &c->consumers.listener);
-		close(fd);
+		loop_timer_set(c->loop, &c->consumers.listen_again, UINT64_MAX);
+		close(c->consumers.listener.fd);
 		(void)!unlink(c->consumers.path);
 	}
 	for (uint32_t i = 0; i < REACTOR_CONSUMERS_MAX; i++)

@@ -1,4 +1,5 @@
-/* consumers.h - the processes that attached: one SOCK_SEQPACKET connection each. Who they are is what the kernel says (SO_PEERCRED), not what they say. */
+/* consumers.h - the processes that attached: one SOCK_SEQPACKET connection each. Who they are is
+ * what the kernel says (SO_PEERCRED), not what they say. */
 #ifndef KR_CONTROL_CONSUMERS_H
 #define KR_CONTROL_CONSUMERS_H
 
@@ -14,40 +15,47 @@
 
 enum {
 	CONSUMER_GROUPS_MAX = 64,
-	CONSUMER_PER_UID_MAX = 256,     /* connections of one user */
+	CONSUMER_PER_UID_MAX = 256, /* connections of one user */
 	CONSUMER_OPENINGS_MAX = 65536,
-	CONSUMER_SENDS_MAX = 64,        /* answers waiting for a consumer that does not read: then it is cut off */
+	CONSUMER_QUESTIONS_MAX = 64,    /* under way at one time */
+	CONSUMER_LISTEN_AGAIN_MS = 200, /* no descriptor or memory was left for a new connection */
+	CONSUMER_SENDS_MAX =
+	        64, /* answers waiting for a consumer that does not read: then it is cut off */
 };
 
-/* Owner: control->consumers. Thread: control; page and eventfd are also used by the reactors until they say CONSUMER_GONE. */
+/* Owner: control->consumers. Thread: control; page and eventfd are also used by the reactors until
+ * they say CONSUMER_GONE. */
 struct consumer {
 	struct loop_fd fd;
 	struct control *control;
 	uint32_t id;
 	bool greeted, leaving;
-	uint32_t gone_from;             /* reactors that have let it go */
+	uint32_t gone_from; /* reactors that have let it go */
 	uint32_t pid, uid, gid;
 	uint32_t groups[CONSUMER_GROUPS_MAX];
 	uint32_t group_count;
 	char name[64];
 	uint64_t since_ns;
-	int page_fd, eventfd;           /* own; -1 when not made */
-	struct shm_consumer *page;      /* own mapping */
-	struct list openings;           /* struct opening */
+	int page_fd, eventfd;      /* own; -1 when not made */
+	struct shm_consumer *page; /* own mapping */
+	struct list openings;      /* struct opening */
 	uint32_t opening_count, next_handle;
-	struct list sends;              /* answers that did not fit into the socket yet */
+	struct list sends; /* answers that did not fit into the socket yet */
 	uint32_t send_count;
+	uint32_t question_count;
 };
 
 struct consumers {
 	struct loop_fd listener;
-	char *path;                     /* own: to be removed at the end */
-	int lock_fd;                    /* held while we live: a second daemon finds it locked */
+	struct loop_timer listen_again;
+	char *path;  /* own: to be removed at the end */
+	int lock_fd; /* held while we live: a second daemon finds it locked */
 	struct consumer *rows[REACTOR_CONSUMERS_MAX];
 	uint32_t count;
 };
 
-/* Makes the socket. ERR_CONFIG: another daemon serves it, or it cannot be made; the text says what to do. */
+/* Makes the socket. ERR_CONFIG: another daemon serves it, or it cannot be made; the text says what
+ * to do. */
 err_t consumers_listen(struct control *c, struct errmsg *m) MUST_USE;
 void consumers_fini(struct control *c);
 void consumers_on_gone(struct control *c, uint32_t id);

@@ -12,7 +12,8 @@
 
 enum { CONTROL_STOP_S = 5 };
 
-/* --- credentials of the pool ----------------------------------------------------------------------------- */
+/* --- credentials of the pool
+ * ----------------------------------------------------------------------------- */
 
 static void after_credentials(struct control *c)
 {
@@ -38,7 +39,8 @@ static void on_credentials_due(struct loop_timer *t)
 static err_t open_credentials(struct control *c, struct errmsg *m)
 {
 	struct credential_pool_conf conf = {.policy = c->config.settings->exec_policy,
-		.environ = c->config.environ, .seed = prng_next(&c->rng)};
+	        .environ = c->config.environ,
+	        .seed = prng_next(&c->rng)};
 	err_t err = credential_pool_new(&conf, loop_now_ns(c->loop), &c->credentials, m);
 	if (err)
 		return err;
@@ -47,7 +49,8 @@ static err_t open_credentials(struct control *c, struct errmsg *m)
 	return loop_watch(c->loop, &c->credentials_fd, credential_pool_fd(c->credentials), EPOLLIN);
 }
 
-/* --- addresses -------------------------------------------------------------------------------------------- */
+/* --- addresses
+ * -------------------------------------------------------------------------------------------- */
 
 static void on_addresses(void *arg, uint32_t id, const struct resolver_answer *a)
 {
@@ -65,7 +68,8 @@ static void on_addresses(void *arg, uint32_t id, const struct resolver_answer *a
 	control_post(c, c->clusters.rows[id]->reactor, m);
 }
 
-/* --- the reactors' notes ------------------------------------------------------------------------------------ */
+/* --- the reactors' notes
+ * ------------------------------------------------------------------------------------ */
 
 void control_note(void *control, struct reactor_note *n)
 {
@@ -78,7 +82,10 @@ void control_note(void *control, struct reactor_note *n)
 
 void control_post(struct control *c, uint32_t reactor, struct reactor_msg *m)
 {
-	reactor_post(c->reactors[reactor], m);
+	if (c->stop_posted)
+		reactor_msg_free(&m);
+	else
+		reactor_post(c->reactors[reactor], m);
 }
 
 static void on_note(struct control *c, struct reactor_note *n)
@@ -112,7 +119,9 @@ static void on_wake(void *arg)
 		on_note(c, CONTAINER_OF(it, struct reactor_note, link));
 }
 
-/* --- life ------------------------------------------------------------------------------------------------------ */
+/* --- life
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 err_t control_new(const struct control_config *config, struct control **out, struct errmsg *m)
 {
@@ -176,6 +185,7 @@ static void stop_reactors(struct control *c)
 		CHECK(m);
 		control_post(c, i, m);
 	}
+	c->stop_posted = true;
 }
 
 void control_run(struct control *c)

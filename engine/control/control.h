@@ -1,11 +1,12 @@
-/* control.h - everything slow, on one thread: configuration, credentials, DNS, the UNIX socket that consumers attach to, who may see what, which lists are open
- * and for whom, and what people are told. It talks with the reactors by messages only.
+/* control.h - everything slow, on one thread: configuration, credentials, DNS, the UNIX socket that
+ * consumers attach to, who may see what, which lists are open and for whom, and what people are
+ * told. It talks with the reactors by messages only.
  *
  *   clusters.c   what the kubeconfig names: TLS, credentials, addresses, which reactor
- *   lists.c      which lists are open: one feed per identity, counted across processes, with a linger
- *   consumers.c  the processes that attached; attach.c reads what they say
- *   resolve.c    "po" -> pods.v1, by the cluster's discovery
- *   status.c     status as JSON; metrics.c as Prometheus text over HTTP
+ *   lists.c      which lists are open: one feed per identity, counted across processes, with a
+ * linger consumers.c  the processes that attached; attach.c reads what they say resolve.c    "po"
+ * -> pods.v1, by the cluster's discovery status.c     status as JSON; metrics.c as Prometheus text
+ * over HTTP
  */
 #ifndef KR_CONTROL_CONTROL_H
 #define KR_CONTROL_CONTROL_H
@@ -21,20 +22,24 @@ struct settings;
 struct control;
 
 struct control_config {
-	const char *socket_path;          /* made, with its directory if that is missing; mode 0660 */
-	uint16_t metrics_port;            /* on 127.0.0.1; 0 = off */
+	const char *socket_path; /* made, with its directory if that is missing; mode 0666: who may
+	                            see what is the policy's business, by SO_PEERCRED */
+	uint16_t metrics_port;   /* on 127.0.0.1; 0 = off */
 	uint64_t incarnation[2];
 	uint64_t seed;
-	struct config *config;            /* borrowed; the clusters' conf is taken out of it */
-	const struct settings *settings;  /* borrowed: config's */
-	char *const *environ;             /* for credential plugins */
+	struct config *config;           /* borrowed; the clusters' conf is taken out of it */
+	const struct settings *settings; /* borrowed: config's */
+	char *const *environ;            /* for credential plugins */
 	uint32_t reactor_count;
-	void (*warn)(const char *text);   /* one line for the log */
+	void (*warn)(const char *text); /* one line for the log */
 };
 
-/* Opens the socket. ERR_CONFIG with a text that says what to do (another daemon is there, the directory is not writable, ...). */
-err_t control_new(const struct control_config *config, struct control **out, struct errmsg *m) MUST_USE;
-/* Before control_run; the reactors outlive the control. The `note` function for their config is control_note with the control as argument. */
+/* Opens the socket. ERR_CONFIG with a text that says what to do (another daemon is there, the
+ * directory is not writable, ...). */
+err_t control_new(
+        const struct control_config *config, struct control **out, struct errmsg *m) MUST_USE;
+/* Before control_run; the reactors outlive the control. The `note` function for their config is
+ * control_note with the control as argument. */
 void control_set_reactors(struct control *c, struct reactor *const *reactors);
 /* What the reactors use, and one sentence why; why is borrowed. For status. */
 void control_set_io(struct control *c, enum io_kind kind, const char *why);

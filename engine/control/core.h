@@ -18,7 +18,8 @@
 
 enum { CONTROL_SHARDS_MAX = 4096 };
 
-/* Owner: main. Thread: control, but for the mailbox and `stop`. Life: control_new to control_free. */
+/* Owner: main. Thread: control, but for the mailbox and `stop`. Life: control_new to control_free.
+ */
 struct control {
 	struct control_config config;
 	struct loop *loop;
@@ -27,23 +28,25 @@ struct control {
 	struct loop_fd credentials_fd;
 	struct loop_timer credentials_timer;
 	struct prng rng;
-	struct reactor **reactors;     /* own array, borrowed reactors */
+	struct reactor **reactors; /* own array, borrowed reactors */
 	enum io_kind io_kind;
-	const char *io_why;            /* borrow(main) */
-	uint32_t *reactor_load;        /* own: clusters on each */
+	const char *io_why;     /* borrow(main) */
+	uint32_t *reactor_load; /* own: clusters on each */
 	uint32_t reactors_stopped;
 	struct store *shards[CONTROL_SHARDS_MAX]; /* by shard number, as the reactors told us */
 	struct clusters clusters;
 	struct lists lists;
 	struct consumers consumers;
 	struct metrics metrics;
-	struct list questions;         /* status and resolve under way: struct question */
+	struct list questions; /* status and resolve under way: struct question */
 	uint32_t next_question;
 	uint64_t started_ns, started_wall_s;
 	bool stopping;
+	bool stop_posted; /* the reactors end when they like, and their io with them: nothing is
+	                     posted any more */
 	volatile sig_atomic_t stop;
-	pthread_mutex_t mailbox_lock;  /* [any thread] */
-	struct list mailbox;           /* struct reactor_note */
+	pthread_mutex_t mailbox_lock; /* [any thread] */
+	struct list mailbox;          /* struct reactor_note */
 };
 
 /* Forgets what a leaving consumer asked. */

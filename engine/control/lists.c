@@ -13,8 +13,12 @@ static void on_linger(struct loop_timer *t);
 static char *key_of(const struct list_want *w, uint32_t realm)
 {
 	char *key = NULL;
-	if (asprintf(&key, "%s|%s|%s|%s|%s|%s|%s|%d%d|%u", w->cluster, w->group, w->version, w->resource,
-		    w->namespace_, w->labels, w->fields, w->metadata_only, w->keep_managed_fields, realm) < 0)
+	/* Lengths, so that no two wishes are written alike whatever bytes they hold. */
+	if (asprintf(&key, "%zu %zu %zu %zu %zu %zu|%s%s%s%s%s%s%s|%d%d|%u", strlen(w->cluster),
+	            strlen(w->group), strlen(w->version), strlen(w->resource),
+	            strlen(w->namespace_), strlen(w->labels), w->cluster, w->group, w->version,
+	            w->resource, w->namespace_, w->labels, w->fields, w->metadata_only,
+	            w->keep_managed_fields, realm) < 0)
 		return NULL;
 	return key;
 }
@@ -56,18 +60,28 @@ static void list_free(struct open_list *l)
 	free(l);
 }
 
-static struct open_list *list_new(struct control *c, const struct list_want *w, struct known_cluster *k, uint32_t realm)
+static struct open_list *list_new(
+        struct control *c, const struct list_want *w, struct known_cluster *k, uint32_t realm)
 {
 	struct open_list *l = calloc(1, sizeof *l);
 	if (!l)
 		return NULL;
-	*l = (struct open_list){.realm = realm, .cluster = k, .control = c, .metadata_only = w->metadata_only,
-		.keep_managed_fields = w->keep_managed_fields, .key = key_of(w, realm), .group = strdup(w->group),
-		.version = strdup(w->version), .resource = strdup(w->resource), .namespace_ = strdup(w->namespace_),
-		.labels = strdup(w->labels), .fields = strdup(w->fields)};
+	*l = (struct open_list){.realm = realm,
+	        .cluster = k,
+	        .control = c,
+	        .metadata_only = w->metadata_only,
+	        .keep_managed_fields = w->keep_managed_fields,
+	        .key = key_of(w, realm),
+	        .group = strdup(w->group),
+	        .version = strdup(w->version),
+	        .resource = strdup(w->resource),
+	        .namespace_ = strdup(w->namespace_),
+	        .labels = strdup(w->labels),
+	        .fields = strdup(w->fields)};
 	list_init(&l->waiters);
 	loop_timer_init(&l->linger, on_linger);
-	if (l->key && l->group && l->version && l->resource && l->namespace_ && l->labels && l->fields)
+	if (l->key && l->group && l->version && l->resource && l->namespace_ && l->labels &&
+	        l->fields)
 		return l;
 	list_free(l);
 	return NULL;
@@ -79,13 +93,20 @@ static err_t post_open(struct control *c, struct open_list *l)
 	if (!m)
 		return ERR_NO_MEMORY;
 	m->cluster = l->cluster->id;
-	m->list_spec = (struct list_spec){.list = l->id, .cluster = l->cluster->id, .realm = l->realm,
-		.group = strdup(l->group), .version = strdup(l->version), .resource = strdup(l->resource),
-		.namespace_ = strdup(l->namespace_), .labels = strdup(l->labels), .fields = strdup(l->fields),
-		.metadata_only = l->metadata_only, .keep_managed_fields = l->keep_managed_fields,
-		.bytes_max = c->config.settings->limits.list_bytes};
-	if (!m->list_spec.group || !m->list_spec.version || !m->list_spec.resource || !m->list_spec.namespace_ ||
-		!m->list_spec.labels || !m->list_spec.fields) {
+	m->list_spec = (struct list_spec){.list = l->id,
+	        .cluster = l->cluster->id,
+	        .realm = l->realm,
+	        .group = strdup(l->group),
+	        .version = strdup(l->version),
+	        .resource = strdup(l->resource),
+	        .namespace_ = strdup(l->namespace_),
+	        .labels = strdup(l->labels),
+	        .fields = strdup(l->fields),
+	        .metadata_only = l->metadata_only,
+	        .keep_managed_fields = l->keep_managed_fields,
+	        .bytes_max = c->config.settings->limits.list_bytes};
+	if (!m->list_spec.group || !m->list_spec.version || !m->list_spec.resource ||
+	        !m->list_spec.namespace_ || !m->list_spec.labels || !m->list_spec.fields) {
 		reactor_msg_free(&m);
 		return ERR_NO_MEMORY;
 	}
@@ -94,11 +115,13 @@ static err_t post_open(struct control *c, struct open_list *l)
 	return ERR_OK;
 }
 
-static err_t start(struct control *c, const struct list_want *w, uint32_t realm, struct open_list **out, struct errmsg *m)
+static err_t start(struct control *c, const struct list_want *w, uint32_t realm,
+        struct open_list **out, struct errmsg *m)
 {
 	struct known_cluster *k = clusters_find(c, w->cluster);
 	if (!k)
-		return errmsg_set(m, ERR_UNKNOWN_CLUSTER, "\"%s\"; known clusters are listed by: kubering clusters", w->cluster);
+		return errmsg_set(m, ERR_UNKNOWN_CLUSTER,
+		        "\"%s\"; known clusters are listed by: kubering clusters", w->cluster);
 	err_t err = clusters_place(c, k, m);
 	if (err)
 		return err;
@@ -116,7 +139,8 @@ static err_t start(struct control *c, const struct list_want *w, uint32_t realm,
 	if (err) {
 		if (l)
 			list_free(l);
-		return errmsg_set(m, err, "list of %s in cluster \"%s\" (%u lists are open)", w->resource, w->cluster, c->lists.open);
+		return errmsg_set(m, err, "list of %s in cluster \"%s\" (%u lists are open)",
+		        w->resource, w->cluster, c->lists.open);
 	}
 	c->lists.rows[id] = l;
 	c->lists.open++;
@@ -124,7 +148,8 @@ static err_t start(struct control *c, const struct list_want *w, uint32_t realm,
 	return ERR_OK;
 }
 
-static void subscribe(struct control *c, const struct open_list *l, uint32_t consumer, enum reactor_msg_type type)
+static void subscribe(
+        struct control *c, const struct open_list *l, uint32_t consumer, enum reactor_msg_type type)
 {
 	struct reactor_msg *m = reactor_msg_new(type);
 	if (!m)
@@ -146,7 +171,8 @@ static void join(struct control *c, struct open_list *l, struct opening *o)
 		list_push(&l->waiters, &o->waiting);
 }
 
-err_t lists_open(struct control *c, const struct list_want *w, uint32_t realm, struct opening *o, struct errmsg *m)
+err_t lists_open(struct control *c, const struct list_want *w, uint32_t realm, struct opening *o,
+        struct errmsg *m)
 {
 	char *key = key_of(w, realm);
 	if (!key)
@@ -167,8 +193,7 @@ err_t lists_open(struct control *c, const struct list_want *w, uint32_t realm, s
 
 static bool still_there(const struct open_list *l, const struct opening *o)
 {
-	LIST_EACH(it, &o->consumer->openings)
-	{
+	LIST_EACH (it, &o->consumer->openings) {
 		const struct opening *other = CONTAINER_OF(it, struct opening, link);
 		if (other != o && other->list == l)
 			return true;
@@ -188,13 +213,17 @@ void lists_leave(struct control *c, struct opening *o)
 	CHECK(l->refs > 0);
 	l->refs--;
 	if (!l->refs && !l->pinned)
-		loop_timer_set(c->loop, &l->linger, loop_now_ns(c->loop) + c->config.settings->limits.linger_seconds * 1000000000u);
+		loop_timer_set(c->loop, &l->linger,
+		        loop_now_ns(c->loop) +
+		                c->config.settings->limits.linger_seconds * 1000000000u);
 }
 
 static void on_linger(struct loop_timer *t)
 {
 	struct open_list *l = CONTAINER_OF(t, struct open_list, linger);
-	struct reactor_msg *m = l->refs || l->pinned || l->phase != LIST_OPEN ? NULL : reactor_msg_new(REACTOR_LIST_CLOSE);
+	struct reactor_msg *m = l->refs || l->pinned || l->phase != LIST_OPEN
+	                                ? NULL
+	                                : reactor_msg_new(REACTOR_LIST_CLOSE);
 	if (!m)
 		return;
 	m->id = l->id;
@@ -208,6 +237,16 @@ static void forget(struct control *c, struct open_list *l)
 	c->lists.rows[l->id] = NULL;
 	c->lists.open--;
 	list_free(l);
+}
+
+static void warn_pinned(struct control *c, const struct open_list *l, const struct reactor_note *n)
+{
+	char text[2 * ERRMSG_BYTES + 256];
+	snprintf(text, sizeof text,
+	        "cluster \"%s\": %s, which the configuration keeps open, cannot be opened: %s; it "
+	        "stays closed until a consumer asks for it",
+	        l->cluster->name, l->resource, n->text[0] ? n->text : err_text(n->err));
+	c->config.warn(text);
 }
 
 void lists_on_opened(struct control *c, const struct reactor_note *n)
@@ -228,10 +267,14 @@ void lists_on_opened(struct control *c, const struct reactor_note *n)
 		}
 		attach_on_opened(o, n->err, n->text);
 	}
+	if (n->err && l->pinned)
+		warn_pinned(c, l, n);
 	if (n->err)
 		forget(c, l);
 	else if (!l->refs && !l->pinned) /* all left while it was opening */
-		loop_timer_set(c->loop, &l->linger, loop_now_ns(c->loop) + c->config.settings->limits.linger_seconds * 1000000000u);
+		loop_timer_set(c->loop, &l->linger,
+		        loop_now_ns(c->loop) +
+		                c->config.settings->limits.linger_seconds * 1000000000u);
 }
 
 void lists_on_closed(struct control *c, uint32_t id)
@@ -243,12 +286,15 @@ void lists_on_closed(struct control *c, uint32_t id)
 		return;
 	}
 	l->again = false;
-	LIST_EACH(it, &l->waiters)
-		subscribe(c, l, CONTAINER_OF(it, struct opening, waiting)->consumer->id, REACTOR_SUBSCRIBE);
-	if (post_open(c, l) == ERR_OK)
+	if (post_open(c, l)) {
+		struct reactor_note n = {.id = id, .err = ERR_NO_MEMORY};
+		lists_on_opened(c, &n);
 		return;
-	struct reactor_note n = {.id = id, .err = ERR_NO_MEMORY};
-	lists_on_opened(c, &n);
+	}
+	/* After LIST_OPEN: before it the reactor knows no such list, and nobody would be woken. */
+	LIST_EACH (it, &l->waiters)
+		subscribe(c, l, CONTAINER_OF(it, struct opening, waiting)->consumer->id,
+		        REACTOR_SUBSCRIBE);
 }
 
 void lists_fini(struct control *c)

@@ -1,5 +1,6 @@
-/* lists.h - which lists are open. One feed per identity (cluster, resource, namespace, selectors, form, realm), however many ask for it: the first opener
- * starts it, the last closer ends it after a linger, and a process that dies is a closer. */
+/* lists.h - which lists are open. One feed per identity (cluster, resource, namespace, selectors,
+ * form, realm), however many ask for it: the first opener starts it, the last closer ends it after
+ * a linger, and a process that dies is a closer. */
 #ifndef KR_CONTROL_LISTS_H
 #define KR_CONTROL_LISTS_H
 
@@ -30,35 +31,37 @@ struct open_list {
 	uint32_t id, realm;
 	enum list_phase phase;
 	struct known_cluster *cluster;
-	char *key;                  /* own: all of the identity, for the look-up */
+	char *key; /* own: all of the identity, for the look-up */
 	char *group, *version, *resource, *namespace_, *labels, *fields; /* own */
 	bool metadata_only, keep_managed_fields;
-	bool pinned;                /* named by the configuration: never closed */
-	bool again;                 /* wanted again while it was closing */
-	uint32_t refs;              /* openings of consumers */
+	bool pinned;   /* named by the configuration: never closed */
+	bool again;    /* wanted again while it was closing */
+	uint32_t refs; /* openings of consumers */
 	uint32_t shard, row, gen;
 	struct loop_timer linger;
 	struct control *control;
-	struct list waiters;        /* struct opening: who is to be told when it is open */
+	struct list waiters; /* struct opening: who is to be told when it is open */
 };
 
 /* One opening by one consumer: its handle. Owner: the consumer. */
 struct opening {
-	struct list link;           /* in the consumer's openings */
-	struct list waiting;        /* in open_list.waiters while LIST_OPENING */
-	uint32_t handle, request;   /* request: id of the message to answer */
+	struct list link;         /* in the consumer's openings */
+	struct list waiting;      /* in open_list.waiters while LIST_OPENING */
+	uint32_t handle, request; /* request: id of the message to answer */
 	struct consumer *consumer;
 	struct open_list *list;
 };
 
 struct lists {
-	struct open_list **rows;    /* own, by id; NULL: free */
-	uint32_t count;             /* high-water mark */
+	struct open_list **rows; /* own, by id; NULL: free */
+	uint32_t count;          /* high-water mark */
 	uint32_t open;
 };
 
-/* Finds or starts the list. o (may be NULL: pinned) joins it; answered at once or when it is open. On error nothing was joined. */
-err_t lists_open(struct control *c, const struct list_want *w, uint32_t realm, struct opening *o, struct errmsg *m) MUST_USE;
+/* Finds or starts the list. o (may be NULL: pinned) joins it; answered at once or when it is open.
+ * On error nothing was joined. */
+err_t lists_open(struct control *c, const struct list_want *w, uint32_t realm, struct opening *o,
+        struct errmsg *m) MUST_USE;
 /* The opening goes; the list may linger. */
 void lists_leave(struct control *c, struct opening *o);
 void lists_on_opened(struct control *c, const struct reactor_note *n);

@@ -17,7 +17,8 @@ struct loop {
 	struct wheel wheel;
 	void (*on_wake)(void *arg);
 	void *wake_arg;
-	struct epoll_event ready[LOOP_EVENTS]; /* of the turn under way; unwatching blanks its row */
+	struct epoll_event
+	        ready[LOOP_EVENTS]; /* of the turn under way; unwatching blanks its row */
 	int ready_count;
 };
 
@@ -59,7 +60,10 @@ void loop_free(struct loop **lp)
 	free(l);
 }
 
-uint64_t loop_now_ns(const struct loop *l) { return l->now_ns; }
+uint64_t loop_now_ns(const struct loop *l)
+{
+	return l->now_ns;
+}
 
 err_t loop_watch(struct loop *l, struct loop_fd *f, int fd, uint32_t events)
 {

@@ -1,4 +1,5 @@
-/* loop.h - the control thread's own small event loop: descriptors and timers. Nothing here is on the data path; clarity over speed.
+/* loop.h - the control thread's own small event loop: descriptors and timers. Nothing here is on
+ * the data path; clarity over speed.
  *
  * Thread: all of it belongs to the control thread, but for loop_wake(). */
 #ifndef KR_CONTROL_LOOP_H
@@ -12,7 +13,8 @@
 
 struct loop;
 
-/* A descriptor to wait for. Owner: whoever embeds it. Life: loop_watch to loop_unwatch; may be unwatched from any callback. */
+/* A descriptor to wait for. Owner: whoever embeds it. Life: loop_watch to loop_unwatch; may be
+ * unwatched from any callback. */
 struct loop_fd {
 	int fd;
 	uint32_t events; /* EPOLLIN, EPOLLOUT */

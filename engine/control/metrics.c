@@ -24,14 +24,16 @@ struct metrics_conn {
 	char request[METRICS_REQUEST_BYTES_MAX];
 };
 
-/* --- what there is to say -------------------------------------------------------------------------------- */
+/* --- what there is to say
+ * -------------------------------------------------------------------------------- */
 
 /* Sums over the lists, read from their rows. */
 struct sums {
 	uint64_t lists, live, stale, parked, pinned_waiting, objects, bytes, events, relists;
 };
 
-static void add_list(struct sums *s, const struct control *c, const struct open_list *l, struct read_shard *rs)
+static void add_list(
+        struct sums *s, const struct control *c, const struct open_list *l, struct read_shard *rs)
 {
 	struct shm_list row = {0};
 	const struct store *st = l->phase == LIST_OPEN ? c->shards[l->shard] : NULL;
@@ -40,7 +42,7 @@ static void add_list(struct sums *s, const struct control *c, const struct open_
 	if (st)
 		(void)store_segment(st, 0, &bytes);
 	bool read = st && read_init(rs, store_segment_at(st, 0), bytes) == READ_OK &&
-		    read_row(rs, l->row, l->gen, &row) == READ_OK;
+	            read_row(rs, l->row, l->gen, &row) == READ_OK;
 	s->pinned_waiting += l->pinned && !(read && row.whole);
 	if (!read)
 		return;
@@ -68,7 +70,8 @@ static void family(struct report *t, const char *name, const char *kind, const c
 	report_printf(t, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind);
 }
 
-static void metric(struct report *t, const char *name, const char *kind, const char *help, uint64_t value)
+static void metric(
+        struct report *t, const char *name, const char *kind, const char *help, uint64_t value)
 {
 	family(t, name, kind, help);
 	report_printf(t, "%s %llu\n", name, (unsigned long long)value);
@@ -101,20 +104,28 @@ static void write_metrics(const struct control *c, struct report *t)
 	report_printf(t, "kubering_build_info{version=\"%s\"} 1\n", KR_VERSION);
 	family(t, "kubering_io_backend_info", "gauge", "How the reactors talk to the kernel.");
 	report_printf(t, "kubering_io_backend_info{backend=\"%s\"} 1\n", io_kind_name(c->io_kind));
-	metric(t, "kubering_clusters", "gauge", "Clusters that the configuration names.", c->clusters.count);
+	metric(t, "kubering_clusters", "gauge", "Clusters that the configuration names.",
+	        c->clusters.count);
 	metric(t, "kubering_consumers", "gauge", "Attached processes.", c->consumers.count);
 	metric(t, "kubering_lists", "gauge", "Open lists.", s.lists);
 	metric(t, "kubering_lists_live", "gauge", "Lists that are whole and fresh.", s.live);
 	metric(t, "kubering_lists_stale", "gauge", "Lists that are kept but not live.", s.stale);
-	metric(t, "kubering_lists_parked", "gauge", "Lists that are forbidden or absent.", s.parked);
+	metric(t, "kubering_lists_parked", "gauge", "Lists that are forbidden or absent.",
+	        s.parked);
 	metric(t, "kubering_objects", "gauge", "Objects in all lists.", s.objects);
 	metric(t, "kubering_object_bytes", "gauge", "JSON bytes of all objects.", s.bytes);
-	metric(t, "kubering_open_lists_events", "gauge", "Events applied to the lists that are open now.", s.events);
-	metric(t, "kubering_open_lists_relists", "gauge", "Relists of the lists that are open now.", s.relists);
-	metric(t, "kubering_shm_live_bytes", "gauge", "Shared memory in use by objects.", all.live_bytes);
-	metric(t, "kubering_shm_retained_bytes", "gauge", "Replaced objects kept for followers.", all.retained_bytes);
-	metric(t, "kubering_shm_segment_bytes", "gauge", "Size of all segments.", all.segment_bytes);
-	family(t, "kubering_reactor_silence_seconds", "gauge", "Longest time since a reactor turned.");
+	metric(t, "kubering_open_lists_events", "gauge",
+	        "Events applied to the lists that are open now.", s.events);
+	metric(t, "kubering_open_lists_relists", "gauge", "Relists of the lists that are open now.",
+	        s.relists);
+	metric(t, "kubering_shm_live_bytes", "gauge", "Shared memory in use by objects.",
+	        all.live_bytes);
+	metric(t, "kubering_shm_retained_bytes", "gauge", "Replaced objects kept for followers.",
+	        all.retained_bytes);
+	metric(t, "kubering_shm_segment_bytes", "gauge", "Size of all segments.",
+	        all.segment_bytes);
+	family(t, "kubering_reactor_silence_seconds", "gauge",
+	        "Longest time since a reactor turned.");
 	report_printf(t, "kubering_reactor_silence_seconds %.3f\n", (double)silence_ns(c) / 1e9);
 }
 
@@ -132,7 +143,9 @@ static bool is_ready(const struct control *c)
 	return s.pinned_waiting == 0 && list_empty(&c->questions);
 }
 
-/* --- HTTP ----------------------------------------------------------------------------------------------------- */
+/* --- HTTP
+ * -----------------------------------------------------------------------------------------------------
+ */
 
 static void close_conn(struct metrics_conn *k)
 {
@@ -168,9 +181,15 @@ static void answer(struct metrics_conn *k)
 		status = 404;
 		report_printf(&body, "there are /metrics, /livez and /readyz\n");
 	}
-	report_printf(&k->answer, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n", status,
-		status == 200 ? "OK" : status == 503 ? "Service Unavailable" : status == 404 ? "Not Found" : "Bad Request",
-		type, body.n);
+	report_printf(&k->answer,
+	        "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nConnection: "
+	        "close\r\n\r\n",
+	        status,
+	        status == 200   ? "OK"
+	        : status == 503 ? "Service Unavailable"
+	        : status == 404 ? "Not Found"
+	                        : "Bad Request",
+	        type, body.n);
 	report_add(&k->answer, (struct span){body.p, body.n});
 	report_fini(&body);
 }
@@ -180,7 +199,8 @@ static void on_conn(struct loop_fd *f, uint32_t events)
 	struct metrics_conn *k = CONTAINER_OF(f, struct metrics_conn, fd);
 	(void)events;
 	if (!k->answer.n) {
-		ssize_t n = recv(f->fd, k->request + k->got, sizeof k->request - 1 - k->got, MSG_DONTWAIT);
+		ssize_t n = recv(
+		        f->fd, k->request + k->got, sizeof k->request - 1 - k->got, MSG_DONTWAIT);
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
 		k->got += n > 0 ? (size_t)n : 0;
@@ -194,10 +214,12 @@ static void on_conn(struct loop_fd *f, uint32_t events)
 			return;
 		answer(k);
 	}
-	ssize_t n = send(f->fd, k->answer.p + k->sent, k->answer.n - k->sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+	ssize_t n = send(
+	        f->fd, k->answer.p + k->sent, k->answer.n - k->sent, MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (n > 0)
 		k->sent += (size_t)n;
-	if (k->answer.failed || k->sent == k->answer.n || (n < 0 && errno != EAGAIN && errno != EINTR))
+	if (k->answer.failed || k->sent == k->answer.n ||
+	        (n < 0 && errno != EAGAIN && errno != EINTR))
 		close_conn(k);
 	else
 		loop_set_events(k->control->loop, f, EPOLLOUT);
@@ -230,8 +252,9 @@ static void on_listener(struct loop_fd *f, uint32_t events)
 
 err_t metrics_listen(struct control *c, struct errmsg *m)
 {
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(c->config.metrics_port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in a = {.sin_family = AF_INET,
+	        .sin_port = htons(c->config.metrics_port),
+	        .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int one = 1;
 	list_init(&c->metrics.connections);
 	if (!c->config.metrics_port)
@@ -243,8 +266,10 @@ err_t metrics_listen(struct control *c, struct errmsg *m)
 		int e = errno;
 		if (fd >= 0)
 			close(fd);
-		return errmsg_set(m, ERR_CONFIG, "metrics cannot listen on 127.0.0.1:%u (%s): choose another port in metrics.listen",
-			c->config.metrics_port, strerror(e));
+		return errmsg_set(m, ERR_CONFIG,
+		        "metrics cannot listen on 127.0.0.1:%u (%s): choose another port in "
+		        "metrics.listen",
+		        c->config.metrics_port, strerror(e));
 	}
 	c->metrics.listener.on_ready = on_listener;
 	return loop_watch(c->loop, &c->metrics.listener, fd, EPOLLIN);

@@ -1,8 +1,10 @@
-/* metrics.h - /metrics, /livez, /readyz on 127.0.0.1: a tiny HTTP/1.1 server on the control thread's loop, for scrapers and probes. One request per connection.
+/* metrics.h - /metrics, /livez, /readyz on 127.0.0.1: a tiny HTTP/1.1 server on the control
+ * thread's loop, for scrapers and probes. One request per connection.
  *
  *   /livez   200 while every reactor turns (the watchdog); never 503 because a cluster is down
  *   /readyz  200 once the lists that the configuration keeps open are live or have had their time
- *   /metrics Prometheus text format 0.0.4; aggregates, no series per cluster (10,000 clusters x 50 resources would be too many)
+ *   /metrics Prometheus text format 0.0.4; aggregates, no series per cluster (10,000 clusters x 50
+ * resources would be too many)
  */
 #ifndef KR_CONTROL_METRICS_H
 #define KR_CONTROL_METRICS_H
@@ -13,11 +15,16 @@
 
 struct control;
 
-enum { METRICS_CONNECTIONS_MAX = 32, METRICS_REQUEST_BYTES_MAX = 4096, METRICS_STUCK_NS = 5000000000, METRICS_READY_S = 60 };
+enum {
+	METRICS_CONNECTIONS_MAX = 32,
+	METRICS_REQUEST_BYTES_MAX = 4096,
+	METRICS_STUCK_NS = 5000000000,
+	METRICS_READY_S = 60
+};
 
 struct metrics {
 	struct loop_fd listener;
-	struct list connections;  /* struct metrics_conn */
+	struct list connections; /* struct metrics_conn */
 	uint32_t connection_count;
 };
 

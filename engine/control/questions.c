@@ -14,12 +14,19 @@
 
 static void on_deadline(struct loop_timer *t);
 
-static struct question *ask(struct control *c, struct consumer *k, uint32_t request, enum question_kind kind)
+static struct question *ask(
+        struct control *c, struct consumer *k, uint32_t request, enum question_kind kind)
 {
+	if (k && k->question_count >= CONSUMER_QUESTIONS_MAX) {
+		consumer_fail(k, request, KR_ERR_LIMIT, ERR_LIMIT,
+		        "too many questions at one time: wait for the answers");
+		return NULL;
+	}
 	struct question *q = calloc(1, sizeof *q);
 	if (!q) {
 		if (k)
-			consumer_fail(k, request, KR_ERR_MEMORY, ERR_NO_MEMORY, "the daemon is out of memory");
+			consumer_fail(k, request, KR_ERR_MEMORY, ERR_NO_MEMORY,
+			        "the daemon is out of memory");
 		return NULL;
 	}
 	q->id = ++c->next_question;
@@ -27,6 +34,8 @@ static struct question *ask(struct control *c, struct consumer *k, uint32_t requ
 	q->kind = kind;
 	q->consumer = k;
 	q->control = c;
+	if (k)
+		k->question_count++;
 	list_init(&q->waiting);
 	loop_timer_init(&q->deadline, on_deadline);
 	list_push(&c->questions, &q->link);
@@ -38,6 +47,8 @@ static void forget(struct question *q)
 	loop_timer_set(q->control->loop, &q->deadline, UINT64_MAX);
 	list_unlink(&q->link);
 	list_unlink(&q->waiting);
+	if (q->consumer)
+		q->consumer->question_count--;
 	for (uint32_t i = 0; q->status && i < q->control->config.reactor_count; i++)
 		free(q->status[i]);
 	free(q->status);
@@ -47,8 +58,7 @@ static void forget(struct question *q)
 
 void control_drop_questions(struct control *c, struct consumer *k)
 {
-	LIST_EACH_SAFE(it, &c->questions)
-	{
+	LIST_EACH_SAFE (it, &c->questions) {
 		struct question *q = CONTAINER_OF(it, struct question, link);
 		if (q->consumer == k)
 			forget(q);
@@ -74,7 +84,8 @@ static int document(const struct report *doc)
 		done += (size_t)n;
 	}
 	if (fd >= 0)
-		(void)!fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
+		(void)!fcntl(
+		        fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
 	return fd;
 }
 
@@ -82,15 +93,19 @@ void questions_answer(struct control *c, struct consumer *k, uint32_t request, s
 {
 	(void)c;
 	int fd = doc->failed ? -1 : document(doc);
-	struct attach_document d = {.head = {.type = ATTACH_DOCUMENT, .id = request, .bytes = sizeof d}, .bytes = doc->n};
+	struct attach_document d = {
+	        .head = {.type = ATTACH_DOCUMENT, .id = request, .bytes = sizeof d},
+	        .bytes = doc->n};
 	if (fd >= 0)
 		consumer_send(k, &d.head, fd);
 	else
-		consumer_fail(k, request, KR_ERR_MEMORY, ERR_NO_MEMORY, "the daemon cannot make the answer");
+		consumer_fail(k, request, KR_ERR_MEMORY, ERR_NO_MEMORY,
+		        "the daemon cannot make the answer");
 	report_fini(doc);
 }
 
-/* --- status --------------------------------------------------------------------------------------------- */
+/* --- status
+ * --------------------------------------------------------------------------------------------- */
 
 static void finish_status(struct question *q)
 {
@@ -117,14 +132,14 @@ void questions_status(struct control *c, struct consumer *k, uint32_t request)
 		q->answers_due++;
 		control_post(c, i, m);
 	}
-	/* A reactor that does not answer within a second is told about as such: that is status too. */
+	/* A reactor that does not answer within a second is told about as such: that is status too.
+	 */
 	loop_timer_set(c->loop, &q->deadline, loop_now_ns(c->loop) + QUESTION_STATUS_NS);
 }
 
 void questions_on_status(struct control *c, struct reactor_note *n)
 {
-	LIST_EACH_SAFE(it, &c->questions)
-	{
+	LIST_EACH_SAFE (it, &c->questions) {
 		struct question *q = CONTAINER_OF(it, struct question, link);
 		if (q->id != n->id || q->kind != QUESTION_STATUS || !q->status)
 			continue;
@@ -137,7 +152,8 @@ void questions_on_status(struct control *c, struct reactor_note *n)
 	}
 }
 
-/* --- resolve --------------------------------------------------------------------------------------------- */
+/* --- resolve
+ * --------------------------------------------------------------------------------------------- */
 
 static void write_resource(struct report *t, const struct discovery_resource *r)
 {
@@ -177,7 +193,10 @@ static void fail_resolve(struct question *q, int32_t code, err_t err, const char
 	if (q->kind == QUESTION_PIN) {
 		list_unlink(&q->waiting);
 		loop_timer_set(q->control->loop, &q->deadline,
-			loop_now_ns(q->control->loop) + QUESTION_PIN_AGAIN_S * 1000000000ull);
+		        loop_now_ns(q->control->loop) +
+		                ((uint64_t)QUESTION_PIN_AGAIN_S << q->tries) * 1000000000ull);
+		if (q->tries < QUESTION_PIN_DOUBLINGS)
+			q->tries++;
 		return;
 	}
 	struct consumer *k = q->consumer;
@@ -189,7 +208,9 @@ static void fail_resolve(struct question *q, int32_t code, err_t err, const char
 static void unknown(struct question *q, const struct known_cluster *k)
 {
 	char text[256];
-	snprintf(text, sizeof text, "cluster \"%s\" has no resource \"%s\"; kubectl api-resources lists what it has", k->name, q->name);
+	snprintf(text, sizeof text,
+	        "cluster \"%s\" has no resource \"%s\"; kubectl api-resources lists what it has",
+	        k->name, q->name);
 	fail_resolve(q, KR_ERR_UNKNOWN_RESOURCE, ERR_UNKNOWN_RESOURCE, text);
 }
 
@@ -215,7 +236,8 @@ static void discovery_done(struct control *c, struct known_cluster *k, err_t err
 	struct list waiting;
 	list_init(&waiting);
 	k->discovering = false;
-	if (!err) { /* until it is whole, and while the cluster is down, what was known before still holds */
+	if (!err) { /* until it is whole, and while the cluster is down, what was known before still
+		       holds */
 		discovery_free(&k->discovery);
 		k->discovery = k->discovery_next;
 		k->discovery_next = NULL;
@@ -226,7 +248,8 @@ static void discovery_done(struct control *c, struct known_cluster *k, err_t err
 		list_push(&waiting, it);
 	for (struct list *it; (it = list_pop(&waiting));) {
 		struct question *q = CONTAINER_OF(it, struct question, waiting);
-		const struct discovery_resource *r = k->discovery ? discovery_resolve(k->discovery, span_of(q->name)) : NULL;
+		const struct discovery_resource *r =
+		        k->discovery ? discovery_resolve(k->discovery, span_of(q->name)) : NULL;
 		if (r)
 			answer_resolve(q, r);
 		else if (err)
@@ -241,6 +264,7 @@ static void discover(struct control *c, struct known_cluster *k)
 	k->discovery_next = discovery_new();
 	k->discovery_step = 0;
 	k->discovering = true;
+	k->discover_again_ns = loop_now_ns(c->loop) + DISCOVERY_LOST_S * 1000000000ull;
 	if (!k->discovery_next || !fetch(c, k, "/api"))
 		discovery_done(c, k, ERR_NO_MEMORY, "out of memory");
 }
@@ -256,19 +280,25 @@ void questions_on_fetched(struct control *c, struct reactor_note *n)
 	if (err) {
 		snprintf(text, sizeof text, "cluster \"%s\": %s", k->name, n->text);
 	} else if (n->http_status != 200) {
-		/* One group that is broken (an aggregated server that is down) must not hide the others. */
+		/* One group that is broken (an aggregated server that is down) must not hide the
+		 * others. */
 		err = first_two ? ERR_HTTP_STATUS : ERR_OK;
-		snprintf(text, sizeof text, "cluster \"%s\" answered %d to discovery%s", k->name, n->http_status,
-			n->http_status == 401 ? ": log in again, or fix the user in the kubeconfig" : "");
+		snprintf(text, sizeof text, "cluster \"%s\" answered %d to discovery%s", k->name,
+		        n->http_status,
+		        n->http_status == 401 ? ": log in again, or fix the user in the kubeconfig"
+		                              : "");
 	} else {
 		err = discovery_add(k->discovery_next, (struct span){n->body, n->body_bytes});
-		snprintf(text, sizeof text, "cluster \"%s\": discovery answer: %s", k->name, err_text(err));
+		snprintf(text, sizeof text, "cluster \"%s\": discovery answer: %s", k->name,
+		        err_text(err));
 	}
 	if (err) {
 		discovery_done(c, k, err, text);
 		return;
 	}
-	const char *next = ++k->discovery_step == 1 ? "/apis" : discovery_missing(k->discovery_next);
+	k->discover_again_ns = loop_now_ns(c->loop) + DISCOVERY_LOST_S * 1000000000ull;
+	const char *next =
+	        ++k->discovery_step == 1 ? "/apis" : discovery_missing(k->discovery_next);
 	if (!next)
 		discovery_done(c, k, ERR_OK, NULL);
 	else if (!fetch(c, k, next))
@@ -282,7 +312,8 @@ static void look_up(struct question *q)
 	struct known_cluster *k = q->cluster;
 	uint64_t now = loop_now_ns(c->loop), age = now - k->discovered_ns;
 	bool have = k->discovery && !k->discovering;
-	const struct discovery_resource *r = have ? discovery_resolve(k->discovery, span_of(q->name)) : NULL;
+	const struct discovery_resource *r =
+	        have ? discovery_resolve(k->discovery, span_of(q->name)) : NULL;
 	if (r && age < DISCOVERY_FRESH_S * 1000000000ull) {
 		answer_resolve(q, r);
 		return;
@@ -293,17 +324,21 @@ static void look_up(struct question *q)
 	}
 	list_push(&k->discovery_waiters, &q->waiting);
 	loop_timer_set(c->loop, &q->deadline, now + QUESTION_RESOLVE_S * 1000000000ull);
-	if (!k->discovering)
+	/* Each step is answered within 30 s; where a message was lost for want of memory, it is
+	 * asked again. */
+	if (!k->discovering || now >= k->discover_again_ns)
 		discover(c, k);
 }
 
-void questions_resolve(struct control *c, struct consumer *consumer, uint32_t request, const char *cluster, const char *name)
+void questions_resolve(struct control *c, struct consumer *consumer, uint32_t request,
+        const char *cluster, const char *name)
 {
 	struct errmsg m = {0};
 	char text[256];
 	struct known_cluster *k = clusters_find(c, cluster);
 	if (!k) {
-		snprintf(text, sizeof text, "no cluster \"%s\"; known ones are listed by: kubering clusters", cluster);
+		snprintf(text, sizeof text,
+		        "no cluster \"%s\"; known ones are listed by: kubering clusters", cluster);
 		consumer_fail(consumer, request, KR_ERR_UNKNOWN_CLUSTER, ERR_UNKNOWN_CLUSTER, text);
 		return;
 	}
@@ -327,7 +362,7 @@ static char *name_of(const struct settings_resource *r)
 {
 	char *name = NULL;
 	int n = asprintf(&name, "%s%s%s%s%s", r->resource, r->version[0] ? "." : "", r->version,
-		r->group[0] ? "." : "", r->group);
+	        r->group[0] ? "." : "", r->group);
 	return n < 0 ? NULL : name;
 }
 
@@ -353,5 +388,6 @@ static void on_deadline(struct loop_timer *t)
 	else if (q->kind == QUESTION_PIN && list_empty(&q->waiting))
 		look_up(q);
 	else
-		fail_resolve(q, KR_TIMEOUT, ERR_CONN_TIMEOUT, "the cluster did not answer discovery within 30 s");
+		fail_resolve(q, KR_TIMEOUT, ERR_CONN_TIMEOUT,
+		        "the cluster did not answer discovery within 30 s");
 }

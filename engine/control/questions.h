@@ -1,5 +1,6 @@
-/* questions.h - what consumers ask that takes a while: status (every reactor is asked) and resolve (discovery may have to be fetched). Each is answered once, also
- * when nobody answers us: a deadline ends it. */
+/* questions.h - what consumers ask that takes a while: status (every reactor is asked) and resolve
+ * (discovery may have to be fetched). Each is answered once, also when nobody answers us: a
+ * deadline ends it. */
 #ifndef KR_CONTROL_QUESTIONS_H
 #define KR_CONTROL_QUESTIONS_H
 
@@ -15,32 +16,43 @@ struct discovery_resource;
 struct known_cluster;
 struct settings_list;
 
-enum { QUESTION_STATUS_NS = 1000000000, QUESTION_RESOLVE_S = 30, QUESTION_PIN_AGAIN_S = 10, DISCOVERY_FRESH_S = 600, DISCOVERY_RETRY_S = 5 };
+enum {
+	QUESTION_STATUS_NS = 1000000000,
+	QUESTION_RESOLVE_S = 30,
+	QUESTION_PIN_AGAIN_S = 10,
+	QUESTION_PIN_DOUBLINGS = 5,
+	DISCOVERY_LOST_S = 60,
+	DISCOVERY_FRESH_S = 600,
+	DISCOVERY_RETRY_S = 5
+};
 enum question_kind { QUESTION_STATUS, QUESTION_RESOLVE, QUESTION_PIN };
 
 /* Owner: control->questions. Thread: control. */
 struct question {
 	struct list link;
-	struct list waiting;          /* in known_cluster.discovery_waiters */
+	struct list waiting; /* in known_cluster.discovery_waiters */
 	uint32_t id, request;
 	enum question_kind kind;
-	struct consumer *consumer;    /* NULL for QUESTION_PIN */
+	struct consumer *consumer;     /* NULL for QUESTION_PIN */
 	struct known_cluster *cluster; /* RESOLVE, PIN */
 	const struct settings_list *pin;
 	struct control *control;
 	struct loop_timer deadline;
 	uint32_t answers_due;
+	uint8_t tries;                  /* of a PIN: its pause doubles, 10 s to 320 s */
 	struct reactor_status **status; /* own: per reactor, NULL when not answered */
-	char *name;                   /* own: what to resolve */
+	char *name;                     /* own: what to resolve */
 };
 
 void questions_status(struct control *c, struct consumer *k, uint32_t request);
-void questions_resolve(struct control *c, struct consumer *k, uint32_t request, const char *cluster, const char *name);
-/* A list of the configuration whose group or version is not given: resolved, then opened; asked again until it can be. */
+void questions_resolve(struct control *c, struct consumer *k, uint32_t request, const char *cluster,
+        const char *name);
+/* A list of the configuration whose group or version is not given: resolved, then opened; asked
+ * again until it can be. */
 void questions_pin(struct control *c, struct known_cluster *k, const struct settings_list *l);
 /* pinned.c: opens it. r: what discovery says. */
 void pinned_open(struct control *c, const struct known_cluster *k, const struct settings_list *l,
-	const struct discovery_resource *r);
+        const struct discovery_resource *r);
 void questions_on_status(struct control *c, struct reactor_note *n);
 /* A fetch of discovery came back: id is the cluster's. */
 void questions_on_fetched(struct control *c, struct reactor_note *n);

@@ -52,7 +52,8 @@ void report_printf(struct report *t, const char *fmt, ...)
 	t->n += (size_t)n;
 }
 
-/* Length of the UTF-8 sequence at s, 0 if it is none (RFC 3629: no overlong forms, no surrogates). */
+/* Length of the UTF-8 sequence at s, 0 if it is none (RFC 3629: no overlong forms, no surrogates).
+ */
 static size_t utf8_at(const unsigned char *s, size_t n)
 {
 	if (s[0] < 0x80)
@@ -63,8 +64,8 @@ static size_t utf8_at(const unsigned char *s, size_t n)
 	for (size_t i = 1; i < len; i++)
 		if ((s[i] & 0xC0) != 0x80)
 			return 0;
-	if ((s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xED && s[1] > 0x9F) || (s[0] == 0xF0 && s[1] < 0x90) ||
-		(s[0] == 0xF4 && s[1] > 0x8F))
+	if ((s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xED && s[1] > 0x9F) ||
+	        (s[0] == 0xF0 && s[1] < 0x90) || (s[0] == 0xF4 && s[1] > 0x8F))
 		return 0;
 	return len;
 }
@@ -138,7 +139,7 @@ void report_seconds(struct report *t, const char *key, uint64_t ns)
 {
 	member(t, key);
 	report_printf(t, "%llu.%03llu", (unsigned long long)(ns / 1000000000u),
-		(unsigned long long)(ns / 1000000u % 1000u));
+	        (unsigned long long)(ns / 1000000u % 1000u));
 }
 
 void report_bool(struct report *t, const char *key, bool value)

@@ -48,20 +48,24 @@ static void on_socket(struct loop_fd *f, uint32_t events)
 	struct resolver *r = CONTAINER_OF(f, struct resolver_socket, fd)->resolver;
 	int fd = f->fd;
 	ares_process_fd(r->channel, events & (EPOLLIN | EPOLLERR | EPOLLHUP) ? fd : ARES_SOCKET_BAD,
-		events & EPOLLOUT ? fd : ARES_SOCKET_BAD);
+	        events & EPOLLOUT ? fd : ARES_SOCKET_BAD);
 	follow_sockets(r);
 }
 
-/* c-ares opens and closes sockets as it likes: after each step the loop is told what to wait for now. */
+/* c-ares opens and closes sockets as it likes: after each step the loop is told what to wait for
+ * now. */
 static void follow_sockets(struct resolver *r)
 {
 	ares_socket_t fds[RESOLVER_SOCKETS];
 	int bits = ares_getsock(r->channel, fds, RESOLVER_SOCKETS);
+	/* All first: a socket may have moved to another place in the table, and the kernel knows it
+	 * once only. */
+	for (int i = 0; i < RESOLVER_SOCKETS; i++)
+		loop_unwatch(r->loop, &r->sockets[i].fd);
 	for (int i = 0; i < RESOLVER_SOCKETS; i++) {
 		struct resolver_socket *s = &r->sockets[i];
-		loop_unwatch(r->loop, &s->fd);
 		uint32_t events = (ARES_GETSOCK_READABLE(bits, i) ? (uint32_t)EPOLLIN : 0) |
-				  (ARES_GETSOCK_WRITABLE(bits, i) ? (uint32_t)EPOLLOUT : 0);
+		                  (ARES_GETSOCK_WRITABLE(bits, i) ? (uint32_t)EPOLLOUT : 0);
 		if (!events)
 			continue;
 		s->resolver = r;
@@ -69,7 +73,8 @@ static void follow_sockets(struct resolver *r)
 		if (loop_watch(r->loop, &s->fd, fds[i], events))
 			continue; /* the timer still ends the question */
 	}
-	loop_timer_set(r->loop, &r->timer, r->pending ? loop_now_ns(r->loop) + 100000000u : UINT64_MAX);
+	loop_timer_set(
+	        r->loop, &r->timer, r->pending ? loop_now_ns(r->loop) + 100000000u : UINT64_MAX);
 }
 
 err_t resolver_new(struct loop *l, resolver_fn on_answer, void *arg, struct resolver **out)
@@ -83,7 +88,7 @@ err_t resolver_new(struct loop *l, resolver_fn on_answer, void *arg, struct reso
 	loop_timer_init(&r->timer, on_timer);
 	struct ares_options o = {.timeout = RESOLVER_TIMEOUT_MS, .tries = RESOLVER_TRIES};
 	if (ares_library_init(ARES_LIB_INIT_ALL) ||
-		ares_init_options(&r->channel, &o, ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES)) {
+	        ares_init_options(&r->channel, &o, ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES)) {
 		free(r);
 		return ERR_DNS;
 	}
@@ -108,8 +113,8 @@ void resolver_free(struct resolver **rp)
 
 static void collect(const struct ares_addrinfo *info, struct resolver_answer *a)
 {
-	for (const struct ares_addrinfo_node *n = info->nodes; n && a->count < RESOLVER_ADDRESSES_MAX;
-		n = n->ai_next) {
+	for (const struct ares_addrinfo_node *n = info->nodes;
+	        n && a->count < RESOLVER_ADDRESSES_MAX; n = n->ai_next) {
 		if (n->ai_addrlen > sizeof a->at[0])
 			continue;
 		memcpy(&a->at[a->count], n->ai_addr, n->ai_addrlen);
@@ -128,8 +133,9 @@ static void answered(void *arg, int status, int timeouts, struct ares_addrinfo *
 		collect(info, &a);
 	if (!a.count) {
 		a.err = ERR_DNS;
-		snprintf(a.text, sizeof a.text, "%s: %s: %s; check the server URL and /etc/resolv.conf",
-			err_text(ERR_DNS), q->host, ares_strerror(status));
+		snprintf(a.text, sizeof a.text,
+		        "%s: %s: %s; check the server URL and /etc/resolv.conf", err_text(ERR_DNS),
+		        q->host, ares_strerror(status));
 	}
 	if (info)
 		ares_freeaddrinfo(info);
@@ -175,8 +181,9 @@ void resolver_ask(struct resolver *r, uint32_t id, const char *host, uint16_t po
 	*q = (struct question){r, id, copy};
 	char service[8];
 	snprintf(service, sizeof service, "%u", port);
-	struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM,
-		.ai_flags = ARES_AI_NUMERICSERV};
+	struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC,
+	        .ai_socktype = SOCK_STREAM,
+	        .ai_flags = ARES_AI_NUMERICSERV};
 	r->pending++;
 	ares_getaddrinfo(r->channel, host, service, &hints, answered, q);
 	follow_sockets(r);

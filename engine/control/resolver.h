@@ -1,4 +1,5 @@
-/* resolver.h - DNS by c-ares on the control thread's loop. Names in, addresses out; IP literals and unix time are no business of DNS and answer at once. */
+/* resolver.h - DNS by c-ares on the control thread's loop. Names in, addresses out; IP literals and
+ * unix time are no business of DNS and answer at once. */
 #ifndef KR_CONTROL_RESOLVER_H
 #define KR_CONTROL_RESOLVER_H
 
@@ -22,7 +23,8 @@ typedef void (*resolver_fn)(void *arg, uint32_t id, const struct resolver_answer
 
 struct resolver;
 
-err_t resolver_new(struct loop *l, resolver_fn on_answer, void *arg, struct resolver **out) MUST_USE;
+err_t resolver_new(
+        struct loop *l, resolver_fn on_answer, void *arg, struct resolver **out) MUST_USE;
 void resolver_free(struct resolver **r);
 /* on_answer(arg, id, ...) comes once, perhaps from inside this call. */
 void resolver_ask(struct resolver *r, uint32_t id, const char *host, uint16_t port);

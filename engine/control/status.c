@@ -1,4 +1,5 @@
-/* status.c - what people and scripts are told (DESIGN 12): reads the same rows that consumers read. */
+/* status.c - what people and scripts are told (DESIGN 12): reads the same rows that consumers read.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +14,8 @@
 
 static const char *state_word(uint32_t state)
 {
-	static const char *const words[] = {"idle", "connecting", "listing", "live", "stale", "resuming", "relisting",
-		"parked", "closed"};
+	static const char *const words[] = {"idle", "connecting", "listing", "live", "stale",
+	        "resuming", "relisting", "parked", "closed"};
 	return state < sizeof words / sizeof words[0] ? words[state] : "unknown";
 }
 
@@ -24,7 +25,8 @@ static const char *cluster_word(enum cluster_state s)
 	return words[s];
 }
 
-/* --- reactors and clusters -------------------------------------------------------------------------------- */
+/* --- reactors and clusters
+ * -------------------------------------------------------------------------------- */
 
 static void write_counters(struct report *t, const struct reactor_status *s)
 {
@@ -41,7 +43,8 @@ static void write_counters(struct report *t, const struct reactor_status *s)
 	report_seconds(t, "turn_max_seconds", s->turn_max_ns);
 }
 
-static void write_reactors(struct control *c, struct reactor_status *const *status, struct report *t)
+static void write_reactors(
+        struct control *c, struct reactor_status *const *status, struct report *t)
 {
 	uint64_t now = loop_now_ns(c->loop);
 	report_open(t, "reactors", '[');
@@ -58,8 +61,8 @@ static void write_reactors(struct control *c, struct reactor_status *const *stat
 	report_close(t, ']');
 }
 
-static const struct cluster_status *status_of(const struct control *c, const struct known_cluster *k,
-	struct reactor_status *const *status)
+static const struct cluster_status *status_of(const struct control *c,
+        const struct known_cluster *k, struct reactor_status *const *status)
 {
 	const struct reactor_status *s = k->placed && status ? status[k->reactor] : NULL;
 	(void)c;
@@ -81,7 +84,8 @@ static void write_error(struct report *t, const char *key, err_t err, const char
 	report_close(t, '}');
 }
 
-static void write_clusters(struct control *c, struct reactor_status *const *status, struct report *t)
+static void write_clusters(
+        struct control *c, struct reactor_status *const *status, struct report *t)
 {
 	uint64_t now = loop_now_ns(c->loop);
 	report_open(t, "clusters", '[');
@@ -92,12 +96,17 @@ static void write_clusters(struct control *c, struct reactor_status *const *stat
 		report_cstr(t, "name", k->name);
 		report_cstr(t, "server", k->broken.code ? NULL : k->conf.server.text);
 		report_cstr(t, "strategy", "direct");
-		report_cstr(t, "state", k->broken.code ? "broken" : s ? cluster_word(s->state) : "idle");
+		report_cstr(t, "state",
+		        k->broken.code ? "broken"
+		        : s            ? cluster_word(s->state)
+		                       : "idle");
 		report_uint(t, "lists", s ? s->lists : 0);
 		report_uint(t, "connections", s ? s->connections : 0);
 		report_bool(t, "streaming_lists", !s || !s->no_watch_list);
 		report_seconds(t, "next_probe_seconds",
-			s && s->next_probe_ns != UINT64_MAX && s->next_probe_ns > now ? s->next_probe_ns - now : 0);
+		        s && s->next_probe_ns != UINT64_MAX && s->next_probe_ns > now
+		                ? s->next_probe_ns - now
+		                : 0);
 		if (k->broken.code)
 			write_error(t, "last_error", k->broken.code, k->broken.text);
 		else
@@ -107,7 +116,9 @@ static void write_clusters(struct control *c, struct reactor_status *const *stat
 	report_close(t, ']');
 }
 
-/* --- lists ---------------------------------------------------------------------------------------------------- */
+/* --- lists
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 static void write_age(struct report *t, const char *key, uint64_t now, uint64_t at)
 {
@@ -128,14 +139,17 @@ static void write_row(struct report *t, const struct shm_list *r, uint64_t now)
 	report_uint(t, "events", r->events);
 	report_uint(t, "relists", r->relists);
 	report_uint(t, "sync_objects", r->sync_objects);
-	report_seconds(t, "stale_seconds", r->stale_since_ns && now > r->stale_since_ns ? now - r->stale_since_ns : 0);
+	report_seconds(t, "stale_seconds",
+	        r->stale_since_ns && now > r->stale_since_ns ? now - r->stale_since_ns : 0);
 	write_age(t, "byte_age_seconds", now, r->last_byte_ns);
 	write_age(t, "event_age_seconds", now, r->last_event_ns);
 	write_age(t, "bookmark_age_seconds", now, r->last_bookmark_ns);
 	if (r->last_error) {
 		report_open(t, "last_error", '{');
-		report_string(t, "name", (struct span){r->error_name, strnlen(r->error_name, sizeof r->error_name)});
-		report_string(t, "text", (struct span){r->error_text, strnlen(r->error_text, sizeof r->error_text)});
+		report_string(t, "name",
+		        (struct span){r->error_name, strnlen(r->error_name, sizeof r->error_name)});
+		report_string(t, "text",
+		        (struct span){r->error_text, strnlen(r->error_text, sizeof r->error_text)});
 		report_close(t, '}');
 	} else {
 		report_cstr(t, "last_error", NULL);
@@ -144,7 +158,8 @@ static void write_row(struct report *t, const struct shm_list *r, uint64_t now)
 	report_cstr(t, "digest", digest);
 }
 
-static void write_list(struct control *c, const struct open_list *l, struct read_shard *rs, struct report *t)
+static void write_list(
+        struct control *c, const struct open_list *l, struct read_shard *rs, struct report *t)
 {
 	struct shm_list row;
 	report_open(t, NULL, '{');
@@ -163,7 +178,8 @@ static void write_list(struct control *c, const struct open_list *l, struct read
 	uint64_t bytes = 0;
 	if (s)
 		(void)store_segment(s, 0, &bytes);
-	if (s && rs && read_init(rs, store_segment_at(s, 0), bytes) == READ_OK && read_row(rs, l->row, l->gen, &row) == READ_OK)
+	if (s && rs && read_init(rs, store_segment_at(s, 0), bytes) == READ_OK &&
+	        read_row(rs, l->row, l->gen, &row) == READ_OK)
 		write_row(t, &row, loop_now_ns(c->loop));
 	else
 		report_cstr(t, "state", l->phase == LIST_CLOSING ? "closing" : "opening");
@@ -227,8 +243,9 @@ static void write_shards(struct control *c, struct report *t)
 void status_write(struct control *c, struct reactor_status *const *status, struct report *t)
 {
 	char incarnation[40];
-	snprintf(incarnation, sizeof incarnation, "%016llx%016llx", (unsigned long long)c->config.incarnation[0],
-		(unsigned long long)c->config.incarnation[1]);
+	snprintf(incarnation, sizeof incarnation, "%016llx%016llx",
+	        (unsigned long long)c->config.incarnation[0],
+	        (unsigned long long)c->config.incarnation[1]);
 	report_open(t, NULL, '{');
 	report_cstr(t, "version", KR_VERSION);
 	report_printf(t, ",\"layout\":\"%d.%d\"", SHM_LAYOUT_MAJOR, SHM_LAYOUT_MINOR);

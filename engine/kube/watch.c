@@ -9,31 +9,36 @@
 #include "kube/url.h"
 
 /* Where we wait, and for what:
- *   CONNECTING  the gate, DNS, TCP, TLS          deadline: the reactor's (it answers with on_ready or on_lost)
- *   ASKING      the head of an answer            WATCH_HEAD_S
- *   SYNCING     items, the end marker            WATCH_PROGRESS_S without a byte, WATCH_MARKER_S without a marker
- *   STREAMING   events, for ever                 silence (check_silence)
- *   WAITING     back-off                         its end
- *   PARKED      the next probe                   its time */
+ *   CONNECTING  the gate, DNS, TCP, TLS          deadline: the reactor's (it answers with on_ready
+ * or on_lost) ASKING      the head of an answer            WATCH_HEAD_S SYNCING     items, the end
+ * marker            WATCH_PROGRESS_S without a byte, WATCH_MARKER_S without a marker STREAMING
+ * events, for ever                 silence (check_silence) WAITING     back-off its end PARKED the
+ * next probe                   its time */
 static const struct sm_row states[] = {
-	[WATCH_IDLE] = {"idle", SM_TO(WATCH_CONNECTING) | SM_TO(WATCH_CLOSED)},
-	[WATCH_CONNECTING] = {"connecting", SM_TO(WATCH_ASKING) | SM_TO(WATCH_WAITING) |
-		SM_TO(WATCH_PARKED) | SM_TO(WATCH_CLOSED)},
-	[WATCH_ASKING] = {"asking", SM_TO(WATCH_ASKING) | SM_TO(WATCH_SYNCING) | SM_TO(WATCH_STREAMING) |
-		SM_TO(WATCH_WAITING) | SM_TO(WATCH_PARKED) | SM_TO(WATCH_CONNECTING) | SM_TO(WATCH_CLOSED)},
-	[WATCH_SYNCING] = {"syncing", SM_TO(WATCH_ASKING) | SM_TO(WATCH_STREAMING) |
-		SM_TO(WATCH_WAITING) | SM_TO(WATCH_CONNECTING) | SM_TO(WATCH_PARKED) | SM_TO(WATCH_CLOSED)},
-	[WATCH_STREAMING] = {"streaming", SM_TO(WATCH_ASKING) | SM_TO(WATCH_CONNECTING) |
-		SM_TO(WATCH_WAITING) | SM_TO(WATCH_PARKED) | SM_TO(WATCH_CLOSED)},
-	[WATCH_WAITING] = {"waiting", SM_TO(WATCH_WAITING) | SM_TO(WATCH_CONNECTING) | SM_TO(WATCH_CLOSED)},
-	[WATCH_PARKED] = {"parked", SM_TO(WATCH_CONNECTING) | SM_TO(WATCH_CLOSED)},
-	[WATCH_CLOSED] = {"closed", 0},
+        [WATCH_IDLE] = {"idle", SM_TO(WATCH_CONNECTING) | SM_TO(WATCH_CLOSED)},
+        [WATCH_CONNECTING] = {"connecting", SM_TO(WATCH_ASKING) | SM_TO(WATCH_WAITING) |
+                                                    SM_TO(WATCH_PARKED) | SM_TO(WATCH_CLOSED)},
+        [WATCH_ASKING] = {"asking", SM_TO(WATCH_ASKING) | SM_TO(WATCH_SYNCING) |
+                                            SM_TO(WATCH_STREAMING) | SM_TO(WATCH_WAITING) |
+                                            SM_TO(WATCH_PARKED) | SM_TO(WATCH_CONNECTING) |
+                                            SM_TO(WATCH_CLOSED)},
+        [WATCH_SYNCING] = {"syncing", SM_TO(WATCH_ASKING) | SM_TO(WATCH_STREAMING) |
+                                              SM_TO(WATCH_WAITING) | SM_TO(WATCH_CONNECTING) |
+                                              SM_TO(WATCH_PARKED) | SM_TO(WATCH_CLOSED)},
+        [WATCH_STREAMING] = {"streaming", SM_TO(WATCH_ASKING) | SM_TO(WATCH_CONNECTING) |
+                                                  SM_TO(WATCH_WAITING) | SM_TO(WATCH_PARKED) |
+                                                  SM_TO(WATCH_CLOSED)},
+        [WATCH_WAITING] = {"waiting",
+                SM_TO(WATCH_WAITING) | SM_TO(WATCH_CONNECTING) | SM_TO(WATCH_CLOSED)},
+        [WATCH_PARKED] = {"parked", SM_TO(WATCH_CONNECTING) | SM_TO(WATCH_CLOSED)},
+        [WATCH_CLOSED] = {"closed", 0},
 };
 
 static void invariant(const struct watch *w)
 {
 	CHECK(!w->syncing || w->state == WATCH_ASKING || w->state == WATCH_SYNCING);
-	CHECK(w->state != WATCH_STREAMING || (w->whole && w->rv[0] && w->request != WATCH_REQ_PAGE));
+	CHECK(w->state != WATCH_STREAMING ||
+	        (w->whole && w->rv[0] && w->request != WATCH_REQ_PAGE));
 	CHECK(w->relist || w->rv[0]);
 }
 
@@ -47,20 +52,26 @@ static struct span rv_of(const struct watch *w)
 	return span_of(w->rv);
 }
 
-/* Longer versions than we can keep do not exist (they are decimal integers); a server that sends one is treated as broken by the caller. */
+/* Longer versions than we can keep do not exist (they are decimal integers); a server that sends
+ * one is treated as broken by the caller. */
 static bool keep_rv(char *dst, struct span rv)
 {
-	if (!rv.n || rv.n >= WATCH_RV_MAX)
+	if (!rv.n || rv.n >= WATCH_RV_MAX || memchr(rv.p, 0, rv.n))
 		return false;
 	memcpy(dst, rv.p, rv.n);
 	dst[rv.n] = 0;
 	return true;
 }
 
-void watch_init(struct watch *w, const struct watch_conf *conf, struct watch_caps *caps, uint64_t seed)
+void watch_init(
+        struct watch *w, const struct watch_conf *conf, struct watch_caps *caps, uint64_t seed)
 {
-	*w = (struct watch){.conf = conf, .caps = caps, .rng = {seed}, .relist = true,
-		.deadline_ns = UINT64_MAX, .verify_ns = WATCH_VERIFY_S * KUBE_S};
+	*w = (struct watch){.conf = conf,
+	        .caps = caps,
+	        .rng = {seed},
+	        .relist = true,
+	        .deadline_ns = UINT64_MAX,
+	        .verify_ns = WATCH_VERIFY_S * KUBE_S};
 }
 
 void watch_fini(struct watch *w)
@@ -89,12 +100,15 @@ static void abort_sync(struct watch *w, struct watch_out *out)
 	drop_token(w);
 }
 
-/* --- what to ask next --------------------------------------------------------------------------------------------------------------- */
+/* --- what to ask next
+ * ---------------------------------------------------------------------------------------------------------------
+ */
 
 static bool is_core_events(const struct watch_conf *c)
 {
 	/* Events bypass the watch cache: a streaming list of them scans etcd (perf-tests#4384). */
-	return span_is(c->resource, "events") && (c->group.n == 0 || span_is(c->group, "events.k8s.io"));
+	return span_is(c->resource, "events") &&
+	       (c->group.n == 0 || span_is(c->group, "events.k8s.io"));
 }
 
 static bool may_stream_list(struct watch *w, uint64_t now_ns)
@@ -131,8 +145,9 @@ static void query_of_watch(struct watch *w, struct url *u, bool *first)
 	url_query(u, first, "watch", SPAN("1"));
 	url_query(u, first, "allowWatchBookmarks", SPAN("true"));
 	if (w->request == WATCH_REQ_STREAM_LIST) {
-		/* resourceVersionMatch is required with sendInitialEvents; no resourceVersion = a consistent read. With one, "not
-		 * older than": the server says 504 rather than going back in time. */
+		/* resourceVersionMatch is required with sendInitialEvents; no resourceVersion = a
+		 * consistent read. With one, "not older than": the server says 504 rather than
+		 * going back in time. */
 		url_query(u, first, "sendInitialEvents", SPAN("true"));
 		url_query(u, first, "resourceVersionMatch", SPAN("NotOlderThan"));
 		if (w->back_tries < WATCH_BACK_TRIES && rv_is_numeric(rv_of(w)))
@@ -149,7 +164,8 @@ size_t watch_target(struct watch *w, char *buf, size_t cap, const char **accept)
 	struct url u;
 	bool first = true;
 	url_init(&u, buf, cap);
-	url_collection(&u, &(struct url_collection){c->prefix, c->group, c->version, c->namespace_, c->resource});
+	url_collection(&u, &(struct url_collection){
+	                           c->prefix, c->group, c->version, c->namespace_, c->resource});
 	url_query(&u, &first, "labelSelector", c->labels);
 	url_query(&u, &first, "fieldSelector", c->fields);
 	if (w->request == WATCH_REQ_PAGE) {
@@ -162,13 +178,16 @@ size_t watch_target(struct watch *w, char *buf, size_t cap, const char **accept)
 	_Static_assert(WATCH_PAGE_LIMIT == 500, "the literal above");
 	*accept = "application/json";
 	if (c->metadata_only)
-		*accept = w->request == WATCH_REQ_PAGE
-			? "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-			: "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+		*accept =
+		        w->request == WATCH_REQ_PAGE
+		                ? "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+		                : "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 	return url_end(&u);
 }
 
-/* --- going down ---------------------------------------------------------------------------------------------------------------------- */
+/* --- going down
+ * ----------------------------------------------------------------------------------------------------------------------
+ */
 
 static void wait_until(struct watch *w, uint64_t at_ns, struct watch_out *out)
 {
@@ -179,15 +198,18 @@ static void wait_until(struct watch *w, uint64_t at_ns, struct watch_out *out)
 	out->acts |= WATCH_CLOSE | WATCH_STATE;
 }
 
-static void fail(struct watch *w, err_t err, const char *text, uint64_t now_ns, struct watch_out *out)
+static void fail(
+        struct watch *w, err_t err, const char *text, uint64_t now_ns, struct watch_out *out)
 {
 	say(w, err, text);
 	wait_until(w, now_ns + backoff_fail(&w->backoff, &w->rng, now_ns), out);
 }
 
-static void park(struct watch *w, err_t err, const char *text, uint64_t now_ns, struct watch_out *out)
+static void park(
+        struct watch *w, err_t err, const char *text, uint64_t now_ns, struct watch_out *out)
 {
-	uint64_t step = WATCH_PARK_MIN_S * KUBE_S << (w->backoff.failures < 4 ? w->backoff.failures : 4);
+	uint64_t step = WATCH_PARK_MIN_S * KUBE_S
+	                << (w->backoff.failures < 4 ? w->backoff.failures : 4);
 	if (step > WATCH_PARK_MAX_S * KUBE_S)
 		step = WATCH_PARK_MAX_S * KUBE_S;
 	w->backoff.failures++;
@@ -201,8 +223,10 @@ static void park(struct watch *w, err_t err, const char *text, uint64_t now_ns, 
 	out->acts |= WATCH_CLOSE | WATCH_STATE;
 }
 
-/* The stream broke its own order, or the store refused an event: nothing of it can be trusted, so the list is taken again (M8). */
-static void distrust(struct watch *w, err_t err, const char *text, uint64_t now_ns, struct watch_out *out)
+/* The stream broke its own order, or the store refused an event: nothing of it can be trusted, so
+ * the list is taken again (M8). */
+static void distrust(
+        struct watch *w, err_t err, const char *text, uint64_t now_ns, struct watch_out *out)
 {
 	w->relist = true;
 	fail(w, err, text, now_ns, out);
@@ -217,7 +241,9 @@ static void connect_again(struct watch *w, struct watch_out *out)
 	out->acts |= WATCH_CONNECT | WATCH_STATE;
 }
 
-/* --- inputs: life ---------------------------------------------------------------------------------------------------------------------- */
+/* --- inputs: life
+ * ----------------------------------------------------------------------------------------------------------------------
+ */
 
 void watch_start(struct watch *w, uint64_t now_ns, struct watch_out *out)
 {
@@ -243,15 +269,18 @@ void watch_on_ready(struct watch *w, uint64_t now_ns, struct watch_out *out)
 	invariant(w);
 }
 
-void watch_on_lost(struct watch *w, err_t err, const char *text, uint64_t now_ns, struct watch_out *out)
+void watch_on_lost(
+        struct watch *w, err_t err, const char *text, uint64_t now_ns, struct watch_out *out)
 {
 	*out = (struct watch_out){0};
 	if (w->state == WATCH_CLOSED || w->state == WATCH_WAITING || w->state == WATCH_PARKED)
 		return;
 	if (err_class_of(err) == ERR_CLASS_PEER)
 		w->relist = true;
-	/* A stream that lived for a while and was cut comes back at once; the gate and the next failure slow it down. */
-	bool lived = w->state == WATCH_STREAMING && now_ns - w->stream_since_ns > BACKOFF_HEALTHY_S * KUBE_S;
+	/* A stream that lived for a while and was cut comes back at once; the gate and the next
+	 * failure slow it down. */
+	bool lived = w->state == WATCH_STREAMING &&
+	             now_ns - w->stream_since_ns > BACKOFF_HEALTHY_S * KUBE_S;
 	if (lived && err_class_of(err) == ERR_CLASS_RETRY) {
 		say(w, err, text);
 		wait_until(w, now_ns + prng_below(&w->rng, KUBE_S / 2), out);
@@ -261,7 +290,8 @@ void watch_on_lost(struct watch *w, err_t err, const char *text, uint64_t now_ns
 	invariant(w);
 }
 
-void watch_on_credential(struct watch *w, bool ok, const char *text, uint64_t now_ns, struct watch_out *out)
+void watch_on_credential(
+        struct watch *w, bool ok, const char *text, uint64_t now_ns, struct watch_out *out)
 {
 	*out = (struct watch_out){0};
 	if (w->state != WATCH_WAITING)
@@ -272,9 +302,12 @@ void watch_on_credential(struct watch *w, bool ok, const char *text, uint64_t no
 		fail(w, ERR_KUBE_UNAUTHORIZED, text, now_ns, out);
 }
 
-/* --- inputs: answers --------------------------------------------------------------------------------------------------------------------- */
+/* --- inputs: answers
+ * ---------------------------------------------------------------------------------------------------------------------
+ */
 
-enum watch_body watch_on_head(struct watch *w, int status, int retry_after_s, uint64_t now_ns, struct watch_out *out)
+enum watch_body watch_on_head(
+        struct watch *w, int status, int retry_after_s, uint64_t now_ns, struct watch_out *out)
 {
 	*out = (struct watch_out){0};
 	w->http_status = (uint16_t)status;
@@ -304,8 +337,10 @@ enum watch_body watch_on_head(struct watch *w, int status, int retry_after_s, ui
 	return stream ? WATCH_BODY_EVENTS : WATCH_BODY_LIST;
 }
 
-/* A streaming list that this server cannot do: remember, and take the LIST on the same connection if there is one. */
-static void no_stream_list(struct watch *w, err_t why, bool reusable, uint64_t now_ns, struct watch_out *out)
+/* A streaming list that this server cannot do: remember, and take the LIST on the same connection
+ * if there is one. */
+static void no_stream_list(
+        struct watch *w, err_t why, bool reusable, uint64_t now_ns, struct watch_out *out)
 {
 	w->caps->no_watch_list = true;
 	w->caps->no_watch_list_why = why;
@@ -337,7 +372,8 @@ static void expired(struct watch *w, bool reusable, uint64_t now_ns, struct watc
 	w->unlimited = page; /* the token aged while we read: one answer without pages does not */
 	say(w, ERR_KUBE_EXPIRED, NULL);
 	out->acts |= WATCH_STATE;
-	/* The first 410 after health is answered at once; a server that says 410 to a fresh list is backed off from. */
+	/* The first 410 after health is answered at once; a server that says 410 to a fresh list is
+	 * backed off from. */
 	if (w->errors_in_row++ > 1) {
 		fail(w, ERR_KUBE_EXPIRED, NULL, now_ns, out);
 	} else if (reusable) {
@@ -359,12 +395,16 @@ static void too_large(struct watch *w, int retry_after_s, uint64_t now_ns, struc
 
 static bool body_says_expired(const struct watch *w, const struct json_status *st)
 {
-	return w->http_status == 410 || st->code == 410 || span_is(st->reason, "Expired") || span_is(st->reason, "Gone");
+	return w->http_status == 410 || st->code == 410 || span_is(st->reason, "Expired") ||
+	       span_is(st->reason, "Gone");
 }
 
 static void unauthorized(struct watch *w, const char *text, uint64_t now_ns, struct watch_out *out)
 {
 	if (w->credential_tried) {
+		/* Each slow probe may ask for one refresh: the person may have logged in by then.
+		 */
+		w->credential_tried = false;
 		park(w, ERR_KUBE_UNAUTHORIZED, text, now_ns, out);
 		return;
 	}
@@ -374,9 +414,10 @@ static void unauthorized(struct watch *w, const char *text, uint64_t now_ns, str
 	out->acts |= WATCH_CREDENTIAL;
 }
 
-/* One rule table for HTTP answers and ERROR events: after the version is parsed, servers send most errors as 200 + an ERROR event. */
-static void on_failure(struct watch *w, int code, const struct json_status *st, bool reusable, uint64_t now_ns,
-	struct watch_out *out)
+/* One rule table for HTTP answers and ERROR events: after the version is parsed, servers send most
+ * errors as 200 + an ERROR event. */
+static void on_failure(struct watch *w, int code, const struct json_status *st, bool reusable,
+        uint64_t now_ns, struct watch_out *out)
 {
 	char text[sizeof w->text];
 	snprintf(text, sizeof text, "%d %.*s", code, SPAN_ARG(st->message));
@@ -406,7 +447,8 @@ static void on_failure(struct watch *w, int code, const struct json_status *st, 
 	}
 }
 
-void watch_on_status(struct watch *w, const struct json_status *st, bool reusable, uint64_t now_ns, struct watch_out *out)
+void watch_on_status(struct watch *w, const struct json_status *st, bool reusable, uint64_t now_ns,
+        struct watch_out *out)
 {
 	*out = (struct watch_out){0};
 	if (w->state != WATCH_ASKING)
@@ -415,14 +457,17 @@ void watch_on_status(struct watch *w, const struct json_status *st, bool reusabl
 	invariant(w);
 }
 
-/* --- inputs: a LIST ---------------------------------------------------------------------------------------------------------------------- */
+/* --- inputs: a LIST
+ * ----------------------------------------------------------------------------------------------------------------------
+ */
 
 static bool went_back(const struct watch *w, struct span rv)
 {
 	return w->rv[0] && rv_compare(rv, rv_of(w)) == RV_BEFORE;
 }
 
-/* The sync is whole: publish it, unless the server is behind what we have (M3: a lagging server is asked again a few times before it is believed). */
+/* The sync is whole: publish it, unless the server is behind what we have (M3: a lagging server is
+ * asked again a few times before it is believed). */
 static bool commit(struct watch *w, struct span rv, uint64_t now_ns, struct watch_out *out)
 {
 	bool back = went_back(w, rv);
@@ -439,22 +484,28 @@ static bool commit(struct watch *w, struct span rv, uint64_t now_ns, struct watc
 	w->whole = true;
 	w->relist = w->syncing = w->unlimited = w->after_bookmark = false;
 	w->back_tries = w->errors_in_row = 0;
+	w->proof_ns = now_ns;
 	out->acts |= WATCH_SYNC_COMMIT;
 	out->rv = rv_of(w);
 	out->version_back = back;
 	return true;
 }
 
-void watch_on_page(struct watch *w, const struct json_list_meta *meta, uint64_t now_ns, struct watch_out *out)
+void watch_on_page(
+        struct watch *w, const struct json_list_meta *meta, uint64_t now_ns, struct watch_out *out)
 {
 	*out = (struct watch_out){0};
 	if (w->state != WATCH_SYNCING || w->request != WATCH_REQ_PAGE)
 		return;
-	/* All pages of one continue chain are one snapshot at one version (kubernetes-watch.md 1.3). */
+	/* All pages of one continue chain are one snapshot at one version
+	 * (kubernetes-watch.md 1.3). */
 	if (!w->first_page && !span_is(meta->resource_version, w->list_rv)) {
-		distrust(w, ERR_KUBE_ORDER, "pages of one list have different versions", now_ns, out);
-	} else if (meta->continue_.n > WATCH_TOKEN_MAX || !keep_rv(w->list_rv, meta->resource_version)) {
-		distrust(w, ERR_JSON_SHAPE, "list without a usable resourceVersion or continue token", now_ns, out);
+		distrust(w, ERR_KUBE_ORDER, "pages of one list have different versions", now_ns,
+		        out);
+	} else if (meta->continue_.n > WATCH_TOKEN_MAX ||
+	           !keep_rv(w->list_rv, meta->resource_version)) {
+		distrust(w, ERR_JSON_SHAPE,
+		        "list without a usable resourceVersion or continue token", now_ns, out);
 	} else if (meta->continue_.n) {
 		drop_token(w);
 		w->token = strndup(meta->continue_.p, meta->continue_.n);
@@ -468,9 +519,12 @@ void watch_on_page(struct watch *w, const struct json_list_meta *meta, uint64_t 
 	invariant(w);
 }
 
-/* --- inputs: a stream -------------------------------------------------------------------------------------------------------------------- */
+/* --- inputs: a stream
+ * --------------------------------------------------------------------------------------------------------------------
+ */
 
-static enum watch_apply on_error_event(struct watch *w, const struct json_status *st, uint64_t now_ns, struct watch_out *out)
+static enum watch_apply on_error_event(
+        struct watch *w, const struct json_status *st, uint64_t now_ns, struct watch_out *out)
 {
 	w->retry_after_s = -1;
 	w->http_status = 0;
@@ -478,7 +532,8 @@ static enum watch_apply on_error_event(struct watch *w, const struct json_status
 	return WATCH_APPLY_NOTHING;
 }
 
-static enum watch_apply on_end_marker(struct watch *w, struct span rv, uint64_t now_ns, struct watch_out *out)
+static enum watch_apply on_end_marker(
+        struct watch *w, struct span rv, uint64_t now_ns, struct watch_out *out)
 {
 	if (!commit(w, rv, now_ns, out))
 		return WATCH_APPLY_NOTHING;
@@ -492,20 +547,23 @@ static enum watch_apply on_end_marker(struct watch *w, struct span rv, uint64_t 
 	return WATCH_APPLY_NOTHING;
 }
 
-static enum watch_apply on_initial_event(struct watch *w, const struct json_event *ev, uint64_t now_ns, struct watch_out *out)
+static enum watch_apply on_initial_event(
+        struct watch *w, const struct json_event *ev, uint64_t now_ns, struct watch_out *out)
 {
 	w->deadline_ns = now_ns + WATCH_MARKER_S * KUBE_S;
 	switch (ev->type) {
 	case JSON_EVENT_BOOKMARK:
-		return ev->initial_events_end ? on_end_marker(w, ev->object.resource_version, now_ns, out)
-					      : WATCH_APPLY_NOTHING;
+		return ev->initial_events_end
+		               ? on_end_marker(w, ev->object.resource_version, now_ns, out)
+		               : WATCH_APPLY_NOTHING;
 	case JSON_EVENT_DELETED: return WATCH_APPLY_SYNC_REMOVE;
 	default: return WATCH_APPLY_SYNC_ITEM;
 	}
 }
 
-/* M6, M8: versions of a stream never go back, and nothing at or before a bookmark comes after it. Equal versions do come: events of one etcd transaction
- * (a lease that ends deletes many keys at one revision). The store refuses a second event of one key at one version by itself. */
+/* M6, M8: versions of a stream never go back, and nothing at or before a bookmark comes after it.
+ * Equal versions do come: events of one etcd transaction (a lease that ends deletes many keys at
+ * one revision). The store refuses a second event of one key at one version by itself. */
 static bool in_order(const struct watch *w, struct span rv)
 {
 	switch (rv_compare(rv, rv_of(w))) {
@@ -515,10 +573,12 @@ static bool in_order(const struct watch *w, struct span rv)
 	}
 }
 
-static enum watch_apply on_bookmark(struct watch *w, struct span rv, uint64_t now_ns, struct watch_out *out)
+static enum watch_apply on_bookmark(
+        struct watch *w, struct span rv, uint64_t now_ns, struct watch_out *out)
 {
 	if (rv_compare(rv, rv_of(w)) == RV_BEFORE || !keep_rv(w->rv, rv)) {
-		distrust(w, ERR_KUBE_ORDER, "bookmark with a lower version than the stream", now_ns, out);
+		distrust(w, ERR_KUBE_ORDER, "bookmark with a lower version than the stream", now_ns,
+		        out);
 		return WATCH_APPLY_NOTHING;
 	}
 	w->after_bookmark = w->bookmark_seen = w->caps->saw_bookmark = true;
@@ -527,22 +587,25 @@ static enum watch_apply on_bookmark(struct watch *w, struct span rv, uint64_t no
 	return WATCH_APPLY_BOOKMARK;
 }
 
-enum watch_apply watch_on_event(struct watch *w, const struct json_event *ev, const struct json_status *st, uint64_t now_ns,
-	struct watch_out *out)
+enum watch_apply watch_on_event(struct watch *w, const struct json_event *ev,
+        const struct json_status *st, uint64_t now_ns, struct watch_out *out)
 {
 	*out = (struct watch_out){0};
 	if (w->state != WATCH_STREAMING && w->state != WATCH_SYNCING)
-		return WATCH_APPLY_NOTHING; /* bytes that were under way when we gave the stream up */
+		return WATCH_APPLY_NOTHING; /* bytes that were under way when we gave the stream up
+		                             */
 	if (ev->type == JSON_EVENT_ERROR)
 		return on_error_event(w, st, now_ns, out);
 	w->events_seen = true;
+	w->proof_ns = now_ns;
 	if (w->state == WATCH_SYNCING)
 		return on_initial_event(w, ev, now_ns, out);
 	struct span rv = ev->object.resource_version;
 	if (ev->type == JSON_EVENT_BOOKMARK)
 		return on_bookmark(w, rv, now_ns, out);
 	if (!in_order(w, rv) || !keep_rv(w->rv, rv)) {
-		distrust(w, ERR_KUBE_ORDER, "event with a version that is not after the one before", now_ns, out);
+		distrust(w, ERR_KUBE_ORDER, "event with a version that is not after the one before",
+		        now_ns, out);
 		return WATCH_APPLY_NOTHING;
 	}
 	w->after_bookmark = false;
@@ -550,7 +613,8 @@ enum watch_apply watch_on_event(struct watch *w, const struct json_event *ev, co
 	return ev->type == JSON_EVENT_DELETED ? WATCH_APPLY_DELETE : WATCH_APPLY_UPSERT;
 }
 
-void watch_on_refused(struct watch *w, err_t err, const char *text, uint64_t now_ns, struct watch_out *out)
+void watch_on_refused(
+        struct watch *w, err_t err, const char *text, uint64_t now_ns, struct watch_out *out)
 {
 	*out = (struct watch_out){0};
 	if (w->state != WATCH_STREAMING && w->state != WATCH_SYNCING && w->state != WATCH_ASKING)
@@ -571,10 +635,12 @@ void watch_on_body_end(struct watch *w, bool reusable, uint64_t now_ns, struct w
 		else
 			fail(w, ERR_HTTP_TRUNCATED, NULL, now_ns, out);
 	} else if (w->state == WATCH_STREAMING) {
-		/* The ordinary end: timeoutSeconds, or a server that shuts down. Resume at the last version; a server that ends every watch at once is
-		 * backed off from (client-go's "very short watch"). */
+		/* The ordinary end: timeoutSeconds, or a server that shuts down. Resume at the last
+		 * version; a server that ends every watch at once is backed off from (client-go's
+		 * "very short watch"). */
 		bool too_short = !w->events_seen && now_ns - w->stream_since_ns < KUBE_S;
-		w->short_watches = too_short ? (uint8_t)(w->short_watches + (w->short_watches < 255)) : 0;
+		w->short_watches =
+		        too_short ? (uint8_t)(w->short_watches + (w->short_watches < 255)) : 0;
 		if (w->short_watches > 2) {
 			w->relist |= w->short_watches > 5;
 			fail(w, ERR_KUBE_SHORT_WATCH, NULL, now_ns, out);
@@ -588,20 +654,36 @@ void watch_on_body_end(struct watch *w, bool reusable, uint64_t now_ns, struct w
 	invariant(w);
 }
 
-/* --- inputs: time ------------------------------------------------------------------------------------------------------------------------- */
+/* --- inputs: time
+ * -------------------------------------------------------------------------------------------------------------------------
+ */
 
-/* Silence on a live stream (L1). TCP keepalive finds a dead peer in 10 s; this finds what it cannot: a proxy that answers for a dead server, and a watch
- * from a version in the server's future, which is silent for ever (real-servers.md trap 2). */
+/* Silence on a live stream (L1). TCP keepalive finds a dead peer in 10 s; this finds what it
+ * cannot: a proxy that answers for a dead server, and a watch from a version in the server's
+ * future, which is silent for ever (real-servers.md trap 2). */
 static void check_silence(struct watch *w, uint64_t now_ns, struct watch_out *out)
 {
 	bool sends = w->bookmark_seen || w->caps->saw_bookmark;
-	uint64_t last = w->last_byte_ns > w->last_bookmark_ns ? w->last_byte_ns : w->last_bookmark_ns;
+	uint64_t last =
+	        w->last_byte_ns > w->last_bookmark_ns ? w->last_byte_ns : w->last_bookmark_ns;
+	if (!sends) /* watches are renewed every 5 to 10 min, which must not put this off */
+		last = w->proof_ns;
 	uint64_t limit = sends ? WATCH_BOOKMARK_S * KUBE_S : w->verify_ns;
-	if (now_ns - last < limit) {
-		w->deadline_ns = last + limit;
+	uint64_t end_at = w->stream_since_ns + WATCH_STREAM_S * KUBE_S;
+	if (now_ns >= end_at) {
+		say(w, ERR_CONN_TIMEOUT,
+		        "the server did not end the stream in time; resuming on a new connection");
+		out->acts |= WATCH_CLOSE;
+		connect_again(w, out);
 		return;
 	}
-	say(w, ERR_CONN_SILENT, sends ? "no bookmark for 75 s" : "no byte for long; taking the list again to be sure");
+	if (now_ns - last < limit) {
+		w->deadline_ns = last + limit < end_at ? last + limit : end_at;
+		return;
+	}
+	say(w, ERR_CONN_SILENT,
+	        sends ? "no bookmark for 75 s"
+	              : "no byte for long; taking the list again to be sure");
 	if (!sends && w->verify_ns < WATCH_VERIFY_MAX_S * KUBE_S)
 		w->verify_ns *= 2;
 	/* A dead path is met by a new connection; a silent server, by a list. */
@@ -620,7 +702,8 @@ static void check_page(struct watch *w, uint64_t now_ns, struct watch_out *out)
 	if (now_ns >= silent_at)
 		fail(w, ERR_CONN_SILENT, "the list stopped coming for 30 s", now_ns, out);
 	else if (now_ns >= end_at)
-		fail(w, ERR_CONN_TIMEOUT, "the list did not come to its end within 120 s", now_ns, out);
+		fail(w, ERR_CONN_TIMEOUT, "the list did not come to its end within 120 s", now_ns,
+		        out);
 	else
 		w->deadline_ns = silent_at < end_at ? silent_at : end_at;
 }
@@ -634,7 +717,9 @@ void watch_on_timer(struct watch *w, uint64_t now_ns, struct watch_out *out)
 	switch ((enum watch_state)w->state) {
 	case WATCH_WAITING:
 	case WATCH_PARKED: connect_again(w, out); break;
-	case WATCH_ASKING: fail(w, ERR_CONN_TIMEOUT, "no answer from the server within 30 s", now_ns, out); break;
+	case WATCH_ASKING:
+		fail(w, ERR_CONN_TIMEOUT, "no answer from the server within 30 s", now_ns, out);
+		break;
 	case WATCH_SYNCING:
 		if (w->request == WATCH_REQ_STREAM_LIST)
 			no_stream_list(w, ERR_KUBE_NO_MARKER, false, now_ns, out);
@@ -647,7 +732,9 @@ void watch_on_timer(struct watch *w, uint64_t now_ns, struct watch_out *out)
 	invariant(w);
 }
 
-/* --- what others see ------------------------------------------------------------------------------------------------------------------------ */
+/* --- what others see
+ * ------------------------------------------------------------------------------------------------------------------------
+ */
 
 enum watch_list_state watch_list_state(const struct watch *w)
 {
@@ -657,8 +744,10 @@ enum watch_list_state watch_list_state(const struct watch *w)
 	case WATCH_ASKING:
 		if (!w->whole)
 			return WATCH_LIST_LISTING;
-		/* A renewal on a healthy path is no news: the list has missed nothing that the resumed stream will not bring. */
-		return w->err ? (w->relist ? WATCH_LIST_RELISTING : WATCH_LIST_RESUMING) : WATCH_LIST_LIVE;
+		/* A renewal on a healthy path is no news: the list has missed nothing that the
+		 * resumed stream will not bring. */
+		return w->err ? (w->relist ? WATCH_LIST_RELISTING : WATCH_LIST_RESUMING)
+		              : WATCH_LIST_LIVE;
 	case WATCH_SYNCING: return w->whole ? WATCH_LIST_RELISTING : WATCH_LIST_LISTING;
 	case WATCH_STREAMING: return WATCH_LIST_LIVE;
 	case WATCH_WAITING: return w->whole ? WATCH_LIST_STALE : WATCH_LIST_CONNECTING;

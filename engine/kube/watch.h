@@ -39,6 +39,8 @@ enum {
 	WATCH_HEAD_S = 30, /* no head of an answer within this: give up (real-servers.md trap 7: the
 	                      server may hang for 60 s) */
 	WATCH_PROGRESS_S = 30, /* no byte of a LIST body within this */
+	WATCH_STREAM_S = 660,  /* a stream that the server has not ended by then (timeoutSeconds is
+	                          below 600) lags behind: it drips */
 	WATCH_PAGE_S = 120,    /* a LIST answer that is not whole by then: servers cut it at 60 s
 	                          (--request-timeout), so it drips */
 	WATCH_MARKER_S =
@@ -105,6 +107,8 @@ struct watch {
 	char *token;                /* continue token; own, NULL = first page */
 	uint64_t deadline_ns;       /* next watch_on_timer; UINT64_MAX = none */
 	uint64_t last_byte_ns, stream_since_ns, last_bookmark_ns, verify_ns;
+	uint64_t proof_ns; /* last event, bookmark or whole list: a renewal of the stream proves
+	                      nothing */
 	int retry_after_s;
 	err_t err; /* why it is not live */
 	char text[160];

@@ -134,6 +134,12 @@ static struct config *load(const struct options *o)
 			config_free(&config);
 			return NULL;
 		}
+	if (s->realm_count > REACTOR_REALMS_MAX) {
+		fprintf(stderr, "kuberingd: %zu realms, at most %d are served\n", s->realm_count,
+		        REACTOR_REALMS_MAX);
+		config_free(&config);
+		return NULL;
+	}
 	override(s, o);
 	return config;
 }

@@ -36,8 +36,7 @@ void cluster_free(struct cluster **cp)
 	CHECK(list_empty(&c->waiting) && list_empty(&c->conns));
 	wheel_set(&c->reactor->wheel, &c->timer, UINT64_MAX);
 	list_unlink(&c->link);
-	LIST_EACH_SAFE(it, &c->caps)
-	{
+	LIST_EACH_SAFE (it, &c->caps) {
 		struct cluster_caps *k = CONTAINER_OF(it, struct cluster_caps, link);
 		free(k->key);
 		free(k);
@@ -50,13 +49,13 @@ void cluster_free(struct cluster **cp)
 	free(c);
 }
 
-struct watch_caps *cluster_caps_of(struct cluster *c, const char *group, const char *version, const char *resource)
+struct watch_caps *cluster_caps_of(
+        struct cluster *c, const char *group, const char *version, const char *resource)
 {
 	char *key = NULL;
 	if (asprintf(&key, "%s/%s/%s", group, version, resource) < 0)
 		return NULL;
-	LIST_EACH(it, &c->caps)
-	{
+	LIST_EACH (it, &c->caps) {
 		struct cluster_caps *k = CONTAINER_OF(it, struct cluster_caps, link);
 		if (strcmp(k->key, key) == 0) {
 			free(key);
@@ -99,11 +98,22 @@ void cluster_want_credential(struct cluster *c)
 	core_note(c->reactor, n);
 }
 
+/* Known now that nothing will be granted soon, and why. When the time of the next probe has come,
+ * whoever asks is the probe. */
+static bool is_down(const struct cluster *c)
+{
+	if (!c->err)
+		return false;
+	if (!c->has_credential)
+		return c->credential_failed;
+	return c->gate.shut && (c->gate.probing || c->reactor->now_ns < c->gate.open_at_ns);
+}
+
 void cluster_wait(struct cluster *c, struct cluster_waiter *w)
 {
 	if (list_empty(&w->link))
 		list_push(&c->waiting, &w->link);
-	if (c->gate.shut && w->refused && c->err)
+	if (w->refused && is_down(c))
 		w->refused(w, c->err, c->text);
 	cluster_admit(c, c->reactor->now_ns);
 }
@@ -146,8 +156,7 @@ void cluster_on_answer(struct cluster *c, uint64_t now_ns)
 
 static void tell_waiting(struct cluster *c)
 {
-	LIST_EACH_SAFE(it, &c->waiting)
-	{
+	LIST_EACH_SAFE (it, &c->waiting) {
 		struct cluster_waiter *w = CONTAINER_OF(it, struct cluster_waiter, link);
 		if (w->refused)
 			w->refused(w, c->err, c->text);
@@ -160,7 +169,8 @@ void cluster_on_failure(struct cluster *c, err_t err, const char *text, uint64_t
 	snprintf(c->text, sizeof c->text, "%s: %s", c->spec.host, text);
 	uint64_t at = gate_on_failure(&c->gate, &c->rng, now_ns);
 	if (now_ns - c->resolved_ns > CLUSTER_RESOLVE_AGAIN_S * KUBE_S)
-		want_addresses(c); /* it may have moved; the old addresses stay good until the answer */
+		want_addresses(
+		        c); /* it may have moved; the old addresses stay good until the answer */
 	tell_waiting(c);
 	if (!list_empty(&c->waiting))
 		wheel_set(&c->reactor->wheel, &c->timer, at);
@@ -196,6 +206,7 @@ void cluster_set_credential(struct cluster *c, struct reactor_msg *m, uint64_t n
 {
 	bool ok = !m->err;
 	c->credential_asked = false;
+	c->credential_failed = !ok;
 	if (ok) {
 		auth_put(&c->auth);
 		tls_config_put(&c->tls);
@@ -210,27 +221,33 @@ void cluster_set_credential(struct cluster *c, struct reactor_msg *m, uint64_t n
 		if (!c->has_credential)
 			tell_waiting(c);
 	}
-	LIST_EACH_SAFE(it, &c->reactor->feeds)
-	{
+	LIST_EACH_SAFE (it, &c->reactor->feeds) {
 		struct feed *f = CONTAINER_OF(it, struct feed, link);
 		if (f->cluster == c && f->credential_wanted)
 			feed_on_credential(f, ok, m->text);
 	}
+	while (fetch_on_credential(c, ok, m->text))
+		;
 	cluster_admit(c, now_ns);
 }
 
 void cluster_status_of(const struct cluster *c, struct cluster_status *out)
 {
-	*out = (struct cluster_status){.cluster = c->spec.cluster, .lists = c->list_count,
-		.connections = c->conn_count, .err = c->err, .bytes = c->budget.bytes};
+	*out = (struct cluster_status){.cluster = c->spec.cluster,
+	        .lists = c->list_count,
+	        .connections = c->conn_count,
+	        .err = c->err,
+	        .bytes = c->budget.bytes};
 	bool up = false;
-	LIST_EACH(it, &c->conns)
+	LIST_EACH (it, &c->conns)
 		up |= CONTAINER_OF(it, struct conn, link)->state == CONN_OPEN;
-	LIST_EACH(it, &c->caps)
-		out->no_watch_list |= CONTAINER_OF(it, struct cluster_caps, link)->caps.no_watch_list;
-	out->state = up ? CLUSTER_UP
-		: c->gate.shut || c->err ? CLUSTER_DOWN
-		: c->list_count ? CLUSTER_CONNECTING : CLUSTER_IDLE;
+	LIST_EACH (it, &c->caps)
+		out->no_watch_list |=
+		        CONTAINER_OF(it, struct cluster_caps, link)->caps.no_watch_list;
+	out->state = up                       ? CLUSTER_UP
+	             : c->gate.shut || c->err ? CLUSTER_DOWN
+	             : c->list_count          ? CLUSTER_CONNECTING
+	                                      : CLUSTER_IDLE;
 	if (out->state == CLUSTER_DOWN)
 		out->next_probe_ns = c->gate.open_at_ns;
 	snprintf(out->text, sizeof out->text, "%s", c->err ? c->text : "");

@@ -1,4 +1,5 @@
-/* cluster.h - what one reactor knows of one cluster: where it is, how to log in, whether it answers, and who waits to connect. */
+/* cluster.h - what one reactor knows of one cluster: where it is, how to log in, whether it
+ * answers, and who waits to connect. */
 #ifndef KR_REACTOR_CLUSTER_H
 #define KR_REACTOR_CLUSTER_H
 
@@ -17,42 +18,46 @@ struct cluster_caps {
 	char *key; /* group/version/resource */
 };
 
-/* Somebody who wants a connection. `granted` is called when the gate lets it; the queue is fair (first come, first served). */
+/* Somebody who wants a connection. `granted` is called when the gate lets it; the queue is fair
+ * (first come, first served). */
 struct cluster_waiter {
 	struct list link; /* in cluster->waiting when queued */
 	void (*granted)(struct cluster_waiter *w);
-	void (*refused)(struct cluster_waiter *w, err_t err, const char *text); /* told while it waits: the cluster is down, and why */
+	void (*refused)(struct cluster_waiter *w, err_t err,
+	        const char *text); /* told while it waits: the cluster is down, and why */
 };
 
 /* Owner: the reactor. Thread: the reactor. Life: CLUSTER_ADD to CLUSTER_REMOVE. */
 struct cluster {
-	struct list link;            /* in the reactor's clusters */
+	struct list link; /* in the reactor's clusters */
 	struct reactor *reactor;
-	struct cluster_spec spec;    /* own */
-	struct auth *auth;           /* shared(refs) */
-	struct tls_config *tls;      /* shared(refs) */
+	struct cluster_spec spec; /* own */
+	struct auth *auth;        /* shared(refs) */
+	struct tls_config *tls;   /* shared(refs) */
 	bool has_credential, credential_asked, addresses_asked;
-	bool removed;                /* goes with its last connection */
+	bool credential_failed; /* the last CLUSTER_CREDENTIAL was an error */
+	bool removed;           /* goes with its last connection */
 	struct sockaddr_storage address[REACTOR_ADDRESSES_MAX];
 	socklen_t address_bytes[REACTOR_ADDRESSES_MAX];
 	uint32_t address_count, address_next;
 	struct gate gate;
 	struct prng rng;
-	struct wheel_timer timer;    /* the gate's: the one timer of a dead cluster */
-	struct list waiting;         /* struct cluster_waiter */
-	struct list conns;           /* struct conn */
-	struct list caps;            /* struct cluster_caps */
+	struct wheel_timer timer; /* the gate's: the one timer of a dead cluster */
+	struct list waiting;      /* struct cluster_waiter */
+	struct list conns;        /* struct conn */
+	struct list caps;         /* struct cluster_caps */
 	struct store_budget budget;
 	uint32_t conn_count, list_count;
 	uint64_t resolved_ns;
-	err_t err;                   /* of the last failure, ERR_OK once it answers */
+	err_t err; /* of the last failure, ERR_OK once it answers */
 	char text[ERRMSG_BYTES];
 };
 
 struct cluster *cluster_new(struct reactor *r, struct cluster_spec *spec /* moved */);
 /* No lists, conns closed or closing: the caller saw to it. */
 void cluster_free(struct cluster **c);
-struct watch_caps *cluster_caps_of(struct cluster *c, const char *group, const char *version, const char *resource);
+struct watch_caps *cluster_caps_of(
+        struct cluster *c, const char *group, const char *version, const char *resource);
 
 /* Asks for a connection: granted() now or later. Harmless when already queued. */
 void cluster_wait(struct cluster *c, struct cluster_waiter *w);

@@ -1,5 +1,6 @@
 #include "reactor/conn.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -9,10 +10,17 @@
 #include "wire/gzip.h"
 #include "wire/tls.h"
 
-static struct reactor *reactor_of(const struct conn *c) { return c->cluster->reactor; }
+static struct reactor *reactor_of(const struct conn *c)
+{
+	return c->cluster->reactor;
+}
 
-/* Certificates are checked against wall time; it is read once per connection, not on the data path. */
-static int64_t wall_seconds(void) { return (int64_t)time(NULL); }
+/* Certificates are checked against wall time; it is read once per connection, not on the data path.
+ */
+static int64_t wall_seconds(void)
+{
+	return (int64_t)time(NULL);
+}
 
 static void release(struct conn *c)
 {
@@ -27,20 +35,35 @@ static void release(struct conn *c)
 	free(c);
 }
 
+/* An address that does not answer gives way to the next; one that does is kept. To go round in turn
+ * would, where one of two is dead (localhost: ::1, then 127.0.0.1), fail every second connect and
+ * shut the gate each time. */
+static void leave_address(const struct conn *c)
+{
+	struct cluster *k = c->cluster;
+	if (k->address_next % k->address_count == c->address)
+		k->address_next++;
+}
+
 struct conn *conn_open(struct cluster *cluster, const struct conn_user *user, void *arg, err_t *err)
 {
 	*err = ERR_NO_MEMORY;
 	struct conn *c = calloc(1, sizeof *c);
 	if (!c)
 		return NULL;
-	*c = (struct conn){.state = CONN_CONNECTING, .cluster = cluster, .user = user, .arg = arg,
-		.probe = cluster->gate.probing};
+	*c = (struct conn){.state = CONN_CONNECTING,
+	        .cluster = cluster,
+	        .user = user,
+	        .arg = arg,
+	        .probe = cluster->gate.probing};
 	list_init(&c->link);
+	wheel_timer_init(&c->timer, CORE_TIMER_CONN);
 	http1_init(&c->http, NULL);
-	uint32_t at = cluster->address_next++ % cluster->address_count;
+	uint32_t at = c->address = cluster->address_next % cluster->address_count;
 	*err = io_connect(cluster->reactor->io, &c->sock, (struct sockaddr *)&cluster->address[at],
-		cluster->address_bytes[at], IO_CONNECT_TIMEOUT_S * KUBE_S);
+	        cluster->address_bytes[at], IO_CONNECT_TIMEOUT_S * KUBE_S);
 	if (*err) {
+		leave_address(c);
 		http1_fini(&c->http);
 		free(c);
 		return NULL;
@@ -59,6 +82,7 @@ void conn_close(struct conn *c)
 	if (c->probe)
 		cluster_on_abandoned(c->cluster);
 	c->probe = false;
+	wheel_set(&reactor_of(c)->wheel, &c->timer, UINT64_MAX);
 	io_close(reactor_of(c)->io, &c->sock);
 }
 
@@ -67,12 +91,21 @@ static void lost(struct conn *c, err_t err, const char *text)
 	if (c->state == CONN_CLOSING)
 		return;
 	const struct conn_user *user = c->user;
-	/* A server that never answered on this connection counts as not reached, also when TCP and TLS came up. */
-	if (!c->answered)
-		cluster_on_failure(c->cluster, err, text, reactor_of(c)->now_ns);
+	struct cluster *k = c->cluster;
+	bool probe = c->probe;
 	c->probe = false;
+	/* A server that never answered on this connection counts as not reached, also when TCP and
+	 * TLS came up. Connects that were under way when the gate shut say nothing new: only the
+	 * probe's failure counts then. */
+	if (!c->answered) {
+		leave_address(c);
+		if (probe || !k->gate.shut)
+			cluster_on_failure(k, err, text, reactor_of(c)->now_ns);
+	}
+	char where[ERRMSG_BYTES];
+	snprintf(where, sizeof where, "%s: %s", k->spec.host, text);
 	if (c->state != CONN_CLOSING)
-		user->on_lost(c->arg, c, err, text);
+		user->on_lost(c->arg, c, err, c->answered ? text : where);
 	conn_close(c);
 }
 
@@ -111,6 +144,7 @@ void conn_on_sent(struct conn *c)
 static void ready(struct conn *c)
 {
 	c->state = CONN_OPEN;
+	wheel_set(&reactor_of(c)->wheel, &c->timer, UINT64_MAX);
 	c->user->on_ready(c->arg, c);
 }
 
@@ -128,22 +162,34 @@ void conn_on_connect(struct conn *c, err_t err)
 	}
 	struct errmsg m = {0};
 	err = c->cluster->tls ? tls_conn_new(&c->tls, c->cluster->tls, wall_seconds(), &m)
-			      : errmsg_set(&m, ERR_TLS_CONFIG, "no TLS material for this cluster");
+	                      : errmsg_set(&m, ERR_TLS_CONFIG, "no TLS material for this cluster");
 	if (err) {
 		lost(c, err, m.text);
 		return;
 	}
 	c->state = CONN_HANDSHAKE;
+	wheel_set(&reactor_of(c)->wheel, &c->timer,
+	        reactor_of(c)->now_ns + CONN_HANDSHAKE_S * KUBE_S);
 	flush(c);
 }
 
-/* The answer to one request may be here before on_sent of that request is: then the next one waits behind it. */
-static err_t queue_plain(struct conn *c, const char *bytes, size_t n)
+void conn_on_timer(struct conn *c)
 {
-	CHECK(!c->next);
+	if (c->state == CONN_HANDSHAKE)
+		lost(c, ERR_CONN_TIMEOUT,
+		        "TLS handshake not done within 10 s; is this a TLS port?");
+}
+
+/* The answer to one request may be here before on_sent of that request is: then the next one waits
+ * behind it. */
+static err_t queue_plain(struct conn *c, const char *bytes, size_t n, struct errmsg *m)
+{
+	if (c->next)
+		return errmsg_set(
+		        m, ERR_HTTP_SYNTAX, "an answer came to a request that was not sent yet");
 	char *copy = malloc(n);
 	if (!copy)
-		return ERR_NO_MEMORY;
+		return errmsg_set(m, ERR_NO_MEMORY, "request");
 	memcpy(copy, bytes, n);
 	if (c->sending) {
 		c->next = copy;
@@ -156,32 +202,39 @@ static err_t queue_plain(struct conn *c, const char *bytes, size_t n)
 	return ERR_OK;
 }
 
-err_t conn_request(struct conn *c, struct span target, struct span accept, bool gzip, struct errmsg *m)
+err_t conn_request(
+        struct conn *c, struct span target, struct span accept, bool gzip, struct errmsg *m)
 {
 	CHECK(c->state == CONN_OPEN);
 	struct reactor *r = reactor_of(c);
 	const struct auth *a = c->cluster->auth;
-	struct http1_request q = {.target = target, .accept = accept, .host = span_of(c->cluster->spec.host),
-		.user_agent = span_of(r->config.user_agent), .gzip = gzip};
+	struct http1_request q = {.target = target,
+	        .accept = accept,
+	        .host = span_of(c->cluster->spec.host),
+	        .user_agent = span_of(r->config.user_agent),
+	        .gzip = gzip};
 	struct http1_field fields[AUTH_FIELDS_MAX];
-	/* client-go loads credentials only for https; so do we: a token never goes out in the clear */
+	/* client-go loads credentials only for https; so do we: a token never goes out in the clear
+	 */
 	if (a && a->authorization && c->cluster->spec.tls) {
 		q.auth = HTTP1_AUTH_READY;
 		q.authorization = span_of(a->authorization);
 	}
 	for (size_t i = 0; a && i < a->field_count && i < AUTH_FIELDS_MAX; i++)
-		fields[q.field_count++] =
-			(struct http1_field){span_of(a->fields[i].name), span_of(a->fields[i].value)};
+		fields[q.field_count++] = (struct http1_field){
+		        span_of(a->fields[i].name), span_of(a->fields[i].value)};
 	q.fields = fields;
 	size_t n = 0;
 	err_t err = http1_write_request(&q, r->request, CORE_REQUEST_BYTES, &n, m);
-	if (err)
+	if (err) {
+		explicit_bzero(r->request, CORE_REQUEST_BYTES);
 		return err;
+	}
 	http1_begin(&c->http, HTTP1_PLAIN);
 	if (c->tls)
 		err = tls_write(c->tls, r->request, n, m);
 	else
-		err = queue_plain(c, r->request, n);
+		err = queue_plain(c, r->request, n, m);
 	explicit_bzero(r->request, n); /* it holds the token */
 	if (!err)
 		flush(c);

@@ -5,24 +5,26 @@
 #include <pthread.h>
 
 #include "base/wheel.h"
-#include "json/json.h"
 #include "reactor/cluster.h"
 #include "reactor/conn.h"
 #include "reactor/feed.h"
 #include "reactor/fetch.h"
 #include "reactor/reactor.h"
+#include "json/json.h"
 
 enum {
-	CORE_PLAIN_BYTES = 65536,      /* decrypted or inflated bytes in one go */
+	CORE_PLAIN_BYTES = 65536, /* decrypted or inflated bytes in one go */
 	CORE_TARGET_BYTES = WATCH_TARGET_MAX,
-	CORE_REQUEST_BYTES = 65536,    /* a request with a large token and many impersonation headers */
+	CORE_REQUEST_BYTES =
+	        65536, /* a request with a large token and many impersonation headers */
 };
 
 struct consumer_row {
-	int eventfd;                   /* -1: free */
+	int eventfd; /* -1: free */
 	struct shm_consumer *page;
-	bool marked;                   /* one of its lists changed in this turn */
-	bool wake_always;              /* a subscription found no memory: woken for every change instead of never */
+	bool marked;      /* one of its lists changed in this turn */
+	bool wake_always; /* a subscription found no memory: woken for every change instead of never
+	                   */
 };
 
 /* Dense ids to pointers. */
@@ -31,34 +33,42 @@ struct core_table {
 	uint32_t count;
 };
 
-/* Owner: whoever called reactor_new. Thread: the reactor, but for the mailbox. Life: reactor_new to reactor_free. */
+/* Owner: whoever called reactor_new. Thread: the reactor, but for the mailbox. Life: reactor_new to
+ * reactor_free. */
 struct reactor {
 	struct reactor_config config;
-	struct io *io;                 /* borrow */
+	struct io *io; /* borrow */
 	uint64_t now_ns;
 	struct wheel wheel;
 	struct list clusters, feeds, fetches;
 	struct core_table cluster_by_id, feed_by_id;
 	struct store *stores[REACTOR_REALMS_MAX]; /* own, by realm */
-	struct store_budget shard_budget[REACTOR_REALMS_MAX];
-	struct json_parser *parser;    /* own */
-	char *plain, *inflated;        /* own: CORE_PLAIN_BYTES + IO_SLACK each */
-	char *request, *target;        /* own: scratch for writing requests */
-	struct consumer_row *consumers;/* own: REACTOR_CONSUMERS_MAX rows */
-	uint16_t *marked;              /* own: consumers to wake at the end of the turn */
+
+	struct json_parser *parser;     /* own */
+	char *plain, *inflated;         /* own: CORE_PLAIN_BYTES + IO_SLACK each */
+	char *request, *target;         /* own: scratch for writing requests */
+	struct consumer_row *consumers; /* own: REACTOR_CONSUMERS_MAX rows */
+	uint16_t *marked;               /* own: consumers to wake at the end of the turn */
 	uint32_t marked_count;
-	bool wake_always;              /* some consumer row says so */
-	struct list leaving;           /* CONSUMER_REMOVE messages to be acknowledged next turn: their eventfd may be in flight */
+	bool wake_always;    /* some consumer row says so */
+	struct list leaving; /* CONSUMER_REMOVE messages to be acknowledged next turn: their eventfd
+	                        may be in flight */
 	uint64_t heartbeat_ns;
 	uint64_t events, bytes, errors, turn_max_ns;
 	bool stopping, stopped;
 	struct prng rng;
 	_Atomic uint64_t turned_ns;
-	pthread_mutex_t mailbox_lock;  /* [any thread] guards mailbox only; never held while working */
-	struct list mailbox;           /* struct reactor_msg */
+	pthread_mutex_t
+	        mailbox_lock; /* [any thread] guards mailbox only; never held while working */
+	struct list mailbox;  /* struct reactor_msg */
 };
 
-enum core_timer { CORE_TIMER_CLUSTER, CORE_TIMER_FEED, CORE_TIMER_FETCH }; /* wheel_timer.kind */
+enum core_timer {
+	CORE_TIMER_CLUSTER,
+	CORE_TIMER_FEED,
+	CORE_TIMER_FETCH,
+	CORE_TIMER_CONN
+}; /* wheel_timer.kind */
 
 void core_note(struct reactor *r, struct reactor_note *n);
 struct reactor_note *core_note_new(struct reactor *r, enum reactor_note_type type, uint32_t id);

@@ -8,29 +8,43 @@
 #include "reactor/core.h"
 #include "reactor/feed_body.h"
 
-_Static_assert((int)WATCH_LIST_LIVE == (int)SHM_LIST_LIVE && (int)WATCH_LIST_CLOSED == (int)SHM_LIST_CLOSED &&
-	(int)WATCH_LIST_PARKED == (int)SHM_LIST_PARKED, "kube/ and shm/ number the states of a list alike");
+_Static_assert((int)WATCH_LIST_LIVE == (int)SHM_LIST_LIVE &&
+                       (int)WATCH_LIST_CLOSED == (int)SHM_LIST_CLOSED &&
+                       (int)WATCH_LIST_PARKED == (int)SHM_LIST_PARKED,
+        "kube/ and shm/ number the states of a list alike");
 
 static void granted(struct cluster_waiter *w);
 static void refused(struct cluster_waiter *w, err_t err, const char *text);
 
-static uint64_t now_of(const struct feed *f) { return f->cluster->reactor->now_ns; }
+static uint64_t now_of(const struct feed *f)
+{
+	return f->cluster->reactor->now_ns;
+}
 
 static void set_identity(struct feed *f, struct store_identity *id)
 {
 	const struct list_spec *s = &f->spec;
-	f->conf = (struct watch_conf){.prefix = span_of(f->cluster->spec.prefix), .group = span_of(s->group),
-		.version = span_of(s->version), .resource = span_of(s->resource),
-		.namespace_ = span_of(s->namespace_), .labels = span_of(s->labels),
-		.fields = span_of(s->fields), .metadata_only = s->metadata_only,
-		.watch_list = f->cluster->spec.watch_list};
-	*id = (struct store_identity){.cluster = span_of(f->cluster->spec.name), .group = f->conf.group,
-		.version = f->conf.version, .resource = f->conf.resource,
-		.namespace_ = f->conf.namespace_, .labels = f->conf.labels, .fields = f->conf.fields,
-		.form = s->metadata_only ? SPAN("metadata") : SPAN("object")};
+	f->conf = (struct watch_conf){.prefix = span_of(f->cluster->spec.prefix),
+	        .group = span_of(s->group),
+	        .version = span_of(s->version),
+	        .resource = span_of(s->resource),
+	        .namespace_ = span_of(s->namespace_),
+	        .labels = span_of(s->labels),
+	        .fields = span_of(s->fields),
+	        .metadata_only = s->metadata_only,
+	        .watch_list = f->cluster->spec.watch_list};
+	*id = (struct store_identity){.cluster = span_of(f->cluster->spec.name),
+	        .group = f->conf.group,
+	        .version = f->conf.version,
+	        .resource = f->conf.resource,
+	        .namespace_ = f->conf.namespace_,
+	        .labels = f->conf.labels,
+	        .fields = f->conf.fields,
+	        .form = s->metadata_only ? SPAN("metadata") : SPAN("object")};
 }
 
-err_t feed_open(struct reactor *r, uint32_t id, struct cluster *c, struct list_spec *spec, struct feed **out)
+err_t feed_open(struct reactor *r, uint32_t id, struct cluster *c, struct list_spec *spec,
+        struct feed **out)
 {
 	struct errmsg m = {0};
 	struct feed *f = calloc(1, sizeof *f);
@@ -48,9 +62,11 @@ err_t feed_open(struct reactor *r, uint32_t id, struct cluster *c, struct list_s
 	wheel_timer_init(&f->timer, CORE_TIMER_FEED);
 	struct store_identity identity;
 	set_identity(f, &identity);
-	c->budget.parent = &r->shard_budget[f->realm];
-	f->budget = (struct store_budget){.name = "list", .bytes_max = f->spec.bytes_max, .parent = &c->budget};
-	struct watch_caps *caps = cluster_caps_of(c, f->spec.group, f->spec.version, f->spec.resource);
+
+	f->budget = (struct store_budget){
+	        .name = "list", .bytes_max = f->spec.bytes_max, .parent = &c->budget};
+	struct watch_caps *caps =
+	        cluster_caps_of(c, f->spec.group, f->spec.version, f->spec.resource);
 	err_t err = caps ? core_store(r, f->realm, &f->store, &m) : ERR_NO_MEMORY;
 	if (!err)
 		err = store_list_open(f->store, &identity, &f->budget, f, &f->list);
@@ -113,6 +129,10 @@ static void drop_conn(struct feed *f)
 	struct conn *c = f->conn;
 	f->conn = NULL;
 	f->carry_bytes = 0;
+	/* A request that waits for a connection is given up with it: else the gate's answer would
+	 * send it in a state that asks for nothing. */
+	f->resend = false;
+	cluster_unwait(&f->waiter);
 	if (c)
 		conn_close(c);
 }
@@ -123,7 +143,8 @@ static void send_request(struct feed *f)
 	const char *accept = NULL;
 	struct errmsg m = {0};
 	if (!f->conn || f->conn->state != CONN_OPEN || http1_busy(&f->conn->http)) {
-		/* The old connection cannot carry it: take a new one, and send this very request there. */
+		/* The old connection cannot carry it: take a new one, and send this very request
+		 * there. */
 		drop_conn(f);
 		f->resend = true;
 		cluster_wait(f->cluster, &f->waiter);
@@ -133,8 +154,10 @@ static void send_request(struct feed *f)
 	f->hint = (struct json_hint){0};
 	f->carry_bytes = 0;
 	size_t n = watch_target(&f->watch, r->target, CORE_TARGET_BYTES, &accept);
-	err_t err = n ? conn_request(f->conn, (struct span){r->target, n}, span_of(accept), f->cluster->spec.gzip, &m)
-		      : errmsg_set(&m, ERR_LIMIT, "selectors make the request longer than %d bytes", CORE_TARGET_BYTES);
+	err_t err = n ? conn_request(f->conn, (struct span){r->target, n}, span_of(accept),
+	                        f->cluster->spec.gzip, &m)
+	              : errmsg_set(&m, ERR_LIMIT, "selectors make the request longer than %d bytes",
+	                        CORE_TARGET_BYTES);
 	if (err) {
 		struct watch_out out;
 		drop_conn(f);
@@ -143,18 +166,23 @@ static void send_request(struct feed *f)
 	}
 }
 
-static void commit_sync(struct feed *f, const struct watch_out *o)
+/* false: the store refused, and the watch has decided anew. */
+static bool commit_sync(struct feed *f, const struct watch_out *o)
 {
 	struct store_sync_result res;
 	err_t err = store_sync_commit(f->list, o->rv, o->version_back, now_of(f), &res);
 	if (err)
 		feed_refuse(f, err);
+	else if (res.added || res.modified || res.deleted)
+		f->watch.verify_ns =
+		        WATCH_VERIFY_S * KUBE_S; /* something was missed: look again soon */
+	return !err;
 }
 
 void feed_publish(struct feed *f)
 {
 	store_list_state(f->list, (enum shm_list_state)watch_list_state(&f->watch), f->watch.err,
-		f->watch.text, now_of(f));
+	        f->watch.text, now_of(f));
 }
 
 void feed_run(struct feed *f, const struct watch_out *o)
@@ -165,8 +193,8 @@ void feed_run(struct feed *f, const struct watch_out *o)
 		drop_conn(f);
 	if (o->acts & WATCH_SYNC_BEGIN)
 		store_sync_begin(f->list, now_of(f));
-	if (o->acts & WATCH_SYNC_COMMIT)
-		commit_sync(f, o);
+	if (o->acts & WATCH_SYNC_COMMIT && !commit_sync(f, o))
+		return;
 	if (o->acts & WATCH_STATE)
 		feed_publish(f);
 	if (o->acts & WATCH_CREDENTIAL) {
@@ -186,8 +214,11 @@ void feed_run(struct feed *f, const struct watch_out *o)
 void feed_refuse(struct feed *f, err_t err)
 {
 	struct watch_out out;
-	char text[128];
-	snprintf(text, sizeof text, "%s (%s)", err_text(err), f->spec.resource);
+	char text[ERRMSG_BYTES];
+	bool ours = err == ERR_BUDGET || err == ERR_LIMIT ||
+	            err == ERR_SHM; /* the store says which limit, and what raises it */
+	const char *why = ours ? store_list_refusal(f->list) : "";
+	snprintf(text, sizeof text, "%s (%s)", why[0] ? why : err_text(err), f->spec.resource);
 	watch_on_refused(&f->watch, err, text, now_of(f), &out);
 	f->cluster->reactor->errors++;
 	feed_run(f, &out);
@@ -221,7 +252,8 @@ static void on_lost(void *arg, struct conn *c, err_t err, const char *text)
 	feed_run(f, &out);
 }
 
-static const struct conn_user feed_user = {on_ready, feed_on_head, feed_on_body, feed_on_body_end, on_lost};
+static const struct conn_user feed_user = {
+        on_ready, feed_on_head, feed_on_body, feed_on_body_end, on_lost};
 
 static void granted(struct cluster_waiter *w)
 {
@@ -237,7 +269,8 @@ static void granted(struct cluster_waiter *w)
 	}
 }
 
-/* The cluster is down and this list waits in its queue, without a timer of its own: tell who reads it why. */
+/* The cluster is down and this list waits in its queue, without a timer of its own: tell who reads
+ * it why. */
 static void refused(struct cluster_waiter *w, err_t err, const char *text)
 {
 	struct feed *f = CONTAINER_OF(w, struct feed, waiter);
@@ -260,7 +293,8 @@ void feed_on_credential(struct feed *f, bool ok, const char *text)
 	feed_run(f, &out);
 }
 
-/* --- who is woken ------------------------------------------------------------------------------ */
+/* --- who is woken ------------------------------------------------------------------------------
+ */
 
 err_t feed_subscribe(struct feed *f, uint16_t consumer)
 {

@@ -1,45 +1,47 @@
-/* feed.h - one list at work: the watch machine decides, the connection carries, the store keeps. This is where an event passes from bytes to a change:
- * conn -> (gzip) -> lines or list items -> json -> watch -> store. */
+/* feed.h - one list at work: the watch machine decides, the connection carries, the store keeps.
+ * This is where an event passes from bytes to a change: conn -> (gzip) -> lines or list items ->
+ * json -> watch -> store. */
 #ifndef KR_REACTOR_FEED_H
 #define KR_REACTOR_FEED_H
 
 #include "base/list.h"
 #include "base/wheel.h"
-#include "json/json.h"
 #include "kube/watch.h"
 #include "reactor/cluster.h"
 #include "reactor/conn.h"
 #include "store/store.h"
+#include "json/json.h"
 
 /* Owner: the reactor. Thread: the reactor. Life: LIST_OPEN to LIST_CLOSE. */
 struct feed {
-	struct list link;              /* in the reactor's feeds */
+	struct list link; /* in the reactor's feeds */
 	uint32_t id, realm;
 	struct cluster *cluster;
-	struct conn *conn;             /* borrow(until on_lost or our close); NULL: none */
+	struct conn *conn; /* borrow(until on_lost or our close); NULL: none */
 	struct cluster_waiter waiter;
 	struct wheel_timer timer;
 	struct watch watch;
-	struct watch_conf conf;        /* spans into spec */
-	struct list_spec spec;         /* own */
-	struct store *store;           /* borrow */
-	struct store_list *list;       /* own */
+	struct watch_conf conf;  /* spans into spec */
+	struct list_spec spec;   /* own */
+	struct store *store;     /* borrow */
+	struct store_list *list; /* own */
 	struct store_budget budget;
 	struct json_hint hint;
-	struct json_list *splitter;    /* own, while a LIST is read */
-	char *carry;                   /* own: the unfinished tail of an event, or a Status body */
+	struct json_list *splitter; /* own, while a LIST is read */
+	char *carry;                /* own: the unfinished tail of an event, or a Status body */
 	size_t carry_bytes, carry_cap;
-	uint8_t body;                  /* enum watch_body of the answer being read */
-	bool list_whole;               /* the LIST document ended */
-	bool resend;                   /* the request waits for a new connection */
-	bool credential_wanted;        /* 401: told when the next credential comes */
+	uint8_t body;           /* enum watch_body of the answer being read */
+	bool list_whole;        /* the LIST document ended */
+	bool resend;            /* the request waits for a new connection */
+	bool credential_wanted; /* 401: told when the next credential comes */
 	uint64_t events;
-	uint16_t *consumers;           /* own: who is woken */
+	uint16_t *consumers; /* own: who is woken */
 	uint32_t consumer_count, consumer_cap;
 };
 
 /* spec is moved. ERR_LIMIT, ERR_NO_MEMORY, ERR_SHM. */
-err_t feed_open(struct reactor *r, uint32_t id, struct cluster *c, struct list_spec *spec, struct feed **out) MUST_USE;
+err_t feed_open(struct reactor *r, uint32_t id, struct cluster *c, struct list_spec *spec,
+        struct feed **out) MUST_USE;
 void feed_start(struct feed *f);
 void feed_close(struct feed **f);
 void feed_on_timer(struct feed *f);

@@ -9,8 +9,14 @@
 
 enum { FEED_STATUS_BYTES_MAX = 65536, FEED_CARRY_FIRST = 4096 };
 
-static struct reactor *reactor_of(const struct feed *f) { return f->cluster->reactor; }
-static uint64_t now_of(const struct feed *f) { return reactor_of(f)->now_ns; }
+static struct reactor *reactor_of(const struct feed *f)
+{
+	return f->cluster->reactor;
+}
+static uint64_t now_of(const struct feed *f)
+{
+	return reactor_of(f)->now_ns;
+}
 
 /* Appends to the carry, with slack behind for the parser. */
 static err_t carry(struct feed *f, struct span s, size_t bytes_max)
@@ -45,7 +51,8 @@ static void drop_carry(struct feed *f)
 	}
 }
 
-/* --- events ------------------------------------------------------------------------------------- */
+/* --- events -------------------------------------------------------------------------------------
+ */
 
 static err_t apply(struct feed *f, enum watch_apply what, const struct json_event *ev)
 {
@@ -62,7 +69,8 @@ static err_t apply(struct feed *f, enum watch_apply what, const struct json_even
 	return ERR_OK;
 }
 
-/* One whole document of a watch stream. After it the connection may be gone: callers look at f->conn. */
+/* One whole document of a watch stream. After it the connection may be gone: callers look at
+ * f->conn. */
 static void on_document(struct feed *f, struct span doc)
 {
 	struct reactor *r = reactor_of(f);
@@ -86,7 +94,8 @@ static void on_document(struct feed *f, struct span doc)
 		feed_run(f, &out);
 }
 
-/* Documents end with a newline, which JSON has inside strings only as an escape. The incomplete tail is carried, whole events are read in place. */
+/* Documents end with a newline, which JSON has inside strings only as an escape. The incomplete
+ * tail is carried, whole events are read in place. */
 static void on_events(struct feed *f, struct conn *c, struct span data)
 {
 	uint32_t max = reactor_of(f)->config.event_bytes_max;
@@ -111,7 +120,8 @@ static void on_events(struct feed *f, struct conn *c, struct span data)
 	}
 }
 
-/* --- lists ---------------------------------------------------------------------------------------- */
+/* --- lists
+ * ---------------------------------------------------------------------------------------- */
 
 static bool on_item(struct feed *f, struct span item)
 {
@@ -135,9 +145,7 @@ static void on_list(struct feed *f, struct conn *c, struct span data)
 		data.n -= used;
 		switch (res) {
 		case JSON_LIST_MORE: return;
-		case JSON_LIST_END:
-			f->list_whole = true;
-			return;
+		case JSON_LIST_END: f->list_whole = true; return;
 		case JSON_LIST_ERROR: feed_refuse(f, json_list_err(f->splitter)); return;
 		case JSON_LIST_ITEM:
 			if (!on_item(f, item))
@@ -147,7 +155,8 @@ static void on_list(struct feed *f, struct conn *c, struct span data)
 	}
 }
 
-/* --- heads, bodies, ends --------------------------------------------------------------------------- */
+/* --- heads, bodies, ends
+ * --------------------------------------------------------------------------- */
 
 static int retry_after(const struct http1_head *h)
 {
@@ -173,7 +182,8 @@ void feed_on_head(void *arg, struct conn *c, const struct http1_head *h)
 	struct feed *f = arg;
 	struct watch_out out;
 	CHECK(f->conn == c);
-	f->body = (uint8_t)watch_on_head(&f->watch, h->status, h->retry_after.n ? retry_after(h) : -1, now_of(f), &out);
+	f->body = (uint8_t)watch_on_head(
+	        &f->watch, h->status, h->retry_after.n ? retry_after(h) : -1, now_of(f), &out);
 	f->carry_bytes = 0;
 	err_t err = f->body == WATCH_BODY_LIST ? ready_splitter(f) : ERR_OK;
 	feed_run(f, &out);
@@ -191,7 +201,8 @@ void feed_on_body(void *arg, struct conn *c, struct span data)
 	case WATCH_BODY_LIST: on_list(f, c, data); break;
 	case WATCH_BODY_STATUS:
 		/* What is over the limit is not needed to know what went wrong. */
-		if (f->carry_bytes + data.n <= FEED_STATUS_BYTES_MAX && carry(f, data, FEED_STATUS_BYTES_MAX))
+		if (f->carry_bytes + data.n <= FEED_STATUS_BYTES_MAX &&
+		        carry(f, data, FEED_STATUS_BYTES_MAX))
 			drop_carry(f);
 		break;
 	}
@@ -201,7 +212,8 @@ static void end_of_status(struct feed *f, bool reusable, struct watch_out *out)
 {
 	struct json_status st = {0};
 	struct span body = {f->carry, f->carry_bytes};
-	/* 404 of an unknown API and 429 are text/plain (real-servers.md trap 10): what is no Status stays zero. */
+	/* 404 of an unknown API and 429 are text/plain (real-servers.md trap 10): what is no Status
+	 * stays zero. */
 	if (!body.n || json_scan_status(reactor_of(f)->parser, body, &st))
 		st = (struct json_status){.message = body.n < 200 ? body : SPAN_NONE};
 	watch_on_status(&f->watch, &st, reusable, now_of(f), out);
@@ -212,7 +224,8 @@ static void end_of_list(struct feed *f, struct watch_out *out)
 {
 	struct json_list_meta meta;
 	if (!f->list_whole) {
-		watch_on_lost(&f->watch, ERR_HTTP_TRUNCATED, "the list ended before its JSON did", now_of(f), out);
+		watch_on_lost(&f->watch, ERR_HTTP_TRUNCATED, "the list ended before its JSON did",
+		        now_of(f), out);
 		out->acts |= WATCH_CLOSE;
 		return;
 	}
@@ -237,7 +250,8 @@ void feed_on_body_end(void *arg, struct conn *c, bool reusable)
 	case WATCH_BODY_LIST: end_of_list(f, &out); break;
 	case WATCH_BODY_EVENTS:
 		if (f->carry_bytes)
-			watch_on_lost(&f->watch, ERR_HTTP_TRUNCATED, "the stream ended inside an event", now_of(f), &out);
+			watch_on_lost(&f->watch, ERR_HTTP_TRUNCATED,
+			        "the stream ended inside an event", now_of(f), &out);
 		else
 			watch_on_body_end(&f->watch, reusable, now_of(f), &out);
 		f->carry_bytes = 0;

@@ -47,9 +47,14 @@ static void on_ready(void *arg, struct conn *c)
 static void on_head(void *arg, struct conn *c, const struct http1_head *h)
 {
 	struct fetch *f = arg;
-	(void)c;
 	f->http_status = h->status;
 	f->body_bytes = 0;
+	if (h->status != 401 || f->credential_tried)
+		return;
+	f->credential_tried = f->credential_wanted = true;
+	f->conn = NULL;
+	conn_close(c);
+	cluster_want_credential(f->cluster);
 }
 
 static void on_body(void *arg, struct conn *c, struct span data)
@@ -100,7 +105,8 @@ static void granted(struct cluster_waiter *w)
 	err_t err = ERR_OK;
 	f->conn = conn_open(f->cluster, &fetch_user, f, &err);
 	if (!f->conn) {
-		cluster_on_failure(f->cluster, err, "no socket for a connection", f->cluster->reactor->now_ns);
+		cluster_on_failure(
+		        f->cluster, err, "no socket for a connection", f->cluster->reactor->now_ns);
 		finish(f, err, err_text(err));
 	}
 }
@@ -130,9 +136,26 @@ void fetch_start(struct reactor *r, struct cluster *c, struct reactor_msg *m)
 	cluster_wait(c, &f->waiter);
 }
 
+bool fetch_on_credential(struct cluster *c, bool ok, const char *text)
+{
+	LIST_EACH (it, &c->reactor->fetches) {
+		struct fetch *f = CONTAINER_OF(it, struct fetch, link);
+		if (f->cluster != c || !f->credential_wanted)
+			continue;
+		f->credential_wanted = false;
+		if (ok)
+			cluster_wait(c, &f->waiter);
+		else
+			finish(f, ERR_KUBE_UNAUTHORIZED, text);
+		return true;
+	}
+	return false;
+}
+
 void fetch_on_timer(struct fetch *f)
 {
-	finish(f, ERR_CONN_TIMEOUT, f->conn ? "no answer from the server within 30 s" : "no connection within 30 s");
+	finish(f, ERR_CONN_TIMEOUT,
+	        f->conn ? "no answer from the server within 30 s" : "no connection within 30 s");
 }
 
 void fetch_cancel(struct fetch *f, err_t err, const char *text)

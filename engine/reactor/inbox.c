@@ -58,16 +58,21 @@ err_t core_store(struct reactor *r, uint32_t realm, struct store **out, struct e
 	CHECK(realm < REACTOR_REALMS_MAX);
 	if (!r->stores[realm]) {
 		const struct reactor_config *c = &r->config;
-		struct store_config sc = {.shard = realm * c->count + c->index, .realm = realm,
-			.incarnation = {c->incarnation[0], c->incarnation[1]}, .hash_seed = prng_next(&r->rng),
-			.ring_entries = c->ring_entries, .lists_max = c->lists_max,
-			.retained_bytes_max = c->retained_bytes_max, .block_segment_bytes = c->block_segment_bytes,
-			.shard_bytes_max = c->shard_bytes_max, .objects_max = c->objects_max,
-			.in_process = c->in_process};
+		struct store_config sc = {.shard = realm * c->count + c->index,
+		        .realm = realm,
+		        .incarnation = {c->incarnation[0], c->incarnation[1]},
+		        .hash_seed = prng_next(&r->rng),
+		        .ring_entries = c->ring_entries,
+		        .lists_max = c->lists_max,
+		        .retained_bytes_max = c->retained_bytes_max,
+		        .block_segment_bytes = c->block_segment_bytes,
+		        .shard_bytes_max = c->shard_bytes_max,
+		        .objects_max = c->objects_max,
+		        .in_process = c->in_process};
 		err_t err = store_new(&sc, &r->stores[realm], m);
 		if (err)
 			return err;
-		r->shard_budget[realm] = (struct store_budget){.name = "shard", .bytes_max = c->shard_bytes_max};
+
 		store_tick(r->stores[realm], r->now_ns);
 	}
 	*out = r->stores[realm];
@@ -81,7 +86,8 @@ static void list_open(struct reactor *r, struct reactor_msg *m)
 		return;
 	struct feed *f = NULL;
 	struct cluster *c = core_cluster(r, m->list_spec.cluster);
-	n->err = c && !r->stopping ? feed_open(r, m->list_spec.list, c, &m->list_spec, &f) : ERR_UNKNOWN_CLUSTER;
+	n->err = c && !r->stopping ? feed_open(r, m->list_spec.list, c, &m->list_spec, &f)
+	                           : ERR_UNKNOWN_CLUSTER;
 	if (!n->err && (n->err = core_table_set(&r->feed_by_id, f->id, f)))
 		feed_close(&f);
 	if (!n->err) {
@@ -121,11 +127,11 @@ static void cluster_remove(struct reactor *r, struct reactor_msg *m)
 	struct cluster *c = core_cluster(r, m->cluster);
 	if (!c)
 		return;
-	LIST_EACH_SAFE(it, &r->fetches)
-	{
+	LIST_EACH_SAFE (it, &r->fetches) {
 		struct fetch *f = CONTAINER_OF(it, struct fetch, link);
 		if (f->cluster == c)
-			fetch_cancel(f, ERR_UNKNOWN_CLUSTER, "the cluster was removed from the configuration");
+			fetch_cancel(f, ERR_UNKNOWN_CLUSTER,
+			        "the cluster was removed from the configuration");
 	}
 	CHECK(c->list_count == 0);
 	c->removed = true;
@@ -136,7 +142,7 @@ static void cluster_remove(struct reactor *r, struct reactor_msg *m)
 
 static void consumer_remove(struct reactor *r, struct reactor_msg *m)
 {
-	LIST_EACH(it, &r->feeds)
+	LIST_EACH (it, &r->feeds)
 		feed_unsubscribe(CONTAINER_OF(it, struct feed, link), (uint16_t)m->id);
 	r->consumers[m->id] = (struct consumer_row){.eventfd = -1};
 }
@@ -147,7 +153,7 @@ static void status(struct reactor *r, uint32_t id)
 	if (!n)
 		return;
 	uint32_t clusters = 0;
-	LIST_EACH(it, &r->clusters)
+	LIST_EACH (it, &r->clusters)
 		clusters++;
 	n->status = calloc(1, sizeof *n->status + clusters * sizeof n->status->cluster[0]);
 	if (n->status) {
@@ -158,8 +164,7 @@ static void status(struct reactor *r, uint32_t id)
 		s->bytes = r->bytes;
 		s->errors = r->errors;
 		s->turn_max_ns = r->turn_max_ns;
-		LIST_EACH(it, &r->clusters)
-		{
+		LIST_EACH (it, &r->clusters) {
 			struct cluster_status *cs = &s->cluster[s->clusters++];
 			cluster_status_of(CONTAINER_OF(it, struct cluster, link), cs);
 			s->connections += cs->connections;
@@ -172,13 +177,16 @@ static void status(struct reactor *r, uint32_t id)
 static void stop(struct reactor *r)
 {
 	r->stopping = true;
-	LIST_EACH_SAFE(it, &r->fetches)
-		fetch_cancel(CONTAINER_OF(it, struct fetch, link), ERR_STOPPING, "the daemon is stopping");
-	LIST_EACH_SAFE(it, &r->feeds)
-	{
+	LIST_EACH_SAFE (it, &r->fetches)
+		fetch_cancel(CONTAINER_OF(it, struct fetch, link), ERR_STOPPING,
+		        "the daemon is stopping");
+	LIST_EACH_SAFE (it, &r->feeds) {
 		struct feed *f = CONTAINER_OF(it, struct feed, link);
 		feed_close(&f);
 	}
+	/* Messages about these lists may still be on their way. */
+	for (uint32_t i = 0; i < r->feed_by_id.count; i++)
+		r->feed_by_id.rows[i] = NULL;
 	for (uint32_t i = 0; i < REACTOR_REALMS_MAX; i++)
 		if (r->stores[i])
 			store_stop(r->stores[i]);
@@ -217,7 +225,8 @@ void core_on_message(struct reactor *r, struct reactor_msg *m)
 	case REACTOR_LIST_CLOSE: list_close(r, m); break;
 	case REACTOR_CONSUMER_ADD:
 		CHECK(m->id < REACTOR_CONSUMERS_MAX);
-		r->consumers[m->id] = (struct consumer_row){m->consumer.eventfd, m->consumer.page, false, false};
+		r->consumers[m->id] =
+		        (struct consumer_row){m->consumer.eventfd, m->consumer.page, false, false};
 		break;
 	case REACTOR_CONSUMER_REMOVE:
 		consumer_remove(r, m);

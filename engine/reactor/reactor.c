@@ -7,13 +7,24 @@
 #include "base/check.h"
 #include "reactor/core.h"
 
-enum { REACTOR_HEARTBEAT_NS = 100000000, REACTOR_EVENT_BYTES = 8 << 20, REACTOR_PARSER_BYTES = 1 << 20 };
+enum {
+	REACTOR_HEARTBEAT_NS = 100000000,
+	REACTOR_EVENT_BYTES = 8 << 20,
+	REACTOR_PARSER_BYTES = 1 << 20
+};
 
-/* --- io's handlers: sockets are connections ----------------------------------------------------- */
+/* --- io's handlers: sockets are connections -----------------------------------------------------
+ */
 
-static struct conn *conn_of(struct io_sock *s) { return CONTAINER_OF(s, struct conn, sock); }
+static struct conn *conn_of(struct io_sock *s)
+{
+	return CONTAINER_OF(s, struct conn, sock);
+}
 
-static void tick_time(struct reactor *r) { r->now_ns = io_now_ns(r->io); }
+static void tick_time(struct reactor *r)
+{
+	r->now_ns = io_now_ns(r->io);
+}
 
 static void on_connect(void *owner, struct io_sock *s, err_t err)
 {
@@ -45,9 +56,11 @@ static void on_wake(void *owner)
 	(void)owner; /* the turn looks into the mailbox anyway */
 }
 
-const struct io_handlers reactor_io_handlers = {on_connect, on_recv, on_end, on_sent, on_closed, on_wake};
+const struct io_handlers reactor_io_handlers = {
+        on_connect, on_recv, on_end, on_sent, on_closed, on_wake};
 
-/* --- life ----------------------------------------------------------------------------------------- */
+/* --- life
+ * ----------------------------------------------------------------------------------------- */
 
 static err_t take_memory(struct reactor *r)
 {
@@ -58,7 +71,8 @@ static err_t take_memory(struct reactor *r)
 	r->target = malloc(CORE_TARGET_BYTES);
 	r->consumers = calloc(REACTOR_CONSUMERS_MAX, sizeof *r->consumers);
 	r->marked = calloc(REACTOR_CONSUMERS_MAX, sizeof *r->marked);
-	if (!r->parser || !r->plain || !r->inflated || !r->request || !r->target || !r->consumers || !r->marked)
+	if (!r->parser || !r->plain || !r->inflated || !r->request || !r->target || !r->consumers ||
+	        !r->marked)
 		return ERR_NO_MEMORY;
 	for (uint32_t i = 0; i < REACTOR_CONSUMERS_MAX; i++)
 		r->consumers[i].eventfd = -1;
@@ -131,8 +145,9 @@ void reactor_post(struct reactor *r, struct reactor_msg *m)
 {
 	pthread_mutex_lock(&r->mailbox_lock);
 	list_push(&r->mailbox, &m->link);
+	io_wake(r->io); /* inside the lock: once the reactor can see a STOP it may be gone, and its
+	                   io with it */
 	pthread_mutex_unlock(&r->mailbox_lock);
-	io_wake(r->io);
 }
 
 struct store *reactor_store(const struct reactor *r, uint32_t realm)
@@ -145,7 +160,8 @@ uint64_t reactor_turned_ns(const struct reactor *r)
 	return atomic_load_explicit(&r->turned_ns, memory_order_relaxed);
 }
 
-/* --- a turn: completions (inside io_tick), messages, timers, wakes ----------------------------------- */
+/* --- a turn: completions (inside io_tick), messages, timers, wakes
+ * ----------------------------------- */
 
 static void take_mail(struct reactor *r)
 {
@@ -168,6 +184,7 @@ static void fire_timers(struct reactor *r)
 			break;
 		case CORE_TIMER_FEED: feed_on_timer(CONTAINER_OF(t, struct feed, timer)); break;
 		case CORE_TIMER_FETCH: fetch_on_timer(CONTAINER_OF(t, struct fetch, timer)); break;
+		case CORE_TIMER_CONN: conn_on_timer(CONTAINER_OF(t, struct conn, timer)); break;
 		}
 	}
 }
@@ -194,8 +211,9 @@ static void mark_consumers(struct reactor *r, struct store *s)
 			mark(r, i);
 }
 
-/* One wake per consumer per turn, and only for those who wait. Store-buffer pattern: they set `waiting`, fence, look at commit; we commit, fence, look at
- * `waiting` (performance.md 4.7). What we read there is a hint from memory that they can write: nothing else is done with it. */
+/* One wake per consumer per turn, and only for those who wait. Store-buffer pattern: they set
+ * `waiting`, fence, look at commit; we commit, fence, look at `waiting` (performance.md 4.7). What
+ * we read there is a hint from memory that they can write: nothing else is done with it. */
 static void wake_consumers(struct reactor *r)
 {
 	for (uint32_t i = 0; i < REACTOR_REALMS_MAX; i++)
@@ -210,7 +228,7 @@ static void wake_consumers(struct reactor *r)
 		if (row->eventfd < 0)
 			continue;
 		if (__atomic_load_n(&row->page->waiting, __ATOMIC_RELAXED) &&
-			__atomic_exchange_n(&row->page->waiting, 0, __ATOMIC_RELAXED))
+		        __atomic_exchange_n(&row->page->waiting, 0, __ATOMIC_RELAXED))
 			io_notify(r->io, row->eventfd);
 	}
 	r->marked_count = 0;
@@ -247,12 +265,11 @@ static uint64_t turn_deadline(const struct reactor *r, uint64_t deadline_ns)
 static void finish_stop(struct reactor *r)
 {
 	bool busy = false;
-	LIST_EACH(it, &r->clusters)
+	LIST_EACH (it, &r->clusters)
 		busy |= !list_empty(&CONTAINER_OF(it, struct cluster, link)->conns);
 	if (busy)
 		return;
-	LIST_EACH_SAFE(it, &r->clusters)
-	{
+	LIST_EACH_SAFE (it, &r->clusters) {
 		struct cluster *c = CONTAINER_OF(it, struct cluster, link);
 		cluster_free(&c);
 	}

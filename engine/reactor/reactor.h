@@ -1,11 +1,15 @@
-/* reactor.h - a core's worth of the engine: its io, its connections, its lists, its shards (one per realm). It is the one room that knows all the others.
+/* reactor.h - a core's worth of the engine: its io, its connections, its lists, its shards (one per
+ * realm). It is the one room that knows all the others.
  *
- * Two sides talk by messages only, and neither waits for the other: control -> reactor by reactor_post() (any thread), reactor -> control by the `note`
- * function given at start (called on the reactor's thread; it must not block). Everything slow is on the other side: DNS, credential plugins, the UNIX
- * socket. Ids: the control thread numbers clusters, lists, consumers and fetches; the reactor repeats the numbers.
+ * Two sides talk by messages only, and neither waits for the other: control -> reactor by
+ * reactor_post() (any thread), reactor -> control by the `note` function given at start (called on
+ * the reactor's thread; it must not block). Everything slow is on the other side: DNS, credential
+ * plugins, the UNIX socket. Ids: the control thread numbers clusters, lists, consumers and fetches;
+ * the reactor repeats the numbers.
  *
- * A cluster belongs to one reactor with all its lists: its gate, back-off, capabilities and credential have one owner, so one dead cluster costs one timer
- * and no lock. New clusters go to the reactor with the least load.
+ * A cluster belongs to one reactor with all its lists: its gate, back-off, capabilities and
+ * credential have one owner, so one dead cluster costs one timer and no lock. New clusters go to
+ * the reactor with the least load.
  */
 #ifndef KR_REACTOR_REACTOR_H
 #define KR_REACTOR_REACTOR_H
@@ -33,55 +37,62 @@ enum {
 	REACTOR_REALMS_MAX = 64,
 };
 
-/* --- what control gives --------------------------------------------------------------------------------------------------------------- */
+/* --- what control gives
+ * ---------------------------------------------------------------------------------------------------------------
+ */
 
-/* How requests of a cluster prove who they are. Immutable, counted; the memory is wiped when the last reference goes. Any thread. */
+/* How requests of a cluster prove who they are. Immutable, counted; the memory is wiped when the
+ * last reference goes. Any thread. */
 enum { AUTH_FIELDS_MAX = 64 };
 struct auth_field {
 	char *name, *value;
 };
 struct auth {
 	atomic_int refs;
-	char *authorization;             /* value of the Authorization header, or NULL */
-	struct auth_field *fields;       /* Impersonate-* headers */
-	size_t field_count;              /* <= AUTH_FIELDS_MAX */
+	char *authorization;       /* value of the Authorization header, or NULL */
+	struct auth_field *fields; /* Impersonate-* headers */
+	size_t field_count;        /* <= AUTH_FIELDS_MAX */
 };
-struct auth *auth_new(void);             /* all NULL; fill it with strdup'ed strings before sharing. NULL: out of memory */
+struct auth *auth_new(
+        void); /* all NULL; fill it with strdup'ed strings before sharing. NULL: out of memory */
 struct auth *auth_get(struct auth *a);
 void auth_put(struct auth **a);
 
-/* One cluster. The reactor keeps the strings and references it is given (message owns them until it is handled). */
+/* One cluster. The reactor keeps the strings and references it is given (message owns them until it
+ * is handled). */
 struct cluster_spec {
-	uint32_t cluster;                /* id, dense from 0 */
+	uint32_t cluster; /* id, dense from 0 */
 	char *name;
-	char *host;                      /* Host header value: "10.0.0.1:6443" */
-	char *prefix;                    /* path of the server URL without the last slash, "" mostly */
+	char *host;   /* Host header value: "10.0.0.1:6443" */
+	char *prefix; /* path of the server URL without the last slash, "" mostly */
 	bool tls, gzip, watch_list;
 	uint32_t connects_per_s, connects_burst;
-	uint64_t bytes_max;              /* budget of the cluster, 0 = none */
+	uint64_t bytes_max; /* budget of the cluster, 0 = none */
 };
 
 struct list_spec {
-	uint32_t list;                   /* id */
+	uint32_t list; /* id */
 	uint32_t cluster, realm;
 	char *group, *version, *resource, *namespace_, *labels, *fields;
 	bool metadata_only, keep_managed_fields;
-	uint64_t bytes_max;              /* budget of the list, 0 = none */
+	uint64_t bytes_max; /* budget of the list, 0 = none */
 };
 
 enum reactor_msg_type {
-	REACTOR_CLUSTER_ADD,             /* spec.cluster; then CREDENTIAL and ADDRESSES arrive in any order */
-	REACTOR_CLUSTER_REMOVE,          /* all its lists must be closed before */
-	REACTOR_CLUSTER_ADDRESSES,       /* addresses; none + err/text: the name was not resolved */
-	REACTOR_CLUSTER_CREDENTIAL,      /* auth and tls (references move to the reactor); err/text instead: there is none now */
+	REACTOR_CLUSTER_ADD, /* spec.cluster; then CREDENTIAL and ADDRESSES arrive in any order */
+	REACTOR_CLUSTER_REMOVE,     /* all its lists must be closed before */
+	REACTOR_CLUSTER_ADDRESSES,  /* addresses; none + err/text: the name was not resolved */
+	REACTOR_CLUSTER_CREDENTIAL, /* auth and tls (references move to the reactor); err/text
+	                               instead: there is none now */
 	REACTOR_LIST_OPEN,
-	REACTOR_LIST_CLOSE,              /* id */
-	REACTOR_CONSUMER_ADD,            /* id, eventfd, page */
-	REACTOR_CONSUMER_REMOVE,         /* id; answered by REACTOR_CONSUMER_GONE */
-	REACTOR_SUBSCRIBE, REACTOR_UNSUBSCRIBE, /* id = consumer, list */
-	REACTOR_FETCH,                   /* id, cluster, target, accept: one GET; answered by REACTOR_FETCHED */
-	REACTOR_STATUS,                  /* id; answered by REACTOR_STATUS_OF */
-	REACTOR_STOP,                    /* closes everything; reactor_run returns */
+	REACTOR_LIST_CLOSE,      /* id */
+	REACTOR_CONSUMER_ADD,    /* id, eventfd, page */
+	REACTOR_CONSUMER_REMOVE, /* id; answered by REACTOR_CONSUMER_GONE */
+	REACTOR_SUBSCRIBE,
+	REACTOR_UNSUBSCRIBE, /* id = consumer, list */
+	REACTOR_FETCH,       /* id, cluster, target, accept: one GET; answered by REACTOR_FETCHED */
+	REACTOR_STATUS,      /* id; answered by REACTOR_STATUS_OF */
+	REACTOR_STOP,        /* closes everything; reactor_run returns */
 };
 
 /* One message; heap, owned by the receiver once posted. reactor_msg_new zeroes it. */
@@ -98,12 +109,12 @@ struct reactor_msg {
 			uint32_t count;
 		} addresses;
 		struct {
-			struct auth *auth;           /* may be NULL: anonymous */
-			struct tls_config *tls;      /* NULL for http:// */
+			struct auth *auth;      /* may be NULL: anonymous */
+			struct tls_config *tls; /* NULL for http:// */
 		} credential;
 		struct {
 			int eventfd;
-			struct shm_consumer *page;   /* borrowed until REACTOR_CONSUMER_GONE */
+			struct shm_consumer *page; /* borrowed until REACTOR_CONSUMER_GONE */
 		} consumer;
 		struct {
 			char *target, *accept;
@@ -115,16 +126,19 @@ struct reactor_msg {
 struct reactor_msg *reactor_msg_new(enum reactor_msg_type type); /* NULL: out of memory */
 void reactor_msg_free(struct reactor_msg **m);                   /* with everything it still owns */
 
-/* --- what comes back -------------------------------------------------------------------------------------------------------------------- */
+/* --- what comes back
+ * --------------------------------------------------------------------------------------------------------------------
+ */
 
 enum reactor_note_type {
-	REACTOR_LIST_OPENED,             /* id; err, or shard, row, gen, store */
-	REACTOR_LIST_CLOSED,             /* id: nothing refers to it any more */
-	REACTOR_WANTS_ADDRESSES,         /* cluster: (re)resolve its host */
-	REACTOR_WANTS_CREDENTIAL,        /* cluster: 401; force a refresh, then send CLUSTER_CREDENTIAL in any case */
-	REACTOR_CONSUMER_GONE,           /* id: eventfd and page are free */
-	REACTOR_FETCHED,                 /* id; err/text, or http_status, body */
-	REACTOR_STATUS_OF,               /* id; status */
+	REACTOR_LIST_OPENED,      /* id; err, or shard, row, gen, store */
+	REACTOR_LIST_CLOSED,      /* id: nothing refers to it any more */
+	REACTOR_WANTS_ADDRESSES,  /* cluster: (re)resolve its host */
+	REACTOR_WANTS_CREDENTIAL, /* cluster: 401; force a refresh, then send CLUSTER_CREDENTIAL in
+	                             any case */
+	REACTOR_CONSUMER_GONE,    /* id: eventfd and page are free */
+	REACTOR_FETCHED,          /* id; err/text, or http_status, body */
+	REACTOR_STATUS_OF,        /* id; status */
 	REACTOR_STOPPED,
 };
 
@@ -133,7 +147,7 @@ struct cluster_status {
 	uint32_t cluster, lists, connections;
 	enum cluster_state state;
 	err_t err;
-	bool no_watch_list;              /* some resource fell back to LIST + WATCH */
+	bool no_watch_list; /* some resource fell back to LIST + WATCH */
 	uint64_t next_probe_ns, bytes;
 	char text[ERRMSG_BYTES];
 };
@@ -145,36 +159,41 @@ struct reactor_status {
 	struct cluster_status cluster[]; /* `clusters` of them */
 };
 struct reactor_note {
-	struct list link;                /* for the receiver's queue */
+	struct list link; /* for the receiver's queue */
 	enum reactor_note_type type;
 	uint32_t reactor, id, cluster;
 	uint32_t shard, row, gen;
-	struct store *store;             /* borrowed: lives as long as the reactor; store_segment() may be called from any thread */
+	struct store *store; /* borrowed: lives as long as the reactor; store_segment() may be
+	                        called from any thread */
 	err_t err;
 	int http_status;
-	char *body;                      /* own */
+	char *body; /* own */
 	size_t body_bytes;
-	struct reactor_status *status;   /* own */
+	struct reactor_status *status; /* own */
 	char text[ERRMSG_BYTES];
 };
 void reactor_note_free(struct reactor_note **n);
 
-/* --- life --------------------------------------------------------------------------------------------------------------------------------- */
+/* --- life
+ * ---------------------------------------------------------------------------------------------------------------------------------
+ */
 
 struct reactor_config {
-	uint32_t index, count;           /* this reactor of how many; shard number = realm * count + index */
+	uint32_t index, count; /* this reactor of how many; shard number = realm * count + index */
 	uint64_t incarnation[2];
-	uint64_t seed;                   /* jitter; the simulation's determinism */
+	uint64_t seed; /* jitter; the simulation's determinism */
 	uint32_t ring_entries, lists_max;
 	uint64_t shard_bytes_max, retained_bytes_max, block_segment_bytes, objects_max;
-	uint32_t event_bytes_max;        /* one watch event or list item; 0 = 8 MiB */
+	uint32_t event_bytes_max; /* one watch event or list item; 0 = 8 MiB */
 	const char *user_agent;
-	bool in_process;                 /* shards in plain memory: simulation */
-	void (*note)(void *arg, struct reactor_note *n); /* takes ownership of n; called on the reactor's thread, must not block */
+	bool in_process;                                 /* shards in plain memory: simulation */
+	void (*note)(void *arg, struct reactor_note *n); /* takes ownership of n; called on the
+	                                                    reactor's thread, must not block */
 	void *note_arg;
 };
 
-/* io: made by the caller on the thread that will run the reactor; owned by the caller. handlers for it: reactor_io_handlers, owner = the reactor. */
+/* io: made by the caller on the thread that will run the reactor; owned by the caller. handlers for
+ * it: reactor_io_handlers, owner = the reactor. */
 extern const struct io_handlers reactor_io_handlers;
 err_t reactor_new(const struct reactor_config *config, struct reactor **out) MUST_USE;
 void reactor_set_io(struct reactor *r, struct io *io);
@@ -183,13 +202,15 @@ void reactor_free(struct reactor **r);
 /* Any thread. The message belongs to the reactor afterwards. */
 void reactor_post(struct reactor *r, struct reactor_msg *m);
 
-/* One turn of at most until deadline_ns (the simulator calls this); then timers, messages, wakes. false: stopped. */
+/* One turn of at most until deadline_ns (the simulator calls this); then timers, messages, wakes.
+ * false: stopped. */
 bool reactor_turn(struct reactor *r, uint64_t deadline_ns);
 /* Turns until REACTOR_STOP. */
 void reactor_run(struct reactor *r);
 /* Monotonic time of the last turn, for the watchdog. Any thread. */
 uint64_t reactor_turned_ns(const struct reactor *r);
-/* The shard of a realm on this reactor, NULL when none was made. The reactor's thread (simulation, tests). */
+/* The shard of a realm on this reactor, NULL when none was made. The reactor's thread (simulation,
+ * tests). */
 struct store *reactor_store(const struct reactor *r, uint32_t realm);
 
 #endif

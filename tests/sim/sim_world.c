@@ -39,6 +39,7 @@ struct sim_list {
 	bool tainted; /* a fault told it a lie that cannot be seen at once; until the next sync */
 	uint64_t synced;
 	uint32_t timeline; /* restores of the cluster that this list has been told of */
+	uint64_t heals_at; /* syncs after which a restore is behind it */
 };
 
 struct sim_world {
@@ -287,6 +288,8 @@ static void check_list(struct sim_world *w, struct sim_list *l)
 	 * server has passed its version again cannot see that (nobody's can: only an audit of the
 	 * whole list would); the next sync heals it. */
 	uint32_t timeline = w->server.clusters[l->cluster]->timeline;
+	if (timeline != l->timeline)
+		l->heals_at = l->synced + 2; /* one sync may have begun before it */
 	l->tainted |= timeline != l->timeline;
 	l->timeline = timeline;
 	if (row.last_change == l->seen_commit)
@@ -294,7 +297,7 @@ static void check_list(struct sim_world *w, struct sim_list *l)
 	l->seen_commit = row.last_change;
 	if (l->following && l->follow[0].synced != l->synced) {
 		l->synced = l->follow[0].synced;
-		l->tainted = false;
+		l->tainted &= l->synced < l->heals_at;
 	}
 	if (row.rv_num <= w->server.clusters[l->cluster]->horizon)
 		return; /* compacted: the server itself does not know any more */

@@ -172,6 +172,31 @@ static void borrowed_views_do_not_copy(void **state)
 	world_fini(&w);
 }
 
+/* Is the list, by view and by get, exactly what `before` is? */
+static void same_as(struct kr_list *l, const struct fold *before, struct kr_view *v)
+{
+	struct kr_object o;
+	struct fold f;
+	fold_init(&f);
+	world_fold(l, &f, v);
+	assert_int_equal(v->digest, before->digest);
+	assert_int_equal(v->count, before->count);
+	assert_string_equal(v->resource_version, "102");
+	for (unsigned i = 0; i < 100; i++) {
+		char name[16];
+		snprintf(name, sizeof name, "n%u", i);
+		const char *rv = fold_rv(before, "default", name);
+		assert_int_equal(kr_get(l, "default", name, 0, &o), rv ? KR_OK : KR_ERR_NOT_FOUND);
+		if (rv) {
+			assert_string_equal(o.resource_version, rv);
+			assert_string_equal(fold_rv(&f, "default", name), rv);
+		} else {
+			assert_null(fold_rv(&f, "default", name));
+		}
+	}
+	fold_fini(&f);
+}
+
 /* A batch that is written but not committed is not there: the ring says what was before (S3). It
  * stays so for a dead writer. */
 static void an_uncommitted_batch_is_taken_back(void **state)
@@ -179,42 +204,33 @@ static void an_uncommitted_batch_is_taken_back(void **state)
 	(void)state;
 	struct world w;
 	struct kr_view v;
-	struct kr_object o;
 	struct kr_change ch;
-	struct fold before, f;
+	struct fold f;
 	world_open(&w, 0);
 	struct kr_list *l = world_list(&w, "pods");
 	world_sync(&w, "pods", 60);
 	world_put(&w, "pods", "n7", 101);
 	world_delete(&w, "pods", "n8", 102);
-	fold_init(&before);
 	fold_init(&f);
-	world_fold(l, &before, &v);
-	uint64_t commit = header(&w)->commit, digest = v.digest;
+	world_fold(l, &f, &v);
+	struct shm_list *r = row(&w, "pods"), old = *r;
+	uint64_t commit = header(&w)->commit;
 	fake_lock(w.d); /* drops 20, changes 40, adds 40 */
 	fake_sync(fake_list(w.d, "test", "pods"), 20, 80, 5, 200);
+	struct shm_list new = *r;
 	uint64_t whole = header(&w)->commit;
-	header(&w)->commit = commit; /* as a reader sees it in the middle of the batch */
+	header(&w)->commit = commit; /* as a reader sees it at the end of the batch */
 	fake_unlock(w.d);
 	assert_true(whole > commit + 60);
 	assert_int_equal(kr_follow_next(&v.follow, &ch, 0), KR_TIMEOUT);
 	kr_follow_end(&v.follow);
-	world_fold(l, &f, &v);
-	assert_int_equal(v.digest, digest);
-	assert_int_equal(v.count, 59);
-	assert_string_equal(v.resource_version, "102");
-	for (unsigned i = 0; i < 100; i++) {
-		char name[16];
-		snprintf(name, sizeof name, "n%u", i);
-		const char *rv = fold_rv(&before, "default", name);
-		assert_int_equal(kr_get(l, "default", name, 0, &o), rv ? KR_OK : KR_ERR_NOT_FOUND);
-		if (rv)
-			assert_string_equal(o.resource_version, rv);
-		if (rv)
-			assert_string_equal(fold_rv(&f, "default", name), rv);
-		else
-			assert_null(fold_rv(&f, "default", name));
-	}
+	same_as(l, &f, &v);
+	*r = old; /* and before its end, when the row does not know of it yet */
+	r->ver = new.ver;
+	r->first_page = new.first_page;
+	r->page_count = new.page_count;
+	same_as(l, &f, &v);
+	*r = new;
 	header(&w)->commit = whole;
 	do {
 		assert_int_equal(kr_follow_next(&v.follow, &ch, WORLD_LONG_NS), KR_OK);
@@ -224,59 +240,71 @@ static void an_uncommitted_batch_is_taken_back(void **state)
 	kr_follow_end(&v.follow);
 	world_fold(l, &f, &v);
 	assert_int_equal(v.count, 80);
-	fold_fini(&before);
 	fold_fini(&f);
 	world_fini(&w);
 }
 
-/* Every position inside a batch: slots, entries, row and commit as they stand after each single
- * store of it. */
+/* Memory as it stands in the middle of a batch: slots up to one change, entries up to another, row
+ * and commit from before. */
+struct half {
+	struct world *w;
+	struct shm_slot old[128], new[128]; /* of the first pages */
+	struct shm_list old_row, new_row;
+	uint64_t commit, whole;
+};
+
+static void half_make(struct half *h, uint64_t slots_to, uint64_t entries_to)
+{
+	struct shm_slot *at = slots(h->w);
+	for (int i = 0; i < 128; i++) /* page headers: pages come before what is in them */
+		at[i] = i % SHM_PAGE_SLOTS == 0 || h->new[i].seq <= slots_to ? h->new[i]
+		                                                             : h->old[i];
+	for (uint64_t seq = h->commit + 1; seq <= h->whole; seq++)
+		entry(h->w, seq)->seq = seq <= entries_to ? seq : 0;
+	bool done = entries_to == h->whole;
+	*row(h->w, "pods") = done ? h->new_row : h->old_row;
+	row(h->w, "pods")->ver = h->new_row.ver;
+	row(h->w, "pods")->first_page = h->new_row.first_page;
+	header(h->w)->commit = h->commit;
+}
+
 static void every_step_of_a_batch(void **state)
 {
 	(void)state;
 	struct world w;
 	struct kr_view v;
 	struct fold f;
+	static struct half h;
 	world_open(&w, 0);
 	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 10);
-	uint64_t commit = header(&w)->commit, digest = row(&w, "pods")->digest;
-	struct shm_list old = *row(&w, "pods");
+	world_sync(&w, "pods", 20);
+	h.w = &w;
+	h.commit = header(&w)->commit;
+	h.old_row = *row(&w, "pods");
+	memcpy(h.old, slots(&w), sizeof h.old);
 	fake_lock(w.d);
-	fake_sync(fake_list(w.d, "test", "pods"), 5, 10, 5, 200);
-	uint64_t whole = header(&w)->commit;
-	struct shm_list new = *row(&w, "pods");
-	for (uint64_t last = commit; last <= whole; last++) { /* the row's last change is `last` */
-		struct shm_list *r = row(&w, "pods");
-		*r = last == commit ? old : new;
-		r->ver = new.ver;
-		r->first_page = new.first_page;
-		r->page_count = new.page_count;
-		r->last_change = last;
-		header(&w)->commit = commit;
-		fake_unlock(w.d);
-		int got = kr_view_begin(l, &v);
-		/* Slots that are ahead of the ring: their writer would be in the middle of that one
-		 * store. */
-		if (got == KR_OK) {
-			fold_init(&f);
-			assert_int_equal(v.digest, digest);
-			assert_int_equal(fold_view(&f, &v), KR_OK);
-			assert_int_equal(f.count, 10);
-			fold_fini(&f);
-		} else {
-			assert_int_equal(got, KR_ERR_STUCK);
-			assert_true(
-			        last < whole - 1); /* SYNCED and STATE at its end hold no slot */
-		}
-		fake_lock(w.d);
-		if (last == commit)
-			last = whole - 4; /* each STUCK takes half a second of patience: the last
-			                     few will do */
+	fake_sync(fake_list(w.d, "test", "pods"), 5, 20, 5, 200); /* 5 go, 15 change, 5 come */
+	h.whole = header(&w)->commit;
+	h.new_row = *row(&w, "pods");
+	memcpy(h.new, slots(&w), sizeof h.new);
+	assert_true(h.whole - h.commit >= 25);
+	for (uint64_t step = h.commit; step <= h.whole; step++) {
+		half_make(&h, step, step);
+		fold_init(&f);
+		assert_int_equal(kr_view_begin(l, &v), KR_OK);
+		assert_int_equal(v.digest, h.old_row.digest);
+		assert_int_equal(fold_view(&f, &v), KR_OK);
+		assert_int_equal(f.count, 20);
+		fold_fini(&f);
 	}
-	*row(&w, "pods") = new;
-	header(&w)->commit = whole;
+	half_make(&h, h.commit + 9, h.commit + 8); /* between W4 and W5: not even the ring knows */
+	assert_int_equal(kr_view_begin(l, &v), KR_ERR_STUCK);
+	half_make(&h, h.whole, h.whole);
+	header(&w)->commit = h.whole;
 	fake_unlock(w.d);
+	assert_int_equal(kr_view_begin(l, &v), KR_OK);
+	assert_int_equal(v.digest, h.new_row.digest);
+	kr_view_end(&v);
 	world_fini(&w);
 }
 

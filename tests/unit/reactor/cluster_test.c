@@ -1,0 +1,279 @@
+/* cluster_test.c - the gate and the queue of one cluster: what a dead one costs, who is told, and
+ * that nothing stays shut for ever. */
+#include "unit/reactor/world.h"
+
+/* How many timers are armed by feeds. */
+static unsigned feed_timers(const struct world *w)
+{
+	unsigned n = 0;
+	LIST_EACH (it, &w->r->feeds)
+		n += CONTAINER_OF(it, struct feed, link)->timer.at_ns != UINT64_MAX;
+	return n;
+}
+
+static void a_dead_cluster_costs_one_timer(void **state)
+{
+	struct world w;
+	(void)state;
+	world_init(&w);
+	add_cluster(&w, 0, false);
+	open_list(&w, 0, 0);
+	connect_fails(&w, 0);
+	for (uint32_t i = 1; i < 20; i++)
+		open_list(&w, i, 0);
+	for (int i = 0; i < 300; i++) {
+		pass(&w, SEC / 10);
+		assert_true(fake_io_count(&w.io) <= 1); /* one probe at a time */
+		if (fake_io_count(&w.io))
+			connect_fails(&w, 0);
+		assert_true(feed_timers(&w) <= 1); /* the one whose connect failed just now */
+	}
+	assert_true(w.io.connects > 3 && w.io.connects < 60);
+	for (uint32_t i = 0; i < 20; i++) {
+		assert_int_equal(row_at(feed_at(&w, i))->last_error, ERR_CONN_REFUSED);
+		assert_non_null(strstr(row_at(feed_at(&w, i))->error_text, "api.test:6443"));
+	}
+	world_fini(&w);
+}
+
+static void one_answer_opens_for_all(void **state)
+{
+	struct world w;
+	(void)state;
+	world_init(&w);
+	add_cluster(&w, 0, false);
+	open_list(&w, 0, 0);
+	connect_fails(&w, 0);
+	for (uint32_t i = 1; i < 5; i++)
+		open_list(&w, i, 0);
+	while (!fake_io_count(&w.io))
+		pass(&w, WHEEL_TICK_NS);
+	assert_int_equal(fake_io_count(&w.io), 1);
+	connect_ok(&w, 0);
+	assert_int_equal(fake_io_count(&w.io), 1); /* TCP alone proves nothing */
+	answer(&w, fake_io_sock(&w.io, 0), "503 Nope", "");
+	pass(&w, SEC);
+	assert_true(fake_io_count(&w.io) >= 4);
+	world_fini(&w);
+}
+
+static void connects_under_way_when_the_gate_shuts_are_one_failure(void **state)
+{
+	struct world w;
+	(void)state;
+	world_init(&w);
+	add_cluster(&w, 0, false);
+	for (uint32_t i = 0; i < 30; i++)
+		open_list(&w, i, 0);
+	assert_int_equal(fake_io_count(&w.io), 30);
+	for (int i = 0; i < 30; i++) { /* they time out one after the other */
+		connect_fails(&w, 0);
+		pass(&w, SEC / 10);
+	}
+	struct gate *g = &cluster_at(&w, 0)->gate;
+	/* 3 s have passed: without probes being answered there was one failure and at most one
+	 * probe. */
+	assert_true(g->backoff.failures <= 2);
+	world_fini(&w);
+}
+
+static void a_fetch_may_probe_when_its_time_has_come(void **state)
+{
+	struct world w;
+	(void)state;
+	world_init(&w);
+	add_cluster(&w, 0, false);
+	post_fetch(&w, 0);
+	connect_fails(&w, 0);
+	expect_note(&w, REACTOR_FETCHED);
+	post_fetch(&w, 0); /* at once: refused with the reason */
+	struct reactor_note *n = take_note(&w, REACTOR_FETCHED);
+	assert_non_null(n);
+	assert_int_equal(n->err, ERR_CONN_REFUSED);
+	assert_non_null(strstr(n->text, "api.test:6443"));
+	reactor_note_free(&n);
+	pass(&w, 60 * SEC); /* nobody else waits for this cluster */
+	post_fetch(&w, 0);
+	assert_int_equal(fake_io_count(&w.io), 1);
+	connect_ok(&w, 0);
+	answer(&w, fake_io_sock(&w.io, 0), "200 OK", "{}");
+	n = take_note(&w, REACTOR_FETCHED);
+	assert_non_null(n);
+	assert_int_equal(n->err, ERR_OK);
+	reactor_note_free(&n);
+	world_fini(&w);
+}
+
+static void a_handshake_that_never_ends_is_given_up(void **state)
+{
+	struct world w;
+	struct errmsg m = {0};
+	struct tls_config *tls = NULL;
+	(void)state;
+	world_init(&w);
+	add_cluster_only(&w, 0, true, false);
+	struct reactor_msg *c = msg(REACTOR_CLUSTER_CREDENTIAL);
+	struct tls_spec spec = {.insecure = true, .server_name = SPAN("api.test")};
+	assert_int_equal(tls_config_new(&tls, &spec, &m), ERR_OK);
+	c->credential.tls = tls;
+	post(&w, c);
+	post_addresses(&w, 0, 1);
+	struct feed *f = open_list(&w, 0, 0);
+	connect_ok(&w, 0);
+	pass(&w, 12 * SEC);
+	assert_int_equal(row_at(f)->last_error, ERR_CONN_TIMEOUT);
+	assert_true(cluster_at(&w, 0)->gate.backoff.failures > 0);
+	while (!fake_io_count(&w.io))
+		pass(&w, WHEEL_TICK_NS);
+	connect_ok(&w, 0); /* the probe hangs as well: another follows */
+	pass(&w, 20 * SEC);
+	assert_true(w.io.connects >= 3);
+	world_fini(&w);
+}
+
+static void a_bad_address_is_left_for_the_next(void **state)
+{
+	struct world w;
+	(void)state;
+	world_init(&w);
+	add_cluster_only(&w, 0, false, false);
+	post_credential(&w, 0, ERR_OK, "");
+	post_addresses(&w, 0, 2); /* the first one is dead, the second lives */
+	for (uint32_t i = 0; i < 20; i++)
+		open_list(&w, i, 0);
+	for (int i = 0; i < 1000; i++) {
+		w.io.now_ns += WHEEL_TICK_NS;
+		turn(&w);
+		for (unsigned k = 0; k < fake_io_count(&w.io); k++) {
+			struct fake_sock *s = fake_io_sock(&w.io, k);
+			struct sockaddr_in *a = (void *)&s->address;
+			if (!s->open && list_empty(&s->events))
+				fake_io_connected(s, a->sin_addr.s_addr == htonl(0x0A000001)
+				                             ? ERR_CONN_UNREACHABLE
+				                             : ERR_OK);
+			else if (s->open && strstr(s->sent ? s->sent : "", "limit=500")) {
+				fake_io_sent_clear(s);
+				fake_io_bytes(s, "HTTP/1.1 200 OK\r\nContent-Length: 65\r\n\r\n"
+				                 "{\"kind\":\"L\",\"metadata\":{"
+				                 "\"resourceVersion\":\"10\"},\"items\":[      ]}");
+			} else if (s->open && strstr(s->sent ? s->sent : "", "watch=1")) {
+				fake_io_sent_clear(s);
+				fake_io_bytes(s, STREAM_HEAD);
+			}
+		}
+	}
+	unsigned live = 0;
+	for (uint32_t i = 0; i < 20; i++)
+		live += feed_at(&w, i)->watch.state == WATCH_STREAMING;
+	assert_int_equal(live, 20); /* within 10 s */
+	world_fini(&w);
+}
+
+static void a_list_opened_after_the_credential_failed_says_so(void **state)
+{
+	struct world w;
+	(void)state;
+	world_init(&w);
+	add_cluster_only(&w, 0, false, false);
+	post_credential(&w, 0, ERR_CRED_EXEC, "plugin aws failed: log in again");
+	post_addresses(&w, 0, 1);
+	struct feed *f = open_list(&w, 0, 0);
+	assert_int_equal(row_at(f)->last_error, ERR_CRED_EXEC);
+	assert_non_null(strstr(row_at(f)->error_text, "log in again"));
+	post_fetch(&w, 0);
+	struct reactor_note *n = take_note(&w, REACTOR_FETCHED);
+	assert_non_null(n);
+	assert_int_equal(n->err, ERR_CRED_EXEC);
+	reactor_note_free(&n);
+	post_credential(&w, 0, ERR_OK, "");
+	assert_int_equal(fake_io_count(&w.io), 1);
+	world_fini(&w);
+}
+
+static void no_address_says_so_and_asks_again(void **state)
+{
+	struct world w;
+	(void)state;
+	world_init(&w);
+	add_cluster_only(&w, 0, false, false);
+	post_credential(&w, 0, ERR_OK, "");
+	struct feed *f = open_list(&w, 0, 0);
+	expect_note(&w, REACTOR_WANTS_ADDRESSES);
+	struct reactor_msg *m = msg(REACTOR_CLUSTER_ADDRESSES);
+	m->err = ERR_DNS;
+	snprintf(m->text, sizeof m->text, "api.test: no such name");
+	post(&w, m);
+	assert_int_equal(row_at(f)->last_error, ERR_DNS);
+	pass(&w, SEC);
+	expect_note(&w, REACTOR_WANTS_ADDRESSES);
+	post_addresses(&w, 0, 1);
+	pass(&w, SEC);
+	assert_int_equal(fake_io_count(&w.io), 1);
+	world_fini(&w);
+}
+
+/* One budget per cluster, over all its realms: what a list gives back goes where it was taken. */
+static void lists_of_two_realms_share_the_budget_of_their_cluster(void **state)
+{
+	struct world w;
+	(void)state;
+	world_init(&w);
+	add_cluster(&w, 0, false);
+	open_list(&w, 0, 0);
+	go_live(&w, 0);
+	uint64_t one = cluster_at(&w, 0)->budget.bytes;
+	assert_true(one > 0);
+	post(&w, list_msg(1, 0, 1));
+	expect_note(&w, REACTOR_LIST_OPENED);
+	go_live(&w, 1);
+	assert_int_equal(cluster_at(&w, 0)->budget.bytes, 2 * one);
+	for (uint32_t i = 0; i < 2; i++) {
+		struct reactor_msg *m = msg(REACTOR_LIST_CLOSE);
+		m->id = i;
+		post(&w, m);
+		assert_int_equal(cluster_at(&w, 0)->budget.bytes, (1 - i) * one);
+		for (const struct store_budget *k = &cluster_at(&w, 0)->budget; k; k = k->parent)
+			assert_true(k->bytes <= one); /* none went below zero */
+	}
+	world_fini(&w);
+}
+
+static void a_removed_cluster_goes_with_its_last_connection(void **state)
+{
+	struct world w;
+	(void)state;
+	world_init(&w);
+	add_cluster(&w, 0, false);
+	open_list(&w, 0, 0);
+	go_live(&w, 0);
+	post_fetch(&w, 0);
+	w.io.hold_closed = true;
+	struct reactor_msg *m = msg(REACTOR_LIST_CLOSE);
+	m->id = 0;
+	post(&w, m);
+	m = msg(REACTOR_CLUSTER_REMOVE);
+	post(&w, m);
+	expect_note(&w, REACTOR_FETCHED);
+	assert_null(cluster_at(&w, 0));
+	w.io.hold_closed = false;
+	turn(&w);
+	assert_true(list_empty(&w.r->clusters));
+	world_fini(&w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(a_dead_cluster_costs_one_timer),
+	        cmocka_unit_test(one_answer_opens_for_all),
+	        cmocka_unit_test(connects_under_way_when_the_gate_shuts_are_one_failure),
+	        cmocka_unit_test(a_fetch_may_probe_when_its_time_has_come),
+	        cmocka_unit_test(a_handshake_that_never_ends_is_given_up),
+	        cmocka_unit_test(a_bad_address_is_left_for_the_next),
+	        cmocka_unit_test(a_list_opened_after_the_credential_failed_says_so),
+	        cmocka_unit_test(no_address_says_so_and_asks_again),
+	        cmocka_unit_test(lists_of_two_realms_share_the_budget_of_their_cluster),
+	        cmocka_unit_test(a_removed_cluster_goes_with_its_last_connection),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,93 @@
+/* stop_test.c - REACTOR_STOP while things are under way, and consumers that come and go. */
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "unit/reactor/world.h"
+
+static void with_connections_in_every_state(void **state)
+{
+	struct world w;
+	(void)state;
+	world_init(&w);
+	add_cluster(&w, 0, false);
+	open_list(&w, 0, 0);
+	go_live(&w, 0);
+	open_list(&w, 1, 0);
+	connect_ok(&w, 1);   /* asking */
+	open_list(&w, 2, 0); /* connecting */
+	post_fetch(&w, 0);
+	add_cluster_only(&w, 1, false, false); /* no address, no credential */
+	open_list(&w, 3, 1);
+	post_fetch(&w, 1);
+	w.io.hold_closed = true;
+	post(&w, msg(REACTOR_STOP));
+	expect_note(&w, REACTOR_FETCHED);
+	expect_note(&w, REACTOR_FETCHED);
+	assert_null(take_note(&w, REACTOR_STOPPED));
+	/* What was on its way when STOP came. */
+	struct reactor_msg *m = msg(REACTOR_SUBSCRIBE);
+	m->id = 1;
+	m->list = 0;
+	post(&w, m);
+	m = msg(REACTOR_UNSUBSCRIBE);
+	m->id = 1;
+	m->list = 1;
+	post(&w, m);
+	m = msg(REACTOR_LIST_CLOSE);
+	m->id = 2;
+	post(&w, m);
+	post(&w, list_msg(9, 0, 0));
+	post_fetch(&w, 0);
+	post_credential(&w, 0, ERR_OK, "");
+	post_addresses(&w, 1, 1);
+	w.io.hold_closed = false;
+	turn(&w);
+	turn(&w);
+	expect_note(&w, REACTOR_STOPPED);
+	world_fini(&w);
+}
+
+static void a_consumer_is_woken_once_and_let_go_after_a_turn(void **state)
+{
+	struct world w;
+	struct shm_consumer page = {0};
+	(void)state;
+	world_init(&w);
+	add_cluster(&w, 0, false);
+	open_list(&w, 0, 0);
+	struct reactor_msg *m = msg(REACTOR_CONSUMER_ADD);
+	m->id = 5;
+	m->consumer.eventfd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	int fd = m->consumer.eventfd;
+	m->consumer.page = &page;
+	post(&w, m);
+	m = msg(REACTOR_SUBSCRIBE);
+	m->id = 5;
+	post(&w, m);
+	w.io.notifies = 0;
+	__atomic_store_n(&page.waiting, 1, __ATOMIC_RELAXED);
+	go_live(&w, 0);
+	assert_int_equal(w.io.notifies, 1);
+	assert_int_equal(page.waiting, 0);
+	static const char ev[] = EVENT_JSON("ADDED", "b", "11");
+	chunk(fake_io_sock(&w.io, 0), ev, sizeof ev - 1);
+	turn(&w);
+	assert_int_equal(w.io.notifies, 1); /* it does not wait */
+	m = msg(REACTOR_CONSUMER_REMOVE);
+	m->id = 5;
+	post(&w, m);
+	assert_null(take_note(&w, REACTOR_CONSUMER_GONE)); /* its eventfd may be in flight */
+	turn(&w);
+	expect_note(&w, REACTOR_CONSUMER_GONE);
+	close(fd);
+	world_fini(&w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(with_connections_in_every_state),
+	        cmocka_unit_test(a_consumer_is_woken_once_and_let_go_after_a_turn),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
