@@ -29,8 +29,7 @@ static int32_t code_of(err_t err)
 	}
 }
 
-/* --- hello
- * ---------------------------------------------------------------------------------------------- */
+/* --- hello ------------------------------------------------------------------------------- */
 
 static void on_hello(struct consumer *k, const struct attach_hello *h)
 {
@@ -57,8 +56,7 @@ static void on_hello(struct consumer *k, const struct attach_hello *h)
 	consumer_welcome(k, &w.head);
 }
 
-/* --- lists
- * ---------------------------------------------------------------------------------------------- */
+/* --- lists ------------------------------------------------------------------------------- */
 
 static struct opening *opening_of(const struct consumer *k, uint32_t handle)
 {
@@ -214,8 +212,7 @@ static void on_close_list(struct consumer *k, const struct attach_ref *r)
 	consumer_send(k, &ok, -1);
 }
 
-/* --- segments
- * ------------------------------------------------------------------------------------------- */
+/* --- segments ---------------------------------------------------------------------------- */
 
 /* Permission is by realm: a shard's descriptors go to whoever has a list open in it, and to nobody
  * else (A2). */
@@ -252,8 +249,7 @@ static void on_segment(struct consumer *k, const struct attach_segment *r)
 	consumer_send(k, &a.head, copy);
 }
 
-/* --- questions
- * -------------------------------------------------------------------------------------------- */
+/* --- questions --------------------------------------------------------------------------- */
 
 /* Names of clusters and their errors are for those who may see at least one list (A1: by default,
  * nothing). */
@@ -293,8 +289,7 @@ static void on_query(struct consumer *k, const char *bytes, size_t n)
 	}
 }
 
-/* --- dispatch
- * ---------------------------------------------------------------------------------------------- */
+/* --- dispatch ---------------------------------------------------------------------------- */
 
 static void dispatch(struct consumer *k, const struct attach_head *h, const char *bytes, size_t n)
 {

@@ -13,8 +13,7 @@
 
 enum { CLUSTERS_CONNECTS_PER_S = 50 }; /* where the settings say nothing */
 
-/* --- what the configuration names
- * ----------------------------------------------------------------- */
+/* --- what the configuration names -------------------------------------------------------- */
 
 static err_t add(struct clusters *t, struct config_cluster *from)
 {
@@ -80,8 +79,7 @@ struct known_cluster *clusters_find(const struct control *c, const char *name)
 	return NULL;
 }
 
-/* --- credentials and TLS
- * ---------------------------------------------------------------------------- */
+/* --- credentials and TLS ----------------------------------------------------------------- */
 
 static bool add_field(struct auth *a, const char *line, size_t n)
 {
@@ -231,8 +229,7 @@ void clusters_on_credentials(struct control *c)
 				send_credential(c, c->clusters.rows[i]);
 }
 
-/* --- placing
- * ------------------------------------------------------------------------------------------ */
+/* --- placing ----------------------------------------------------------------------------- */
 
 static uint32_t least_loaded(const struct control *c)
 {

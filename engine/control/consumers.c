@@ -24,8 +24,7 @@ struct pending_send {
 	char data[];
 };
 
-/* --- the socket
- * --------------------------------------------------------------------------------------- */
+/* --- the socket -------------------------------------------------------------------------- */
 
 /* A lock beside the socket tells a living daemon from a socket file that a dead one left. */
 static err_t take_lock(struct control *c, const char *path, struct errmsg *m)
@@ -102,8 +101,7 @@ err_t consumers_listen(struct control *c, struct errmsg *m)
 	return loop_watch(c->loop, &c->consumers.listener, fd, EPOLLIN);
 }
 
-/* --- one consumer
- * ----------------------------------------------------------------------------------------- */
+/* --- one consumer ------------------------------------------------------------------------ */
 
 static void free_sends(struct consumer *k)
 {
@@ -290,8 +288,7 @@ static void on_consumer(struct loop_fd *f, uint32_t events)
 	}
 }
 
-/* --- a new one
- * ---------------------------------------------------------------------------------------------- */
+/* --- a new one --------------------------------------------------------------------------- */
 
 static bool who_is_it(struct consumer *k, int fd)
 {

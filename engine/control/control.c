@@ -12,8 +12,7 @@
 
 enum { CONTROL_STOP_S = 5 };
 
-/* --- credentials of the pool
- * ----------------------------------------------------------------------------- */
+/* --- credentials of the pool ------------------------------------------------------------- */
 
 static void after_credentials(struct control *c)
 {
@@ -49,8 +48,7 @@ static err_t open_credentials(struct control *c, struct errmsg *m)
 	return loop_watch(c->loop, &c->credentials_fd, credential_pool_fd(c->credentials), EPOLLIN);
 }
 
-/* --- addresses
- * -------------------------------------------------------------------------------------------- */
+/* --- addresses --------------------------------------------------------------------------- */
 
 static void on_addresses(void *arg, uint32_t id, const struct resolver_answer *a)
 {
@@ -68,8 +66,7 @@ static void on_addresses(void *arg, uint32_t id, const struct resolver_answer *a
 	control_post(c, c->clusters.rows[id]->reactor, m);
 }
 
-/* --- the reactors' notes
- * ------------------------------------------------------------------------------------ */
+/* --- the reactors' notes ----------------------------------------------------------------- */
 
 void control_note(void *control, struct reactor_note *n)
 {
@@ -119,9 +116,8 @@ static void on_wake(void *arg)
 		on_note(c, CONTAINER_OF(it, struct reactor_note, link));
 }
 
-/* --- life
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- life -------------------------------------------------------------------------------- */
+
 
 err_t control_new(const struct control_config *config, struct control **out, struct errmsg *m)
 {

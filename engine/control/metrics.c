@@ -24,8 +24,7 @@ struct metrics_conn {
 	char request[METRICS_REQUEST_BYTES_MAX];
 };
 
-/* --- what there is to say
- * -------------------------------------------------------------------------------- */
+/* --- what there is to say ---------------------------------------------------------------- */
 
 /* Sums over the lists, read from their rows. */
 struct sums {
@@ -143,9 +142,8 @@ static bool is_ready(const struct control *c)
 	return s.pinned_waiting == 0 && list_empty(&c->questions);
 }
 
-/* --- HTTP
- * -----------------------------------------------------------------------------------------------------
- */
+/* --- HTTP -------------------------------------------------------------------------------- */
+
 
 static void close_conn(struct metrics_conn *k)
 {

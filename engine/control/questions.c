@@ -104,8 +104,7 @@ void questions_answer(struct control *c, struct consumer *k, uint32_t request, s
 	report_fini(doc);
 }
 
-/* --- status
- * --------------------------------------------------------------------------------------------- */
+/* --- status ------------------------------------------------------------------------------ */
 
 static void finish_status(struct question *q)
 {
@@ -152,8 +151,7 @@ void questions_on_status(struct control *c, struct reactor_note *n)
 	}
 }
 
-/* --- resolve
- * --------------------------------------------------------------------------------------------- */
+/* --- resolve ----------------------------------------------------------------------------- */
 
 static void write_resource(struct report *t, const struct discovery_resource *r)
 {

@@ -25,8 +25,7 @@ static const char *cluster_word(enum cluster_state s)
 	return words[s];
 }
 
-/* --- reactors and clusters
- * -------------------------------------------------------------------------------- */
+/* --- reactors and clusters --------------------------------------------------------------- */
 
 static void write_counters(struct report *t, const struct reactor_status *s)
 {
@@ -116,9 +115,8 @@ static void write_clusters(
 	report_close(t, ']');
 }
 
-/* --- lists
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- lists ------------------------------------------------------------------------------- */
+
 
 static void write_age(struct report *t, const char *key, uint64_t now, uint64_t at)
 {

@@ -114,9 +114,8 @@ struct kr_object {
 	uint64_t _private[4];
 };
 
-/* --- client
- * ------------------------------------------------------------------------------------------------------------------------
- */
+/* --- client ------------------------------------------------------------------------------ */
+
 
 struct kr_options {
 	size_t size;
@@ -147,9 +146,8 @@ KR_API const char *kr_layout_version(void);
  * free() it. */
 KR_API int kr_query(struct kr_client *client, const char *what, char **json, size_t *bytes);
 
-/* --- lists
- * -------------------------------------------------------------------------------------------------------------------------
- */
+/* --- lists ------------------------------------------------------------------------------- */
+
 
 struct kr_list_spec {
 	size_t size;
@@ -202,8 +200,7 @@ KR_API int kr_get(struct kr_list *list, const char *namespace_, const char *name
  * KR_ERR_TORN otherwise. */
 KR_API int kr_check(struct kr_list *list, const struct kr_object *object);
 
-/* --- view and follow
- * ----------------------------------------------------------------------------------------------------------------
+/* --- view and follow ---------------------------------------------------------------------
  * A view is the list at one position; a follow is every change after a position, in order, each
  * exactly once. view.follow starts where the view stands, so view + follow has no gap. A follow
  * begins with the first kr_follow_next on it and holds memory from then to kr_follow_end; one that
@@ -265,9 +262,8 @@ KR_API int kr_change_check(struct kr_follow *follow, const struct kr_change *cha
 KR_API int kr_follow_any(struct kr_follow *const *follows, size_t n, size_t *which,
         struct kr_change *change, int64_t timeout_ns);
 
-/* --- differences
- * --------------------------------------------------------------------------------------------------------------------
- */
+/* --- differences ------------------------------------------------------------------------- */
+
 
 /* RFC 7386 merge patch from old_object to object of a change, written to buf, *size = its bytes (no
  * NUL). KR_ERR_SPACE: *size is what is needed. ADDED: the object itself; DELETED: null. No

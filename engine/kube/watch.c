@@ -100,9 +100,8 @@ static void abort_sync(struct watch *w, struct watch_out *out)
 	drop_token(w);
 }
 
-/* --- what to ask next
- * ---------------------------------------------------------------------------------------------------------------
- */
+/* --- what to ask next -------------------------------------------------------------------- */
+
 
 static bool is_core_events(const struct watch_conf *c)
 {
@@ -185,9 +184,8 @@ size_t watch_target(struct watch *w, char *buf, size_t cap, const char **accept)
 	return url_end(&u);
 }
 
-/* --- going down
- * ----------------------------------------------------------------------------------------------------------------------
- */
+/* --- going down -------------------------------------------------------------------------- */
+
 
 static void wait_until(struct watch *w, uint64_t at_ns, struct watch_out *out)
 {
@@ -241,9 +239,8 @@ static void connect_again(struct watch *w, struct watch_out *out)
 	out->acts |= WATCH_CONNECT | WATCH_STATE;
 }
 
-/* --- inputs: life
- * ----------------------------------------------------------------------------------------------------------------------
- */
+/* --- inputs: life ------------------------------------------------------------------------ */
+
 
 void watch_start(struct watch *w, uint64_t now_ns, struct watch_out *out)
 {
@@ -302,9 +299,8 @@ void watch_on_credential(
 		fail(w, ERR_KUBE_UNAUTHORIZED, text, now_ns, out);
 }
 
-/* --- inputs: answers
- * ---------------------------------------------------------------------------------------------------------------------
- */
+/* --- inputs: answers --------------------------------------------------------------------- */
+
 
 enum watch_body watch_on_head(
         struct watch *w, int status, int retry_after_s, uint64_t now_ns, struct watch_out *out)
@@ -457,9 +453,8 @@ void watch_on_status(struct watch *w, const struct json_status *st, bool reusabl
 	invariant(w);
 }
 
-/* --- inputs: a LIST
- * ----------------------------------------------------------------------------------------------------------------------
- */
+/* --- inputs: a LIST ---------------------------------------------------------------------- */
+
 
 static bool went_back(const struct watch *w, struct span rv)
 {
@@ -519,9 +514,8 @@ void watch_on_page(
 	invariant(w);
 }
 
-/* --- inputs: a stream
- * --------------------------------------------------------------------------------------------------------------------
- */
+/* --- inputs: a stream -------------------------------------------------------------------- */
+
 
 static enum watch_apply on_error_event(
         struct watch *w, const struct json_status *st, uint64_t now_ns, struct watch_out *out)
@@ -654,9 +648,8 @@ void watch_on_body_end(struct watch *w, bool reusable, uint64_t now_ns, struct w
 	invariant(w);
 }
 
-/* --- inputs: time
- * -------------------------------------------------------------------------------------------------------------------------
- */
+/* --- inputs: time ------------------------------------------------------------------------ */
+
 
 /* Silence on a live stream (L1). TCP keepalive finds a dead peer in 10 s; this finds what it
  * cannot: a proxy that answers for a dead server, and a watch from a version in the server's
@@ -732,9 +725,8 @@ void watch_on_timer(struct watch *w, uint64_t now_ns, struct watch_out *out)
 	invariant(w);
 }
 
-/* --- what others see
- * ------------------------------------------------------------------------------------------------------------------------
- */
+/* --- what others see --------------------------------------------------------------------- */
+
 
 enum watch_list_state watch_list_state(const struct watch *w)
 {

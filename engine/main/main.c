@@ -58,8 +58,7 @@ static void catch_signals(void)
 	sigaction(SIGHUP, &ignore, NULL);
 }
 
-/* --- configuration
- * ------------------------------------------------------------------------------------- */
+/* --- configuration ----------------------------------------------------------------------- */
 
 static void print_problems(const struct problem_list *l)
 {
@@ -144,8 +143,7 @@ static struct config *load(const struct options *o)
 	return config;
 }
 
-/* --- reactors
- * --------------------------------------------------------------------------------------------- */
+/* --- reactors ---------------------------------------------------------------------------- */
 
 /* A ring's table of sockets is bounded by RLIMIT_NOFILE, like everything else that is open. */
 static unsigned sockets_max(void)

@@ -120,8 +120,7 @@ static void on_events(struct feed *f, struct conn *c, struct span data)
 	}
 }
 
-/* --- lists
- * ---------------------------------------------------------------------------------------- */
+/* --- lists ------------------------------------------------------------------------------- */
 
 static bool on_item(struct feed *f, struct span item)
 {
@@ -155,8 +154,7 @@ static void on_list(struct feed *f, struct conn *c, struct span data)
 	}
 }
 
-/* --- heads, bodies, ends
- * --------------------------------------------------------------------------- */
+/* --- heads, bodies, ends ----------------------------------------------------------------- */
 
 static int retry_after(const struct http1_head *h)
 {

@@ -59,8 +59,7 @@ static void on_wake(void *owner)
 const struct io_handlers reactor_io_handlers = {
         on_connect, on_recv, on_end, on_sent, on_closed, on_wake};
 
-/* --- life
- * ----------------------------------------------------------------------------------------- */
+/* --- life -------------------------------------------------------------------------------- */
 
 static err_t take_memory(struct reactor *r)
 {
@@ -160,8 +159,7 @@ uint64_t reactor_turned_ns(const struct reactor *r)
 	return atomic_load_explicit(&r->turned_ns, memory_order_relaxed);
 }
 
-/* --- a turn: completions (inside io_tick), messages, timers, wakes
- * ----------------------------------- */
+/* --- a turn: completions (inside io_tick), messages, timers, wakes ----------------------- */
 
 static void take_mail(struct reactor *r)
 {

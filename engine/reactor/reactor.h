@@ -37,9 +37,8 @@ enum {
 	REACTOR_REALMS_MAX = 64,
 };
 
-/* --- what control gives
- * ---------------------------------------------------------------------------------------------------------------
- */
+/* --- what control gives ------------------------------------------------------------------ */
+
 
 /* How requests of a cluster prove who they are. Immutable, counted; the memory is wiped when the
  * last reference goes. Any thread. */
@@ -126,9 +125,8 @@ struct reactor_msg {
 struct reactor_msg *reactor_msg_new(enum reactor_msg_type type); /* NULL: out of memory */
 void reactor_msg_free(struct reactor_msg **m);                   /* with everything it still owns */
 
-/* --- what comes back
- * --------------------------------------------------------------------------------------------------------------------
- */
+/* --- what comes back --------------------------------------------------------------------- */
+
 
 enum reactor_note_type {
 	REACTOR_LIST_OPENED,      /* id; err, or shard, row, gen, store */
@@ -174,9 +172,8 @@ struct reactor_note {
 };
 void reactor_note_free(struct reactor_note **n);
 
-/* --- life
- * ---------------------------------------------------------------------------------------------------------------------------------
- */
+/* --- life -------------------------------------------------------------------------------- */
+
 
 struct reactor_config {
 	uint32_t index, count; /* this reactor of how many; shard number = realm * count + index */

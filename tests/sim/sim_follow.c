@@ -110,8 +110,7 @@ void sim_follow_fini(struct sim_follow *f)
 	free(f->table);
 }
 
-/* --- one change
- * ------------------------------------------------------------------------------------ */
+/* --- one change -------------------------------------------------------------------------- */
 
 static void object_of(struct sim_follow *f, uint64_t block, struct read_object *o)
 {

@@ -198,8 +198,7 @@ static bool serve(struct sim_net *n, struct sim_sock *k)
 	return did;
 }
 
-/* --- deliveries
- * ------------------------------------------------------------------------------------ */
+/* --- deliveries -------------------------------------------------------------------------- */
 
 static int deliver_bytes(struct sim_net *n, struct sim_sock *k)
 {

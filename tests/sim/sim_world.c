@@ -60,8 +60,7 @@ struct sim_world {
 	struct sim_result *out;
 };
 
-/* --- the control thread of the world
- * ------------------------------------------------------------------- */
+/* --- the control thread of the world ----------------------------------------------------- */
 
 static void on_note(void *arg, struct reactor_note *n)
 {
@@ -118,8 +117,7 @@ static void take_notes(struct sim_world *w)
 	}
 }
 
-/* --- making it
- * ------------------------------------------------------------------------------------------ */
+/* --- making it --------------------------------------------------------------------------- */
 
 static const struct model_kind *kind(const char *group, const char *version, const char *resource)
 {
@@ -230,8 +228,7 @@ static void add_list(struct sim_world *w, uint32_t id)
 	reactor_post(w->reactor[l->reactor], m);
 }
 
-/* --- the oracle
- * ------------------------------------------------------------------------------------------- */
+/* --- the oracle -------------------------------------------------------------------------- */
 
 static bool in_history(struct sim_world *w, const struct sim_list *l, const struct shm_list *row)
 {
@@ -344,8 +341,7 @@ static void step_follows(struct sim_world *w, struct sim_list *l, bool all)
 	}
 }
 
-/* --- what happens
- * ------------------------------------------------------------------------------------------ */
+/* --- what happens ------------------------------------------------------------------------ */
 
 /* An event that comes late: nobody can see at once that one was left out, so what is published
  * until the next sync may be no state of the server. All other faults must never lead to a wrong

@@ -1,5 +1,7 @@
-/* unmatched_test.c - brackets that close nothing, on a parser that has seen nothing yet: the number noted for them came from uninitialised memory, and was written
- * through. Dirty memory is handed to malloc first, so that this fails without the fix also outside a sanitizer. */
+/* unmatched_test.c - brackets that close nothing, on a parser that has seen nothing yet. The
+ * number noted for them came from uninitialised memory, and was written
+ * through. Dirty memory is handed to malloc first, so that this fails without the fix also outside
+ * a sanitizer. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -37,8 +39,11 @@ static void closers_without_openers_touch_nothing(void **s)
 		struct json_parser *p = json_parser_new(1024, 1 << 20);
 		struct json_object o;
 		assert_true(d && p);
-		assert_int_equal(json_dom_parse(d, (struct span){doc, 4 + closers}, &root), ERR_JSON_SYNTAX);
-		assert_int_not_equal(json_scan_object(p, (struct span){doc, 4 + closers}, true, NULL, &o), ERR_OK);
+		assert_int_equal(
+		        json_dom_parse(d, (struct span){doc, 4 + closers}, &root), ERR_JSON_SYNTAX);
+		assert_int_not_equal(
+		        json_scan_object(p, (struct span){doc, 4 + closers}, true, NULL, &o),
+		        ERR_OK);
 		json_dom_free(&d);
 		json_parser_free(&p);
 	}

@@ -143,8 +143,7 @@ static void tick_beats_and_signals(void **state)
 	store_free(&s);
 }
 
-/* --- the live stream
- * ------------------------------------------------------------------------------ */
+/* --- the live stream --------------------------------------------------------------------- */
 
 static void added_modified_deleted(void **state)
 {
@@ -380,8 +379,7 @@ static void object_larger_than_a_segment(void **state)
 	store_free(&s);
 }
 
-/* --- versions, bookmarks, liveness
- * ------------------------------------------------------------------ */
+/* --- versions, bookmarks, liveness ------------------------------------------------------- */
 
 static void bookmark_moves_the_version_only(void **state)
 {
@@ -482,8 +480,7 @@ static void state_is_published_when_it_differs(void **state)
 	store_free(&s);
 }
 
-/* --- lists
- * ------------------------------------------------------------------------------------------ */
+/* --- lists ------------------------------------------------------------------------------- */
 
 static void identity_can_be_read(void **state)
 {
@@ -619,8 +616,7 @@ static void lists_do_not_see_each_other(void **state)
 	store_free(&s);
 }
 
-/* --- memory
- * ------------------------------------------------------------------------------------------ */
+/* --- memory ------------------------------------------------------------------------------ */
 
 static uint64_t segments_rss(void)
 {

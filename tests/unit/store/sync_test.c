@@ -103,8 +103,7 @@ static void empty_first_sync(void **state)
 	store_free(&s);
 }
 
-/* --- relist in place
- * ------------------------------------------------------------------------------ */
+/* --- relist in place --------------------------------------------------------------------- */
 
 static void unchanged_relist_touches_nothing(void **state)
 {
@@ -184,8 +183,7 @@ static void nothing_is_visible_before_commit(void **state)
 	store_free(&s);
 }
 
-/* --- twice in one answer, removals, abort
- * ----------------------------------------------------------- */
+/* --- twice in one answer, removals, abort ------------------------------------------------ */
 
 static void same_name_twice(void **state)
 {
@@ -282,8 +280,7 @@ static void abort_gives_everything_back(void **state)
 	store_free(&s);
 }
 
-/* --- too many for the ring
- * -------------------------------------------------------------------------- */
+/* --- too many for the ring --------------------------------------------------------------- */
 
 /* changed objects + RESET + SYNCED against ring_entries / 4 */
 static void bulk_begins_above_a_quarter_of_the_ring(void **state)
@@ -374,8 +371,7 @@ static void bulk_keeps_what_views_hold(void **state)
 	store_free(&s);
 }
 
-/* --- versions that go back
- * ------------------------------------------------------------------------- */
+/* --- versions that go back --------------------------------------------------------------- */
 
 static void version_back_says_reset_first(void **state)
 {
@@ -456,8 +452,7 @@ static void commit_needs_a_version(void **state)
 	store_free(&s);
 }
 
-/* --- after a live stream
- * ---------------------------------------------------------------------------- */
+/* --- after a live stream ----------------------------------------------------------------- */
 
 static void objects_from_before_the_first_sync(void **state)
 {

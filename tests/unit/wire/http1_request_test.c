@@ -166,7 +166,8 @@ static void request_refuses_injection_everywhere(void **state)
 	}
 }
 
-/* Regression: a credential that a source has made ready went out as an extra header, whose name is refused; no token user got through. */
+/* Regression: a credential that a source has made ready went out as an extra header, whose name is
+ * refused; no token user got through. */
 static void request_sends_a_ready_credential_as_it_is(void **state)
 {
 	char buf[2048];
