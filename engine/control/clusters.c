@@ -274,6 +274,9 @@ err_t clusters_place(struct control *c, struct known_cluster *k, struct errmsg *
 	err_t err = k->source ? ERR_OK
 	                      : credential_source_open(c->credentials, &k->conf.credential,
 	                                loop_now_ns(c->loop), (int64_t)time(NULL), &k->source);
+	/* What opening it said is sent below; left in the pool, it would be taken for the answer to
+	 * a later 401. */
+	clusters_on_credentials(c);
 	/* A plugin may have been started: whoever kills it when it hangs is this timer. */
 	loop_timer_set(c->loop, &c->credentials_timer, credential_pool_deadline(c->credentials));
 	if (err)

@@ -14,6 +14,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "config/arena.h"
 #include "config/config.h"
 #include "config/config_list.h"
 #include "control/control.h"
@@ -26,7 +27,8 @@ enum {
 	MAIN_REACTORS_MAX = 64,
 	MAIN_SOCKETS_MAX = 32768,
 	MAIN_OTHER_FILES = 1024,
-	MAIN_BATCH_WAIT_US = 200
+	MAIN_BATCH_WAIT_US = 200,
+	MAIN_CHECK_BYTES = 1 << 20
 };
 
 /* One reactor and its thread. io is made on that thread: a ring belongs to one. */
@@ -88,6 +90,13 @@ static int check(const struct options *o)
 	err_t err = config_check(&co, getenv("PATH"), (int64_t)time(NULL), &problems);
 	print_problems(&problems);
 	problem_list_fini(&problems);
+	struct settings scratch = {0};
+	struct errmsg m = {0};
+	arena_init(&scratch.arena, MAIN_CHECK_BYTES);
+	for (size_t i = 0; !err && i < o->list_count; i++)
+		if ((err = config_list_add(&scratch, o->lists[i], &m)))
+			fprintf(stderr, "kuberingd: %s\n", m.text);
+	arena_fini(&scratch.arena);
 	if (!err)
 		puts("kuberingd: the configuration is good");
 	return err ? 1 : 0;

@@ -103,7 +103,12 @@ void feed_close(struct feed **fp)
 		feed_run(f, &out);
 		cluster_unwait(&f->waiter);
 		wheel_set(&r->wheel, &f->timer, UINT64_MAX);
-		store_list_close(&f->list, r->now_ns);
+		if (r->stopping && f->list) /* the daemon ends, the list does not: followers wait
+		                               for its next life */
+			store_list_state(f->list, SHM_LIST_STALE, ERR_STOPPING,
+			        "the daemon is stopping", r->now_ns);
+		else
+			store_list_close(&f->list, r->now_ns);
 		watch_fini(&f->watch);
 		list_unlink(&f->link);
 		f->cluster->list_count--;

@@ -93,8 +93,10 @@ static void on_lost(void *arg, struct conn *c, err_t err, const char *text)
 {
 	struct fetch *f = arg;
 	(void)c;
+	char where[ERRMSG_BYTES];
 	f->conn = NULL;
-	finish(f, err, text);
+	snprintf(where, sizeof where, "%s: %s", f->cluster->spec.host, text);
+	finish(f, err, where);
 }
 
 static const struct conn_user fetch_user = {on_ready, on_head, on_body, on_body_end, on_lost};

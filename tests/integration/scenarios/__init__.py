@@ -1,0 +1,7 @@
+"""Every scenario: a function that takes the programs under test, and fails or returns."""
+
+from . import consumers, restart, stranger_access, stranger_clusters, stranger_config, stranger_protocol, sync
+
+SCENARIOS = {}
+for module in (sync, consumers, restart, stranger_config, stranger_clusters, stranger_access, stranger_protocol):
+    SCENARIOS |= module.SCENARIOS
