@@ -189,9 +189,8 @@ int kr_connect(struct kr_client **client, const struct kr_options *options)
 	*client = NULL;
 	if (!sized_take(&o, sizeof o, options))
 		return client_fail(NULL, KR_ERR_ARGUMENT,
-		        "kr_options.size is not set, or the struct holds fields that this library "
-		        "does not "
-		        "know");
+		        "kr_options.size is not set, or the struct holds fields that this "
+		        "library does not know");
 	struct kr_client *c = client_new(&o);
 	if (!c)
 		return client_fail(NULL, KR_ERR_MEMORY, "out of memory");

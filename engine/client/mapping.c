@@ -78,14 +78,12 @@ static int check_sealed(struct mapping *s, uint32_t segment, int fd, uint64_t *b
 	int need = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 	if (seals < 0 || fstat(fd, &st) != 0)
 		return client_fail(c, KR_ERR_CORRUPT,
-		        "segment %u of shard %u is no memfd: whatever listens at %s is not "
-		        "kuberingd",
+		        "segment %u of shard %u is no memfd: what listens at %s is not kuberingd",
 		        segment, s->number, c->socket_path);
 	if ((seals & need) != need || !(seals & (F_SEAL_FUTURE_WRITE | F_SEAL_WRITE)))
 		return client_fail(c, KR_ERR_CORRUPT,
 		        "segment %u of shard %u is not sealed (seals 0x%x): not mapped, it could "
-		        "be cut "
-		        "under us",
+		        "be cut under us",
 		        segment, s->number, (unsigned)seals);
 	if (st.st_size <= 0)
 		return client_fail(
@@ -94,71 +92,113 @@ static int check_sealed(struct mapping *s, uint32_t segment, int fd, uint64_t *b
 	return KR_OK;
 }
 
-/* Asks for the descriptor of a segment and maps it. */
-static int map_segment(struct mapping *s, uint32_t segment, const void **at, uint64_t *bytes)
+/* Maps the descriptor that came with an answer, which is in the link. */
+static int map_answer(struct mapping *s, uint32_t segment, const void **at, uint64_t *bytes)
 {
 	struct kr_client *c = s->client;
-	link_begin(&c->link, ATTACH_SEGMENT, client_id(c), sizeof c->link.out.segment);
-	c->link.out.segment.shard = s->number;
-	c->link.out.segment.segment = segment;
-	int r = client_ask(c, ATTACH_SEGMENT_FD);
-	if (r != KR_OK)
-		return r;
 	int fd = link_take_fd(&c->link, 0);
 	if (fd < 0)
 		return client_fail(c, KR_ERR_CORRUPT,
 		        "the daemon's answer for segment %u of shard %u has no descriptor", segment,
 		        s->number);
-	r = check_sealed(s, segment, fd, bytes);
+	int r = check_sealed(s, segment, fd, bytes);
 	if (r == KR_OK) {
 		*at = map_guarded(fd, *bytes);
 		if (!*at)
 			r = client_fail(c, errno == ENOMEM ? KR_ERR_MEMORY : KR_ERR_SYSTEM,
 			        "segment %u of shard %u (%llu bytes) cannot be mapped: %s; see the "
-			        "address "
-			        "space limit (ulimit -v)",
+			        "address space limit (ulimit -v)",
 			        segment, s->number, (unsigned long long)*bytes, strerror(errno));
 	}
 	close(fd);
 	return r;
 }
 
+static void begin_question(struct mapping *s, uint32_t segment)
+{
+	struct kr_client *c = s->client;
+	link_begin(&c->link, ATTACH_SEGMENT, client_id(c), sizeof c->link.out.segment);
+	c->link.out.segment.shard = s->number;
+	c->link.out.segment.segment = segment;
+}
+
+/* Asks for a segment and waits for it. Segment 0 has no row to hold it against. */
+static int map_segment(struct mapping *s, uint32_t segment, const void **at, uint64_t *bytes)
+{
+	begin_question(s, segment);
+	int r = client_ask(s->client, ATTACH_SEGMENT_FD);
+	return r == KR_OK ? map_answer(s, segment, at, bytes) : r;
+}
+
+/* Takes a new mapping in, if it is what the directory says. */
+static int adopt(struct mapping *s, uint32_t segment, const void *at, uint64_t bytes)
+{
+	struct shm_segment_row row;
+	struct read_map m = {at, bytes};
+	if (read_segment(&s->read, segment, &row) == READ_OK && row.bytes == bytes &&
+	        !s->read.maps[segment].at && read_map(&s->read, segment, at, bytes) == READ_OK)
+		return KR_OK;
+	bool there = s->read.maps[segment].at != NULL; /* asked for twice */
+	unmap(&m);
+	if (there)
+		return KR_OK;
+	return client_fail(s->client, KR_ERR_CORRUPT,
+	        "segment %u of shard %u has %llu bytes, its directory says something else", segment,
+	        s->number, (unsigned long long)bytes);
+}
+
 static int fetch(struct mapping *s, uint32_t segment)
 {
 	struct kr_client *c = s->client;
+	const void *at = NULL;
+	uint64_t bytes = 0;
 	if (!mapping_current(s))
 		return client_fail(c, KR_ERR_UNREACHABLE,
 		        "segment %u of shard %u was never mapped, and the daemon that had it is "
-		        "gone; read "
-		        "again when the list is live",
+		        "gone; read again when the list is live",
 		        segment, s->number);
-	struct shm_segment_row row;
-	const void *at = NULL;
-	uint64_t bytes = 0;
-	if (read_segment(&s->read, segment, &row) != READ_OK)
+	if (segment >= read_segments(&s->read))
 		return client_fail(c, KR_ERR_CORRUPT,
 		        "shard %u names segment %u, which its directory does not have", s->number,
 		        segment);
 	int r = map_segment(s, segment, &at, &bytes);
-	if (r != KR_OK)
-		return r;
-	if (bytes != row.bytes || read_map(&s->read, segment, at, bytes) != READ_OK) {
-		struct read_map m = {at, bytes};
-		unmap(&m);
-		return client_fail(c, KR_ERR_CORRUPT,
-		        "segment %u of shard %u has %llu bytes, its directory says %llu", segment,
-		        s->number, (unsigned long long)bytes, (unsigned long long)row.bytes);
-	}
-	return KR_OK;
+	return r == KR_OK ? adopt(s, segment, at, bytes) : r;
+}
+
+/* The first segment of the directory that was neither mapped nor refused; false: there is none. */
+static bool missing(struct mapping *s, uint32_t *segment)
+{
+	uint32_t n = read_segments(&s->read);
+	while (s->segments_seen < n && s->read.maps[s->segments_seen].at)
+		s->segments_seen++;
+	*segment = s->segments_seen;
+	return s->segments_seen < n && mapping_current(s);
 }
 
 void mapping_catch_up(struct mapping *s)
 {
-	uint32_t n = read_segments(&s->read);
-	for (; s->segments_seen < n && mapping_current(s); s->segments_seen++)
-		if (!s->read.maps[s->segments_seen].at)
-			(void)fetch(
-			        s, s->segments_seen); /* whoever needs it asks again and is told */
+	uint32_t segment;
+	if (s->ask_id != 0 || !missing(s, &segment))
+		return;
+	begin_question(s, segment);
+	uint32_t id = s->client->link.out.head.id;
+	if (link_send(&s->client->link) == 0) /* else the queue is full: next time */
+		s->ask_id = id;
+}
+
+void mapping_on_answer(struct mapping *s)
+{
+	const struct kr_client *c = s->client;
+	const void *at = NULL;
+	uint64_t bytes = 0;
+	s->ask_id = 0;
+	/* A segment that is refused is not asked for again here; whoever needs it asks, and is told
+	 * why. */
+	uint32_t segment = s->segments_seen++;
+	if (c->link.in.head.type == ATTACH_SEGMENT_FD && c->link.in.segment.segment == segment &&
+	        map_answer(s, segment, &at, &bytes) == KR_OK)
+		(void)adopt(s, segment, at, bytes);
+	mapping_catch_up(s);
 }
 
 /* --- life ------------------------------------------------------------------------------------ */
@@ -191,8 +231,7 @@ static int open_control(struct mapping *s)
 	if (rr == READ_VERSION)
 		return client_fail(c, KR_ERR_VERSION,
 		        "the daemon writes layout %u.%u, this library reads %u.x: install the "
-		        "libkubering "
-		        "that belongs to the daemon",
+		        "libkubering that belongs to the daemon",
 		        s->read.layout_major, s->read.layout_minor, SHM_LAYOUT_MAJOR);
 	if (rr != READ_OK)
 		return client_fail(
@@ -225,7 +264,8 @@ int mapping_get(struct kr_client *c, uint32_t number, struct mapping **out)
 		destroy(s);
 		return r;
 	}
-	mapping_catch_up(s);
+	for (uint32_t segment; missing(s, &segment) && fetch(s, segment) == KR_OK;)
+		;
 	*out = s;
 	return KR_OK;
 }

@@ -19,6 +19,7 @@ struct mapping {
 	struct kr_client *client; /* borrow: who holds a shard holds a list, and that the client */
 	unsigned refs;
 	uint32_t number;
+	uint32_t ask_id;        /* of mapping_catch_up's question under way, 0 = none */
 	uint32_t segments_seen; /* all below are mapped, or were refused */
 	int refused; /* why the last segment could not be mapped; its text is in the client */
 	struct read_shard read; /* 64 KiB */
@@ -30,8 +31,10 @@ struct mapping *mapping_ref(struct mapping *s);
 void mapping_put(struct mapping **s);
 /* Is it of the life that the client is attached to? */
 bool mapping_current(const struct mapping *s);
-/* Maps what the directory has that we have not. */
+/* Asks for what the directory has that we have not, without waiting for it; the answers come to
+ * mapping_on_answer, which asks on. */
 void mapping_catch_up(struct mapping *s);
+void mapping_on_answer(struct mapping *s);
 /* Does the daemon turn this shard? Its heartbeat's age; 0 when it never beat. */
 int64_t mapping_beat_age_ns(const struct mapping *s, int64_t now_ns);
 bool mapping_stopped(const struct mapping *s);

@@ -118,8 +118,7 @@ static int on_welcome(struct kr_client *c)
 	if (w->layout_major != SHM_LAYOUT_MAJOR)
 		return client_fail(c, KR_ERR_VERSION,
 		        "kuberingd %s writes layout %u.%u, this library reads %u.x: install the "
-		        "libkubering "
-		        "that belongs to the daemon",
+		        "libkubering that belongs to the daemon",
 		        w->version, w->layout_major, w->layout_minor, SHM_LAYOUT_MAJOR);
 	int page_fd = link_take_fd(&c->link, 0), event_fd = link_take_fd(&c->link, 1);
 	struct shm_consumer *page = page_fd >= 0 ? map_page(page_fd) : NULL;
@@ -159,9 +158,8 @@ static int greeted(struct kr_client *c, int64_t now_ns)
 		if (now_ns < c->greet_until_ns)
 			return KR_TIMEOUT;
 		r = client_fail(c, KR_ERR_UNREACHABLE,
-		        "kuberingd at %s took the connection and does not answer: it is overloaded "
-		        "or "
-		        "stopped",
+		        "kuberingd at %s took the connection and does not answer: it is "
+		        "overloaded or stopped",
 		        c->socket_path);
 	} else if (r != 1) {
 		r = client_fail(c, KR_ERR_UNREACHABLE,
@@ -222,6 +220,13 @@ void session_on_message(struct kr_client *c)
 	if (m->head.type == ATTACH_BYE) {
 		snprintf(c->why, sizeof c->why, "kuberingd at %s is stopping", c->socket_path);
 		return;
+	}
+	LIST_EACH (n, &c->shards) {
+		struct mapping *s = CONTAINER_OF(n, struct mapping, node);
+		if (m->head.id != 0 && s->ask_id == m->head.id) {
+			mapping_on_answer(s);
+			return;
+		}
 	}
 	struct kr_list *l = m->head.id ? list_waiting(c, m->head.id) : NULL;
 	if (!l)
@@ -310,15 +315,8 @@ static void keep_up(struct kr_client *c, int64_t now_ns)
 		reopen(c, l, now_ns);
 		(void)list_settle(l);
 	}
-	for (struct list *n = c->shards.next; n != &c->shards;) {
-		/* Losing the life in the middle gives shards up, perhaps this one. */
-		struct mapping *s = mapping_ref(CONTAINER_OF(n, struct mapping, node));
-		mapping_catch_up(s);
-		n = n->next;
-		mapping_put(&s);
-		if (c->phase != CLIENT_UP)
-			return;
-	}
+	LIST_EACH (n, &c->shards)
+		mapping_catch_up(CONTAINER_OF(n, struct mapping, node));
 }
 
 void session_pump(struct kr_client *c, int64_t now_ns)

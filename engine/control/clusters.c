@@ -11,7 +11,9 @@
 #include "kube/discovery.h"
 #include "wire/tls.h"
 
-enum { CLUSTERS_CONNECTS_PER_S = 50 }; /* where the settings say nothing */
+enum { CLUSTERS_CONNECTS_PER_S = 50 };
+#define CLUSTERS_LOG_NS (60ull * 1000000000ull)
+/* where the settings say nothing */
 
 /* --- what the configuration names -------------------------------------------------------- */
 
@@ -219,6 +221,22 @@ void clusters_on_wants_credential(struct control *c, uint32_t id)
 		k->asked_401 = false;
 		control_post(c, k->reactor, msg);
 	}
+}
+
+void clusters_on_turned(struct control *c, const struct reactor_note *n)
+{
+	struct known_cluster *k = c->clusters.rows[n->cluster];
+	uint64_t now = loop_now_ns(c->loop);
+	bool down = n->err != ERR_OK;
+	if (down == k->logged_down ||
+	        (down && k->logged_ns && now - k->logged_ns < CLUSTERS_LOG_NS))
+		return;
+	k->logged_ns = now;
+	k->logged_down = down;
+	char text[ERRMSG_BYTES + 320];
+	snprintf(text, sizeof text, "cluster \"%s\" %s%s", k->name,
+	        down ? "is not reached: " : "answers again", down ? n->text : "");
+	c->config.warn(text);
 }
 
 void clusters_on_credentials(struct control *c)

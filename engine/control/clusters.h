@@ -35,6 +35,8 @@ struct known_cluster {
 	struct discovery *discovery;      /* own; NULL: not asked yet */
 	struct discovery *discovery_next; /* own: the one under way */
 	uint64_t discovered_ns;
+	uint64_t logged_ns; /* last line about it being down or up */
+	bool logged_down;
 	struct list discovery_waiters; /* struct question */
 	bool discovering;
 	uint64_t discover_again_ns; /* by then a step of discovery has its answer */
@@ -58,6 +60,8 @@ err_t clusters_place(struct control *c, struct known_cluster *k, struct errmsg *
 
 void clusters_on_wants_addresses(struct control *c, uint32_t id);
 void clusters_on_wants_credential(struct control *c, uint32_t id);
+/* It is not reached, or answers again: a line for the log, at most one a minute of each cluster. */
+void clusters_on_turned(struct control *c, const struct reactor_note *n);
 /* The pool has news. */
 void clusters_on_credentials(struct control *c);
 

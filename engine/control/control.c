@@ -98,6 +98,7 @@ static void on_note(struct control *c, struct reactor_note *n)
 	case REACTOR_CONSUMER_GONE: consumers_on_gone(c, n->id); break;
 	case REACTOR_FETCHED: questions_on_fetched(c, n); break;
 	case REACTOR_STATUS_OF: questions_on_status(c, n); break;
+	case REACTOR_CLUSTER_TURNED: clusters_on_turned(c, n); break;
 	case REACTOR_STOPPED: c->reactors_stopped++; break;
 	}
 	reactor_note_free(&n);

@@ -147,11 +147,25 @@ void cluster_admit(struct cluster *c, uint64_t now_ns)
 	wheel_set(&c->reactor->wheel, &c->timer, list_empty(&c->waiting) ? UINT64_MAX : retry_ns);
 }
 
+/* Down or up again: for the log. */
+static void tell_control(struct cluster *c)
+{
+	struct reactor_note *n = core_note_new(c->reactor, REACTOR_CLUSTER_TURNED, 0);
+	if (!n)
+		return;
+	n->cluster = c->spec.cluster;
+	n->err = c->err;
+	snprintf(n->text, sizeof n->text, "%s", c->text);
+	core_note(c->reactor, n);
+}
+
 void cluster_on_answer(struct cluster *c, uint64_t now_ns)
 {
 	c->err = ERR_OK;
-	if (gate_on_answer(&c->gate, now_ns))
-		cluster_admit(c, now_ns);
+	if (!gate_on_answer(&c->gate, now_ns))
+		return;
+	tell_control(c);
+	cluster_admit(c, now_ns);
 }
 
 static void tell_waiting(struct cluster *c)
@@ -167,7 +181,10 @@ void cluster_on_failure(struct cluster *c, err_t err, const char *text, uint64_t
 {
 	c->err = err;
 	snprintf(c->text, sizeof c->text, "%s: %s", c->spec.host, text);
+	bool was_shut = c->gate.shut;
 	uint64_t at = gate_on_failure(&c->gate, &c->rng, now_ns);
+	if (!was_shut)
+		tell_control(c);
 	if (now_ns - c->resolved_ns > CLUSTER_RESOLVE_AGAIN_S * KUBE_S)
 		want_addresses(
 		        c); /* it may have moved; the old addresses stay good until the answer */

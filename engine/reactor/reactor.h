@@ -39,7 +39,6 @@ enum {
 
 /* --- what control gives ------------------------------------------------------------------ */
 
-
 /* How requests of a cluster prove who they are. Immutable, counted; the memory is wiped when the
  * last reference goes. Any thread. */
 enum { AUTH_FIELDS_MAX = 64 };
@@ -127,7 +126,6 @@ void reactor_msg_free(struct reactor_msg **m);                   /* with everyth
 
 /* --- what comes back --------------------------------------------------------------------- */
 
-
 enum reactor_note_type {
 	REACTOR_LIST_OPENED,      /* id; err, or shard, row, gen, store */
 	REACTOR_LIST_CLOSED,      /* id: nothing refers to it any more */
@@ -137,6 +135,8 @@ enum reactor_note_type {
 	REACTOR_CONSUMER_GONE,    /* id: eventfd and page are free */
 	REACTOR_FETCHED,          /* id; err/text, or http_status, body */
 	REACTOR_STATUS_OF,        /* id; status */
+	REACTOR_CLUSTER_TURNED,   /* cluster: err and text why it is not reached, or ERR_OK: it
+	                             answers again */
 	REACTOR_STOPPED,
 };
 
@@ -173,7 +173,6 @@ struct reactor_note {
 void reactor_note_free(struct reactor_note **n);
 
 /* --- life -------------------------------------------------------------------------------- */
-
 
 struct reactor_config {
 	uint32_t index, count; /* this reactor of how many; shard number = realm * count + index */
