@@ -43,7 +43,7 @@ class Kubering:
             return subprocess.run([self.cli, *arguments], env=self.environment, stdin=subprocess.DEVNULL,
                                   capture_output=True, timeout=seconds)
         except subprocess.TimeoutExpired as late:
-            raise Failed(f"kubering {' '.join(arguments)} still runs after {seconds} s; it said: {late.stderr}") from late
+            raise Failed(f"kubering {' '.join(arguments)} still runs after {seconds} s: {late.stderr}") from late
 
     def json(self, *arguments):
         done = self.run(*arguments, "-o", "json")
@@ -71,4 +71,7 @@ class Kubering:
         def reached():
             row = self.list_status(view)
             return row if row and row["state"] in states else None
-        return wait_until(lambda: f"{view.name} {'|'.join(states)}: {json.dumps(self.list_status(view))}", reached, seconds)
+
+        def told():
+            return f"{view.name} {'|'.join(states)}: {json.dumps(self.list_status(view))}"
+        return wait_until(told, reached, seconds)

@@ -1,4 +1,4 @@
-"""Everything one test has around it: servers, proxy, writer, witness, daemon, consumer; and the comparison of all of them."""
+"""Everything one test has around it: servers, proxy, writer, witness, daemon, consumer; and the comparison of them all."""
 
 import shutil
 import signal
@@ -57,7 +57,8 @@ class Rig:
 
     def start_witness(self, views):
         self.views = views
-        command = [Path(self.options.tools) / "witness", "--kubeconfig", self.stack.kubeconfig("witness.conf", user="admin")]
+        kubeconfig = self.stack.kubeconfig("witness.conf", user="admin")
+        command = [Path(self.options.tools) / "witness", "--kubeconfig", kubeconfig]
         self.witness = Helper("witness", [*command, *(view.spec for view in views)], self.state / "witness.log")
 
     def start_kubering(self, *flags, kubeconfig=None, lists=()):
@@ -117,7 +118,7 @@ class Rig:
         self.tell(f"{what}: {total} objects in {len(self.views)} views are the same everywhere")
 
     def follow(self, helper, view, version, want, seconds):
-        """Waits until the witness or the fold has come to the version and holds what is wanted; says what is different if not."""
+        """Waits until the witness or the fold has the version and holds what is wanted; says what is different if not."""
         deadline = time.monotonic() + seconds
         _, last = helper.ask(f"wait {view.name} {version} {seconds}")
         while True:

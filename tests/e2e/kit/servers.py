@@ -88,7 +88,8 @@ class Api:
     def create(self, view, name, namespace="default", **body):
         """Makes an object; returns its resourceVersion."""
         path = view.path.replace(f"/{view.resource}", f"/namespaces/{namespace}/{view.resource}")
-        made = self.ok("POST", path, {"apiVersion": view.api_version, "kind": view.kind, "metadata": {"name": name}} | body)
+        head = {"apiVersion": view.api_version, "kind": view.kind, "metadata": {"name": name}}
+        made = self.ok("POST", path, head | body)
         return int(made["metadata"]["resourceVersion"])
 
     def list(self, view, version=""):
@@ -109,7 +110,7 @@ class Api:
             query["continue"], at = page["metadata"]["continue"], {}
 
     def first_watch_event(self, path, version):
-        """The first event of a watch from a version, to see how the server takes it: an ERROR event or an HTTP status."""
+        """The first event of a watch from a version, or an HTTP status: how the server takes this version."""
         answer = self.call("GET", path, watch=1, resourceVersion=version, timeoutSeconds=1)
         if answer.status != 200:
             return {"type": "HTTP", "object": {"code": answer.status}}
@@ -160,12 +161,14 @@ class Stack:
             "--tls-cert-file", self.pki / "server.crt", "--tls-private-key-file", self.pki / "server.key",
             "--client-ca-file", self.pki / "ca.crt", "--token-auth-file", self.pki / "tokens.csv",
             "--authorization-mode", "RBAC", "--service-account-issuer", "https://kubering.test",
-            "--service-account-key-file", self.pki / "sa.key", "--service-account-signing-key-file", self.pki / "sa.key",
+            "--service-account-key-file", self.pki / "sa.key",
+            "--service-account-signing-key-file", self.pki / "sa.key",
             "--disable-admission-plugins", "ServiceAccount", "--shutdown-watch-termination-grace-period", "1s",
             "--audit-policy-file", self.state / "audit.yaml", "--audit-log-path", self.audit_log,
             *self.flags,
         ], self.state / "apiserver.log", self.owned)
-        wait_until("kube-apiserver is ready", lambda: self.apiserver.check_running() and self.api.ready(), START_SECONDS)
+        wait_until("kube-apiserver is ready", lambda: self.apiserver.check_running() and self.api.ready(),
+                   START_SECONDS)
 
     def restart_apiserver(self, number=signal.SIGTERM):
         self.apiserver.end(number)
@@ -219,7 +222,7 @@ class Stack:
         return self.state / "audit.log"
 
     def audit(self, path=""):
-        """The requests of the daemon to this apiserver since it started, as its audit log has them; those for one path only."""
+        """The daemon's requests to this apiserver since it started, from its audit log; those for one path only."""
         requests = {}
         if self.audit_log.exists():
             with open(self.audit_log, encoding="utf-8") as log:

@@ -60,8 +60,11 @@ func newServer(url, pki string) *server {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(ca)
 	return &server{url: url, client: &http.Client{
-		Timeout:   20 * time.Second,
-		Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{pair}}, MaxIdleConnsPerHost: 16},
+		Timeout: 20 * time.Second,
+		Transport: &http.Transport{
+			TLSClientConfig:     &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{pair}},
+			MaxIdleConnsPerHost: 16,
+		},
 	}}
 }
 
@@ -226,7 +229,8 @@ func prepare(s *server) {
 		namespace := map[string]any{"metadata": map[string]any{"name": fmt.Sprintf("load-%d", n)}}
 		s.send(http.MethodPost, "/api/v1/namespaces", encode(namespace), http.StatusConflict)
 	}
-	s.send(http.MethodPost, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", encode(widgetDefinition), http.StatusConflict)
+	definitions := "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+	s.send(http.MethodPost, definitions, encode(widgetDefinition), http.StatusConflict)
 	deadline := time.Now().Add(retryLimit)
 	for {
 		if status, _, err := s.try(http.MethodGet, widgetRoot+"/widgets", nil); err == nil && status == http.StatusOK {
@@ -262,7 +266,8 @@ func main() {
 	prepare(s)
 	var workers []*worker
 	for id := range *count {
-		workers = append(workers, &worker{server: s, id: id, random: rand.New(rand.NewPCG(*seed, uint64(id))), live: make([][]string, len(kinds))})
+		random := rand.New(rand.NewPCG(*seed, uint64(id)))
+		workers = append(workers, &worker{server: s, id: id, random: random, live: make([][]string, len(kinds))})
 	}
 	out, marks, busy := bufio.NewWriter(os.Stdout), 0, time.Duration(0)
 	fmt.Fprintln(out, "= ok")
@@ -284,8 +289,9 @@ func main() {
 	}
 	c := &s.counts
 	writes := c.create.Load() + c.patch.Load() + c.delete.Load() + 2*c.recreate.Load()
-	fmt.Fprintf(out, "= ok creates %d patches %d deletes %d recreates %d marks %d retries %d MiB %d writes %d per second %.0f\n",
-		c.create.Load(), c.patch.Load(), c.delete.Load(), c.recreate.Load(), marks, c.retries.Load(), c.bytes.Load()>>20,
-		writes, float64(writes)/busy.Seconds())
+	fmt.Fprintf(out, "= ok creates %d patches %d deletes %d recreates %d marks %d",
+		c.create.Load(), c.patch.Load(), c.delete.Load(), c.recreate.Load(), marks)
+	fmt.Fprintf(out, " retries %d MiB %d writes %d per second %.0f\n",
+		c.retries.Load(), c.bytes.Load()>>20, writes, float64(writes)/busy.Seconds())
 	out.Flush()
 }

@@ -99,14 +99,21 @@ func patchPod(r *rand.Rand) (string, map[string]any) {
 	if r.IntN(2) == 0 {
 		return "/status", map[string]any{"status": map[string]any{"phase": "Pending", "message": text(r, 16+r.IntN(200))}}
 	}
-	return "", patch(r, map[string]any{"metadata": map[string]any{"annotations": map[string]any{"n": fmt.Sprint(r.Uint32())}}})
+	note := map[string]any{"n": fmt.Sprint(r.Uint32())}
+	return "", patch(r, map[string]any{"metadata": map[string]any{"annotations": note}})
 }
 
 func newDeployment(r *rand.Rand, _, name string) map[string]any {
 	o := object(r, name, size(r, 250000))
 	app := map[string]any{"app": name}
-	o["spec"] = map[string]any{"replicas": r.IntN(10), "selector": map[string]any{"matchLabels": app}, "template": map[string]any{
-		"metadata": map[string]any{"labels": app}, "spec": map[string]any{"containers": []any{container(r)}}}}
+	o["spec"] = map[string]any{
+		"replicas": r.IntN(10),
+		"selector": map[string]any{"matchLabels": app},
+		"template": map[string]any{
+			"metadata": map[string]any{"labels": app},
+			"spec":     map[string]any{"containers": []any{container(r)}},
+		},
+	}
 	return o
 }
 

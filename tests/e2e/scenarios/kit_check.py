@@ -1,4 +1,4 @@
-"""The test kit against itself, without kubering: the witness agrees with the server, and what must be noticed is noticed."""
+"""The test kit against itself, without kubering: witness and server agree, and what must be noticed is noticed."""
 
 from kit import canon
 from kit.process import Failed

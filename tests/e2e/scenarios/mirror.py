@@ -1,5 +1,5 @@
-"""The mirror equals the server, whatever happens on the way: random changes while connections are cut, the path goes half-open,
-the server is killed and restarted, versions expire (410), and the daemon itself is killed.
+"""The mirror equals the server, whatever happens on the way: random changes while connections are cut, the path goes
+half-open, the server is killed and restarted, versions expire (410), and the daemon itself is killed.
 
 The same course against each kind of server and of io; `writes` is the number of random changes.
 """
@@ -38,7 +38,7 @@ def course(rig, writes, flags=(), etcd_bin=None, long=False):
 
 
 def expire_uncached(rig, writes):
-    """Events have no watch cache: compaction alone is enough for a 410 on them, and must cost the other lists nothing."""
+    """Events have no watch cache: compaction alone is a 410 for them, and must cost the other lists nothing."""
     rig.proxy.say("refuse on")
     rig.proxy.say("cut fin")
     before, version = relists(rig), rig.kubering.list_status(EVENTS)["resource_version"]
@@ -80,8 +80,8 @@ def restarts(rig, writes):
 
 
 def expire_cached(rig, writes):
-    """The daemon is away while objects go, come and come back; a restarted server does not know its versions any more. The relist is
-    cut short before it may succeed: half a list must not show."""
+    """The daemon is away while objects go, come and come back; a restarted server does not know its versions any more.
+    The relist is cut short before it may succeed: half a list must not show."""
     rig.proxy.say("refuse on")
     rig.proxy.say("cut rst")
     before, version = relists(rig), rig.kubering.list_status(CONFIGMAPS)["resource_version"]

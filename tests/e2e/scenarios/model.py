@@ -1,7 +1,7 @@
-"""The API-server model (tools/fakekube) and the real server are asked the same questions and must give the same kind of answer.
+"""The API-server model (tools/fakekube) and the real server are asked the same questions and must answer alike.
 
-Compared: status, the headers that steer a client, the events of a stream, the order of keys, and whole Status objects. Digits,
-uids, tokens and the content of objects may differ. What differs is a defect of the model: other tests rest on it.
+Compared: status, the headers that steer a client, the events of a stream, the order of keys, and whole Status objects.
+Digits, uids, tokens and the content of objects may differ. What differs is a defect of the model: other tests rest on it.
 """
 
 import base64
@@ -14,11 +14,12 @@ import socket
 import ssl
 
 from kit.process import Failed, Helper, wait_until
-from kit.rig import CONFIGMAPS
+from kit.rig import CONFIGMAPS, WIDGETS
 from kit.servers import Api
 
 OBJECTS = 7
 MAPS = "/api/v1/namespaces/ns-000/configmaps"
+WIDGETS_PATH = "/apis/kubering.test/v1/namespaces/ns-000/widgets"  # custom resources: keys are sorted
 STREAM = "sendInitialEvents=true&resourceVersionMatch=NotOlderThan"
 FUTURE = "99999999"
 PARTIAL = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1"
@@ -43,6 +44,12 @@ QUESTIONS = [
     ("/apis/no.such/v1/things", {}),
     ("/api", {}),
     ("/version", {}),
+    ("/api/v1", {}),
+    ("/apis/kubering.test/v1", {}),
+    (WIDGETS_PATH, {}),
+    (f"{WIDGETS_PATH}?limit=3", {}),
+    (f"{WIDGETS_PATH}/nosuch", {}),
+    (f"{WIDGETS_PATH}?watch=1&timeoutSeconds=1&{STREAM}&allowWatchBookmarks=true&resourceVersion=", {}),
     # refused lists
     (f"{MAPS}?resourceVersion=abc", {}),
     (f"{MAPS}?resourceVersion={FUTURE}", {}),
@@ -91,8 +98,8 @@ class Server:
     def get(self, path, headers=()):
         link = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=20, context=self.tls)
         try:
-            link.request("GET", self.prefix + path, headers={"Authorization": f"Bearer {self.token}", "User-Agent": "kubering-e2e"}
-                         | dict(headers))
+            usual = {"Authorization": f"Bearer {self.token}", "User-Agent": "kubering-e2e"}
+            link.request("GET", self.prefix + path, headers=usual | dict(headers))
             answer = link.getresponse()
             return answer.status, answer.headers, answer.read()
         finally:
@@ -137,7 +144,8 @@ def shape(value, inside=""):
             return ["ERROR", shape(inner)]
         if value["type"] == "BOOKMARK" and "annotations" not in inner["metadata"]:
             return None  # sent when the server likes to
-        return [value["type"], inner["metadata"].get("annotations"), list(inner)[:3], shape(inner["metadata"], "metadata")]
+        meta = inner["metadata"]
+        return [value["type"], meta.get("annotations"), list(inner)[:3], shape(meta, "metadata")]
     return list(value)
 
 
@@ -145,9 +153,11 @@ def start_real(rig):
     """The real server with the objects that the model has, and the way in by a token."""
     rig.start_stack()
     rig.stack.api.grant("viewer", ["*"], "*")
+    rig.start_load()  # makes the custom resource
     rig.stack.api.ok("POST", "/api/v1/namespaces", {"metadata": {"name": "ns-000"}})
     for number in range(OBJECTS):
         rig.stack.api.create(CONFIGMAPS, f"configmap-{number:07}", "ns-000", data={"a": "b"})
+        rig.stack.api.create(WIDGETS, f"widget-{number:07}", "ns-000", spec={"a": "b"})
     token, ca = ((rig.stack.pki / name).read_text().strip() for name in ("viewer.token", "ca.crt"))
     viewer = Api(rig.stack.port, rig.stack.pki, token=token)
     wait_until("the viewer may list", lambda: viewer.call("GET", MAPS).status == 200, 30)
@@ -158,7 +168,7 @@ def start_model(rig):
     kubeconfig, token = rig.state / "model.conf", secrets.token_hex(16)
     rig.model = Helper("fakekube", [
         rig.options.fakekube, "--port", "0", "--clusters", "1", "--objects", OBJECTS, "--namespaces", "1", "--resources",
-        "configmaps", "--object-bytes", "300", "--no-stamp", "--tls", "--token", token,
+        "configmaps,widgets.v1.kubering.test", "--object-bytes", "300", "--no-stamp", "--tls", "--token", token,
         "--control", rig.state / "model.sock", "--kubeconfig-out", kubeconfig], rig.state / "fakekube.log")
     ready = rig.model.child.stdout.readline()
     if not ready.startswith("ready port="):

@@ -1,4 +1,4 @@
-"""What a kube-apiserver does that no specification says: one test for each trap that a direct client can meet. README.md lists them all."""
+"""What a kube-apiserver does that no specification says: a test for each trap that a direct client can meet (README.md)."""
 
 import json
 import shutil
@@ -35,7 +35,7 @@ def create_marks(rig, name):
 
 
 def restore(rig):
-    """etcd goes back to a backup: the daemon's versions lie in the future now, and a plain resume looks healthy for ever."""
+    """etcd goes back to a backup: the daemon's versions lie in the future now, a plain resume looks healthy for ever."""
     rig.start_stack()
     rig.start_proxy()
     rig.start_load()
@@ -83,14 +83,15 @@ def start_again(stack):
 def unlike_server(rig, view):
     want = canon.lines(view, rig.stack.api.list(view)[1])
     folded, _ = rig.fold.ask(f"dump {view.name}")
-    return canon.differences("LIST", want, "fold", folded) or canon.differences("LIST", want, "kubering get", rig.kubering.get(view))
+    got = rig.kubering.get(view)
+    return canon.differences("LIST", want, "fold", folded) or canon.differences("LIST", want, "kubering get", got)
 
 
 # --- 4, 6: what the daemon asks for, and how ---
 
 
 def requests(rig):
-    """No User-Agent that makes the server pretty-print, bookmarks asked for, one watch however many consumers, no HTTP/2."""
+    """No User-Agent that makes the server pretty-print, bookmarks, one watch however many consumers, no HTTP/2."""
     begin(rig, PODS)
     for _ in range(3):
         rig.kubering.get(PODS)
@@ -128,7 +129,7 @@ def offered_protocol(rig):
 
 
 def hung_store(rig):
-    """etcd hangs: a new LIST gets no answer for a minute. What is mirrored stays readable, and who waits gets his time-out."""
+    """etcd hangs: a new LIST gets no answer for a minute. What is mirrored stays readable; who waits gets a time-out."""
     begin(rig, PODS, CONFIGMAPS)
     rig.compare("before")
     before = rig.kubering.get(PODS)
@@ -138,7 +139,7 @@ def hung_store(rig):
         done = rig.kubering.run("get", *DEPLOYMENTS.cli, "-o", "json", "--timeout", "3s")
         took = time.monotonic() - start
         if done.returncode != 3 or not done.stderr or took > 30:
-            raise Failed(f"kubering get --timeout 3s: exit {done.returncode} after {took:.1f} s: {done.stderr.decode()}")
+            raise Failed(f"get --timeout 3s: exit {done.returncode} after {took:.1f} s: {done.stderr.decode()}")
         if rig.kubering.get(PODS) != before:
             raise Failed("a list that is mirrored changed while the store hung")
     finally:
@@ -191,7 +192,7 @@ def begin_as_viewer(rig, token):
 
 
 def rights(rig):
-    """A right that is taken away shows at the next request: that list parks, keeps what it has and says why; the other goes on."""
+    """A right that is taken away shows at the next request: the list parks, keeps what it has and says why."""
     _, viewer = begin_as_viewer(rig, None)
     rig.start_fold([PODS, CONFIGMAPS])
     rig.compare("with all rights", create_marks(rig, "a"))
@@ -213,7 +214,7 @@ def rights(rig):
 
 
 def token(rig):
-    """A wrong token is a 401 that says so, at the start and later; the right one in the same file is taken up without a restart."""
+    """A wrong token is a 401 that says so, at the start and later; the right one in the same file is taken up."""
     token_file, viewer = begin_as_viewer(rig, "not-the-token")
     done = rig.kubering.run("get", "pods", "-A")
     if done.returncode != 1 or b"401" not in done.stderr:
@@ -239,7 +240,7 @@ def token(rig):
 
 
 def not_found(rig):
-    """An unknown resource is an error for who asked; a CRD that goes takes its objects along, and one that comes back is seen."""
+    """An unknown resource is an error for who asked; a CRD that goes takes its objects along, and may come back."""
     begin(rig, PODS, WIDGETS)
     rig.compare("before")
     done = rig.kubering.run("get", "nosuchthings", "-A")
@@ -286,7 +287,7 @@ def told_429(rig):
 
 
 def never_read(stack, path):
-    """A connection that asks for a long answer and does not read it: it keeps one request in flight until it is closed."""
+    """A connection that asks for a long answer and does not read it: a request in flight until it is closed."""
     link = socket.socket()
     link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     link.connect(("127.0.0.1", stack.port))
@@ -296,5 +297,5 @@ def never_read(stack, path):
 
 
 SCENARIOS = {f"trap.{name}": scenario for name, scenario in {
-    "restore": restore, "requests": requests, "hung_store": hung_store, "sigterm": sigterm, "rights": rights, "token": token,
-    "not_found": not_found, "too_many": too_many}.items()}
+    "restore": restore, "requests": requests, "hung_store": hung_store, "sigterm": sigterm, "rights": rights,
+    "token": token, "not_found": not_found, "too_many": too_many}.items()}

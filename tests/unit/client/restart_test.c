@@ -418,6 +418,37 @@ static void an_orderly_stop_says_why(void **state)
 	world_fini(&w);
 }
 
+/* It said that it stopped, its heart does not beat, and yet somebody holds on to the socket. */
+static void a_stopped_daemon_that_keeps_its_socket(void **state)
+{
+	(void)state;
+	struct world w;
+	struct kr_view v;
+	struct kr_change ch;
+	struct kr_list_status s;
+	world_open(&w, 0);
+	struct kr_list *l = world_list(&w, "pods");
+	world_sync(&w, "pods", 5);
+	assert_int_equal(kr_view_begin(l, &v), KR_OK);
+	kr_view_end(&v);
+	assert_int_equal(kr_follow_next(&v.follow, &ch, 0), KR_TIMEOUT);
+	fake_lock(w.d);
+	store_stop(fake_store(w.d));
+	fake_unlock(w.d);
+	fake_lie(w.d, FAKE_LIE_SILENT); /* nobody to attach to */
+	fake_beat(w.d, false);
+	assert_int_equal(kr_follow_next(&v.follow, &ch, WORLD_LONG_NS), KR_OK);
+	assert_int_equal(ch.type, KR_STATE);
+	assert_int_equal(ch.state, KR_LIST_STALE);
+	do
+		get_status(l, &s);
+	while (strcmp(s.error_name, "DAEMON_GONE") != 0);
+	assert_non_null(strstr(s.error_text, "has stopped"));
+	assert_int_equal(s.state, KR_LIST_STALE);
+	kr_follow_end(&v.follow);
+	world_fini(&w);
+}
+
 /* Several follows of several lists, several deaths in a row. */
 static void many_follows_many_lives(void **state)
 {
@@ -578,6 +609,7 @@ int main(void)
 	        cmocka_unit_test(the_same_life_again),
 	        cmocka_unit_test(the_new_daemon_refuses),
 	        cmocka_unit_test(an_orderly_stop_says_why),
+	        cmocka_unit_test(a_stopped_daemon_that_keeps_its_socket),
 	        cmocka_unit_test(many_follows_many_lives),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

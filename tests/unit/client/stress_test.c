@@ -3,6 +3,7 @@
 #include "client_world.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/prctl.h>
@@ -250,6 +251,62 @@ static void large_ring(void **state)
 	run((struct stress_load){.objects = 3000}, 16384, 30000, 400);
 }
 
+/* --- one change per view: where it falls into the scan is all that varies
+ * ------------------------- */
+
+enum { SINGLE_CHANGES = 3000, SINGLE_OBJECTS = 600 };
+
+struct single {
+	struct world *w;
+	_Atomic uint64_t views;
+	_Atomic bool stop;
+};
+
+static void *single_main(void *arg)
+{
+	struct single *t = arg;
+	struct kr_client *c = NULL;
+	struct kr_view v;
+	struct kr_object o;
+	MUST(kr_connect(&c, &(struct kr_options){.size = sizeof(struct kr_options),
+	                            .socket_path = t->w->path,
+	                            .timeout_ns = WORLD_LONG_NS}) == KR_OK);
+	struct kr_list *l = open_list(c, "pods");
+	for (; !t->stop; t->views++) {
+		uint64_t digest = 0;
+		MUST(kr_view_begin_flags(l, &v, KR_BORROW) == KR_OK);
+		while (kr_view_next(&v, &o) == KR_OK)
+			digest += kr_object_hash(o.namespace_, o.name, o.uid, o.resource_version);
+		MUST(kr_view_end(&v) == KR_OK && digest == v.digest);
+	}
+	kr_close(c);
+	return NULL;
+}
+
+static void one_change_per_view(void **state)
+{
+	(void)state;
+	struct world w;
+	pthread_t thread;
+	struct prng r = {17};
+	world_init(&w, 0);
+	w.c = NULL;
+	world_sync(&w, "pods", SINGLE_OBJECTS);
+	struct single t = {.w = &w};
+	assert_int_equal(pthread_create(&thread, NULL, single_main, &t), 0);
+	for (unsigned i = 0; i < SINGLE_CHANGES; i++) {
+		uint64_t seen = t.views;
+		for (uint64_t spin = prng_below(&r, 4000); spin > 0; spin--)
+			atomic_signal_fence(memory_order_seq_cst);
+		world_put(&w, "pods", prng_below(&r, 2) ? "n0" : "n1", 101 + i);
+		while (t.views == seen) /* the reader dies of what it finds wrong */
+			sched_yield();
+	}
+	t.stop = true;
+	pthread_join(thread, NULL);
+	world_fini(&w);
+}
+
 /* Consumers that stop or die change nothing for anybody else: the writer never looks at them. */
 static void dead_and_stopped_consumers(void **state)
 {
@@ -315,6 +372,7 @@ int main(void)
 	        cmocka_unit_test(tiny_ring),
 	        cmocka_unit_test(small_ring_with_relists),
 	        cmocka_unit_test(hot_object),
+	        cmocka_unit_test(one_change_per_view),
 	        cmocka_unit_test(large_ring),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
