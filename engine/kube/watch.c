@@ -8,12 +8,15 @@
 #include "kube/rv.h"
 #include "kube/url.h"
 
+/* clang-format off */
 /* Where we wait, and for what:
- *   CONNECTING  the gate, DNS, TCP, TLS          deadline: the reactor's (it answers with on_ready
- * or on_lost) ASKING      the head of an answer            WATCH_HEAD_S SYNCING     items, the end
- * marker            WATCH_PROGRESS_S without a byte, WATCH_MARKER_S without a marker STREAMING
- * events, for ever                 silence (check_silence) WAITING     back-off its end PARKED the
- * next probe                   its time */
+ *   CONNECTING  the gate, DNS, TCP, TLS     the reactor's deadline (it answers: on_ready, on_lost)
+ *   ASKING      the head of an answer       WATCH_HEAD_S
+ *   SYNCING     items, the end marker       WATCH_PROGRESS_S, WATCH_PAGE_S, WATCH_MARKER_S
+ *   STREAMING   events, for ever            check_silence
+ *   WAITING     back-off                    its end
+ *   PARKED      the next probe              its time */
+/* clang-format on */
 static const struct sm_row states[] = {
         [WATCH_IDLE] = {"idle", SM_TO(WATCH_CONNECTING) | SM_TO(WATCH_CLOSED)},
         [WATCH_CONNECTING] = {"connecting", SM_TO(WATCH_ASKING) | SM_TO(WATCH_WAITING) |
@@ -102,7 +105,6 @@ static void abort_sync(struct watch *w, struct watch_out *out)
 
 /* --- what to ask next -------------------------------------------------------------------- */
 
-
 static bool is_core_events(const struct watch_conf *c)
 {
 	/* Events bypass the watch cache: a streaming list of them scans etcd (perf-tests#4384). */
@@ -186,7 +188,6 @@ size_t watch_target(struct watch *w, char *buf, size_t cap, const char **accept)
 
 /* --- going down -------------------------------------------------------------------------- */
 
-
 static void wait_until(struct watch *w, uint64_t at_ns, struct watch_out *out)
 {
 	abort_sync(w, out);
@@ -206,11 +207,11 @@ static void fail(
 static void park(
         struct watch *w, err_t err, const char *text, uint64_t now_ns, struct watch_out *out)
 {
-	uint64_t step = WATCH_PARK_MIN_S * KUBE_S
-	                << (w->backoff.failures < 4 ? w->backoff.failures : 4);
+	uint64_t step = WATCH_PARK_MIN_S * KUBE_S << (w->parks < 4 ? w->parks : 4);
 	if (step > WATCH_PARK_MAX_S * KUBE_S)
 		step = WATCH_PARK_MAX_S * KUBE_S;
-	w->backoff.failures++;
+	if (w->parks < UINT8_MAX)
+		w->parks++;
 	w->backoff.healthy_since_ns = 0;
 	say(w, err, text);
 	abort_sync(w, out);
@@ -219,6 +220,20 @@ static void park(
 	w->relist = true; /* while we were not allowed to look, anything may have happened */
 	w->deadline_ns = now_ns + backoff_jitter(&w->rng, step);
 	out->acts |= WATCH_CLOSE | WATCH_STATE;
+}
+
+/* 403 and 404. A list that was there is asked for a few times with ordinary back-off first: a
+ * kube-apiserver answers 403 for about a second after its start, before its RBAC caches are full,
+ * and 404 while its discovery fills; parking for that would leave lists stale for minutes. */
+static void deny(
+        struct watch *w, err_t err, const char *text, uint64_t now_ns, struct watch_out *out)
+{
+	if (w->whole && w->denials < WATCH_DENIALS_MAX) {
+		w->denials++;
+		fail(w, err, text, now_ns, out);
+	} else {
+		park(w, err, text, now_ns, out);
+	}
 }
 
 /* The stream broke its own order, or the store refused an event: nothing of it can be trusted, so
@@ -240,7 +255,6 @@ static void connect_again(struct watch *w, struct watch_out *out)
 }
 
 /* --- inputs: life ------------------------------------------------------------------------ */
-
 
 void watch_start(struct watch *w, uint64_t now_ns, struct watch_out *out)
 {
@@ -301,7 +315,6 @@ void watch_on_credential(
 
 /* --- inputs: answers --------------------------------------------------------------------- */
 
-
 enum watch_body watch_on_head(
         struct watch *w, int status, int retry_after_s, uint64_t now_ns, struct watch_out *out)
 {
@@ -314,6 +327,7 @@ enum watch_body watch_on_head(
 		return WATCH_BODY_STATUS;
 	}
 	w->credential_tried = false;
+	w->denials = w->parks = 0;
 	w->stream_since_ns = w->last_bookmark_ns = now_ns;
 	if (w->request == WATCH_REQ_WATCH) {
 		enter(w, WATCH_STREAMING);
@@ -430,10 +444,12 @@ static void on_failure(struct watch *w, int code, const struct json_status *st, 
 		wait_until(w, retry_at(w, retry, now_ns), out);
 	} else if (stream_list && (code == 400 || code == 403 || code == 422 || code == 500)) {
 		no_stream_list(w, ERR_KUBE_UNSUPPORTED, reusable, now_ns, out);
+		if (code == 403) /* perhaps it is the list that is denied, not the way to take it */
+			w->caps->probe_again_ns = now_ns + WATCH_PARK_MIN_S * KUBE_S;
 	} else if (code == 403) {
-		park(w, ERR_KUBE_FORBIDDEN, text, now_ns, out);
+		deny(w, ERR_KUBE_FORBIDDEN, text, now_ns, out);
 	} else if (code == 404 || code == 405) {
-		park(w, ERR_KUBE_NOT_FOUND, text, now_ns, out);
+		deny(w, ERR_KUBE_NOT_FOUND, text, now_ns, out);
 	} else if (code >= 300 && code < 400) {
 		park(w, ERR_HTTP_REDIRECT, text, now_ns, out);
 	} else {
@@ -454,7 +470,6 @@ void watch_on_status(struct watch *w, const struct json_status *st, bool reusabl
 }
 
 /* --- inputs: a LIST ---------------------------------------------------------------------- */
-
 
 static bool went_back(const struct watch *w, struct span rv)
 {
@@ -515,7 +530,6 @@ void watch_on_page(
 }
 
 /* --- inputs: a stream -------------------------------------------------------------------- */
-
 
 static enum watch_apply on_error_event(
         struct watch *w, const struct json_status *st, uint64_t now_ns, struct watch_out *out)
@@ -650,7 +664,6 @@ void watch_on_body_end(struct watch *w, bool reusable, uint64_t now_ns, struct w
 
 /* --- inputs: time ------------------------------------------------------------------------ */
 
-
 /* Silence on a live stream (L1). TCP keepalive finds a dead peer in 10 s; this finds what it
  * cannot: a proxy that answers for a dead server, and a watch from a version in the server's
  * future, which is silent for ever (real-servers.md trap 2). */
@@ -726,7 +739,6 @@ void watch_on_timer(struct watch *w, uint64_t now_ns, struct watch_out *out)
 }
 
 /* --- what others see --------------------------------------------------------------------- */
-
 
 enum watch_list_state watch_list_state(const struct watch *w)
 {

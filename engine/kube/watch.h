@@ -1,20 +1,23 @@
+/* clang-format off */
 /* watch.h - what keeps one list up to date: LIST + WATCH as a pure state machine. No socket, no
  * clock, no memory of objects: inputs are what happened, outputs are what the reactor must do.
  * Semantics: reference/kubernetes-watch.md 1; invariants M1-M8 of reliability.md.
  *
- *            start                 gate open, TLS up            200                   end marker /
- * last page IDLE ────────────► CONNECTING ────────────────► ASKING ───────────► SYNCING
- * ─────────────────────────► STREAMING ◄─┐ ▲   ▲                        │  ▲                 │ cut,
- * 410 on a page               │  │  │ resume at the last │   │     error: WAITING
- * ◄───┴──┼─────────────────┴───────── any error ──────────────┘  │  │ version (same connection │
- * └──────── back-off ──┘      └── next page, LIST after a refused streaming list ─────┼──┘ if it
- * can be kept) └──── slow re-probe ── PARKED ◄── 403, 404
- * ─────────────────────────────────────────────┘
+ *   IDLE
+ *    | start                                        page (SEND)
+ *    v              ready            200, LIST     +----------+     last page: commit
+ *   CONNECTING ----------> ASKING ---------------> SYNCING ----+--------------------> ASKING (watch)
+ *    ^   ^                   |  200, watch                     | end marker: commit
+ *    |   |                   +-----------------> STREAMING <---+
+ *    |   |                                          |  the stream ends: ASKING, from the last version
+ *    |   +--- back-off --- WAITING <--- any error --+  410, order broken: the same, with a LIST
+ *    +------ slow probe -- PARKED  <--- 403, 404, budget
  *
  * There is no terminal state but CLOSED, which only watch_stop() enters. A sync never becomes
  * visible before it is whole (M2): the store stages it between WATCH_SYNC_BEGIN and
  * WATCH_SYNC_COMMIT. A consumer keeps the old list, marked stale with the reason, until then.
  */
+/* clang-format on */
 #ifndef KR_KUBE_WATCH_H
 #define KR_KUBE_WATCH_H
 
@@ -54,6 +57,7 @@ enum {
 	WATCH_PARK_MAX_S = 300,
 	WATCH_RESUMES_MAX = 3,  /* ERROR events other than 410 in a row before a relist */
 	WATCH_BACK_TRIES = 3,   /* answers older than what we have before they are believed (M3) */
+	WATCH_DENIALS_MAX = 3,  /* 403 or 404 of a list that was there, before it is parked */
 	WATCH_REPROBE_S = 3600, /* a refused streaming list is tried again after this */
 };
 
@@ -100,7 +104,7 @@ struct watch {
 	bool events_seen;      /* since the stream's head */
 	bool bookmark_seen;    /* in this stream */
 	bool after_bookmark;   /* rv came from a bookmark (M6) */
-	uint8_t errors_in_row, back_tries, short_watches, silences;
+	uint8_t errors_in_row, back_tries, short_watches, silences, denials, parks;
 	uint16_t http_status;       /* of the answer under way, 0 = none */
 	char rv[WATCH_RV_MAX];      /* last event or bookmark; "" = none */
 	char list_rv[WATCH_RV_MAX]; /* version of the list that is being received */

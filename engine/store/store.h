@@ -91,6 +91,7 @@ struct store_config {
 /* Makes control, ring and index; slot and block segments come as they are needed. errors: ERR_SHM
  * with the system's reason, ERR_NO_MEMORY, ERR_ARGUMENT. */
 err_t store_new(const struct store_config *config, struct store **out, struct errmsg *msg) MUST_USE;
+/* Lists that are still open go with it; their budgets are not touched any more. */
 void store_free(struct store **s);
 /* Marks the shard as stopped (consumers see it at once); memory stays readable to them. */
 void store_stop(struct store *s);

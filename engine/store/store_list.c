@@ -248,6 +248,8 @@ void list_row(struct store_list *l)
 {
 	struct shm_list *row = l->shm;
 	write_row_begin(row);
+	WRITE_WORD(&row->whole, l->whole);
+	WRITE_WORD(&row->relists, l->relists);
 	WRITE_WORD(&row->digest, l->digest);
 	WRITE_WORD(&row->objects, l->objects);
 	WRITE_WORD(&row->bytes, l->json_bytes);
@@ -285,7 +287,7 @@ void store_bookmark(struct store_list *l, struct span rv, uint64_t now_ns)
 {
 	WRITE_WORD(&l->shm->last_bookmark_ns, now_ns);
 	list_event(l, now_ns);
-	if (!l->shm->whole || rv.n == 0 || rv.n > KEY_RV_MAX)
+	if (!l->whole || rv.n == 0 || rv.n > KEY_RV_MAX)
 		return;
 	if (!list_version(l, rv, version_number(rv)))
 		return;

@@ -67,7 +67,8 @@ struct store_list {
 	uint64_t last_change, digest, objects, json_bytes;
 	uint64_t live_bytes; /* of blocks that slots name */
 	uint64_t charged;    /* against the budgets */
-	uint64_t rv_num;
+	uint64_t rv_num, relists;
+	uint32_t whole; /* 1 after the first sync */
 	uint32_t rv_bytes;
 	char rv[SHM_RV_BYTES];
 	struct store_sync sync;

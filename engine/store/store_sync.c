@@ -214,7 +214,7 @@ err_t store_sync_remove(struct store_list *l, const struct json_object *o)
 static uint32_t bulk_reason(const struct store_list *l, uint64_t entries)
 {
 	const struct store_config *config = &l->store->config;
-	if (!l->shm->whole)
+	if (!l->whole)
 		return SHM_RESET_FIRST_SYNC;
 	if (entries > config->ring_entries / 4)
 		return SHM_RESET_TOO_MANY;
@@ -247,18 +247,6 @@ static void sync_publish(struct change *c, uint64_t staged, uint64_t deletes)
 	CHECK(staged == 0 && deletes == 0);
 }
 
-static void sync_row(struct store_list *l, bool was_whole)
-{
-	struct shm_list *row = l->shm;
-	list_row(l);
-	write_row_begin(row);
-	WRITE_WORD(&row->whole, 1);
-	if (was_whole)
-		WRITE_WORD(&row->relists, row->relists + 1);
-	WRITE_WORD(&row->sync_objects, 0);
-	write_row_end(row);
-}
-
 err_t store_sync_commit(struct store_list *l, struct span rv, bool version_back, uint64_t now_ns,
         struct store_sync_result *out)
 {
@@ -270,13 +258,12 @@ err_t store_sync_commit(struct store_list *l, struct span rv, bool version_back,
 	uint64_t staged = y->modified + y->recreated + y->added;
 	uint64_t deletes = l->objects - (y->unchanged + y->modified + y->recreated);
 	uint64_t entries = staged + y->recreated + deletes + 2; /* RESET, SYNCED */
-	bool was_whole = l->shm->whole != 0;
 	err_t e = store_retire_reserve(s, staged + deletes, &l->refusal);
 	if (e != ERR_OK)
 		return e;
 	version_back |= y->lower || version_compare(rv, store_list_rv(l)) == VERSION_LESS;
 	uint32_t bulk = bulk_reason(l, entries), reset = bulk;
-	if (was_whole && version_back)
+	if (l->whole && version_back)
 		reset = SHM_RESET_VERSION_BACK;
 	store_room(s, bulk ? 2 : entries); /* W1, W2 */
 	list_version_set(l, rv, version_number(rv));
@@ -297,7 +284,10 @@ err_t store_sync_commit(struct store_list *l, struct span rv, bool version_back,
 	*y = (struct store_sync){.id = y->id};
 	e = list_charge(l, l->live_bytes);
 	CHECK(e == ERR_OK);
-	sync_row(l, was_whole);
+	l->relists += l->whole;
+	l->whole = 1;
+	list_row(l);
+	WRITE_WORD(&l->shm->sync_objects, 0);
 	WRITE_WORD(&l->shm->last_event_ns, now_ns);
 	write_commit(&s->shard.write); /* W6 */
 	list_dirty(l);

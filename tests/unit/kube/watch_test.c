@@ -356,6 +356,30 @@ static void forbidden_and_absent_are_probed_slowly_and_for_ever(void **s)
 	}
 }
 
+/* Regression: a server that has just started says 403 for a second; each cut connection before had made the
+ * park longer, and the list stayed stale for minutes. */
+static void a_passing_403_does_not_park_a_list_that_was_there(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_live(&r);
+	for (int i = 0; i < 10; i++)
+		backoff_fail(&r.w.backoff, &r.w.rng, r.now);
+	watch_on_body_end(&r.w, true, r.now + 400 * S, &r.out);
+	for (int i = 0; i < WATCH_DENIALS_MAX; i++) {
+		status(&r, 403, (struct json_status){.code = 403}, -1);
+		assert_int_equal(watch_list_state(&r.w), WATCH_LIST_STALE);
+		assert_in_range(r.w.deadline_ns - r.now, 0, BACKOFF_MAX_MS * 1000000ull);
+		r.now = r.w.deadline_ns;
+		watch_on_timer(&r.w, r.now, &r.out);
+		watch_on_ready(&r.w, r.now, &r.out);
+	}
+	status(&r, 403, (struct json_status){.code = 403}, -1);
+	assert_int_equal(watch_list_state(&r.w), WATCH_LIST_PARKED);
+	assert_in_range(r.w.deadline_ns - r.now, WATCH_PARK_MIN_S * S / 2, WATCH_PARK_MIN_S * S);
+	watch_fini(&r.w);
+}
+
 static void retry_after_is_obeyed(void **s)
 {
 	struct rig r;
@@ -482,6 +506,7 @@ int main(void)
 	        cmocka_unit_test(unauthorized_refreshes_once_then_parks),
 	        cmocka_unit_test(a_refresh_that_fails_keeps_the_list_waiting),
 	        cmocka_unit_test(forbidden_and_absent_are_probed_slowly_and_for_ever),
+	        cmocka_unit_test(a_passing_403_does_not_park_a_list_that_was_there),
 	        cmocka_unit_test(retry_after_is_obeyed),
 	        cmocka_unit_test(server_errors_resume_then_relist),
 	        cmocka_unit_test(silence_is_met_by_a_new_connection_then_by_a_list),

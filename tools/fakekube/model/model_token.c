@@ -98,6 +98,11 @@ bool model_token_parse(
 		model_text_printf(error, "invalid continue token: continue key is not valid: ");
 		if (j.n == 0)
 			TEXT_LIT(error, "unexpected end of JSON input");
+		else if ((unsigned char)j.p[0] < ' ' ||
+		         (unsigned char)j.p[0] >= 0x7F) /* as Go quotes a byte */
+			model_text_printf(error,
+			        "invalid character '\\u%04x' looking for beginning of value",
+			        (unsigned char)j.p[0]);
 		else
 			model_text_printf(error,
 			        "invalid character '%c' looking for beginning of value", j.p[0]);
