@@ -306,7 +306,7 @@ static void check_list(struct sim_world *w, struct sim_list *l)
 		        l->id, l->namespace_, l->kind->resource, l->cluster, row.state, row.rv,
 		        (unsigned long long)row.digest, (unsigned long long)row.objects);
 		explain(w, l, &row);
-		CHECK(!"M2");
+		check_failed(__FILE__, __LINE__, "M2: what is published was never so on the server");
 	}
 }
 
