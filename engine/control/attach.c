@@ -277,9 +277,10 @@ static void on_query(struct consumer *k, const char *bytes, size_t n)
 		return;
 	}
 	if (!may_ask(k)) {
-		consumer_fail(k, q.head.id, KR_ERR_DENIED, ERR_DENIED,
-		        "no realm of kubering.yaml allows this user, so there is nothing to ask "
-		        "about");
+		char text[160];
+		snprintf(text, sizeof text,
+		        "user %u may see nothing: grant it in `realms` of kubering.yaml", k->uid);
+		consumer_fail(k, q.head.id, KR_ERR_DENIED, ERR_DENIED, text);
 		return;
 	}
 	switch (q.kind) {
