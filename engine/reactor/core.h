@@ -70,6 +70,8 @@ enum core_timer {
 	CORE_TIMER_CONN
 }; /* wheel_timer.kind */
 
+/* A list of that consumer changed: it is woken at the end of the turn, if it waits. */
+void core_mark(struct reactor *r, uint32_t consumer);
 void core_note(struct reactor *r, struct reactor_note *n);
 struct reactor_note *core_note_new(struct reactor *r, enum reactor_note_type type, uint32_t id);
 struct cluster *core_cluster(const struct reactor *r, uint32_t id);

@@ -92,6 +92,17 @@ static void free_spec(struct list_spec *s)
 	free(s->fields);
 }
 
+/* The daemon ends, the list does not: followers wait for its next life. */
+static void leave_list(struct feed *f)
+{
+	struct reactor *r = f->cluster->reactor;
+	store_list_state(
+	        f->list, SHM_LIST_STALE, ERR_STOPPING, "the daemon is stopping", r->now_ns);
+	for (uint32_t i = 0; i < f->consumer_count; i++)
+		core_mark(r, f->consumers[i]);
+	store_list_disown(f->list);
+}
+
 void feed_close(struct feed **fp)
 {
 	struct feed *f = *fp;
@@ -103,10 +114,8 @@ void feed_close(struct feed **fp)
 		feed_run(f, &out);
 		cluster_unwait(&f->waiter);
 		wheel_set(&r->wheel, &f->timer, UINT64_MAX);
-		if (r->stopping && f->list) /* the daemon ends, the list does not: followers wait
-		                               for its next life */
-			store_list_state(f->list, SHM_LIST_STALE, ERR_STOPPING,
-			        "the daemon is stopping", r->now_ns);
+		if (r->stopping && f->list)
+			leave_list(f);
 		else
 			store_list_close(&f->list, r->now_ns);
 		watch_fini(&f->watch);

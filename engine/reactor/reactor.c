@@ -187,7 +187,7 @@ static void fire_timers(struct reactor *r)
 	}
 }
 
-static void mark(struct reactor *r, uint32_t consumer)
+void core_mark(struct reactor *r, uint32_t consumer)
 {
 	struct consumer_row *row = &r->consumers[consumer];
 	if (row->marked || row->eventfd < 0)
@@ -201,12 +201,14 @@ static void mark_consumers(struct reactor *r, struct store *s)
 	bool any = false;
 	for (struct store_list *l; (l = store_dirty_pop(s)); any = true) {
 		const struct feed *f = store_list_owner(l);
+		if (!f)
+			continue; /* the daemon is stopping; its consumers were marked then */
 		for (uint32_t i = 0; i < f->consumer_count; i++)
-			mark(r, f->consumers[i]);
+			core_mark(r, f->consumers[i]);
 	}
 	for (uint32_t i = 0; any && r->wake_always && i < REACTOR_CONSUMERS_MAX; i++)
 		if (r->consumers[i].wake_always)
-			mark(r, i);
+			core_mark(r, i);
 }
 
 /* One wake per consumer per turn, and only for those who wait. Store-buffer pattern: they set

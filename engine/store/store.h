@@ -132,6 +132,8 @@ err_t store_list_open(struct store *s, const struct store_identity *id, struct s
 void store_list_close(struct store_list **l, uint64_t now_ns);
 uint32_t store_list_row(const struct store_list *l, uint32_t *gen);
 void *store_list_owner(const struct store_list *l);
+/* The owner and its budget go while the list stays (a daemon that stops): NULL from now on. */
+void store_list_disown(struct store_list *l);
 uint64_t store_list_objects(const struct store_list *l);
 uint64_t store_list_digest(const struct store_list *l);
 /* Version of the list; empty before the first sync. Valid until the next change of the list. */

@@ -143,6 +143,13 @@ void *store_list_owner(const struct store_list *l)
 {
 	return l->owner;
 }
+
+void store_list_disown(struct store_list *l)
+{
+	l->owner = NULL;
+	l->budget = NULL; /* the owner's too */
+}
+
 uint64_t store_list_objects(const struct store_list *l)
 {
 	return l->objects;
