@@ -37,7 +37,8 @@ struct known_cluster {
 	uint64_t discovered_ns;
 	uint64_t logged_ns; /* last line about it being down or up */
 	bool logged_down;
-	struct list discovery_waiters; /* struct question */
+	struct list discovery_waiters;  /* struct question */
+	struct errmsg discovery_failed; /* code != ERR_OK: why the last one failed; for status */
 	bool discovering;
 	uint64_t discover_again_ns; /* by then a step of discovery has its answer */
 	uint32_t discovery_step;    /* answers so far of the discovery under way */

@@ -234,6 +234,8 @@ static void discovery_done(struct control *c, struct known_cluster *k, err_t err
 	struct list waiting;
 	list_init(&waiting);
 	k->discovering = false;
+	k->discovery_failed.code = err;
+	snprintf(k->discovery_failed.text, sizeof k->discovery_failed.text, "%s", text ? text : "");
 	if (!err) { /* until it is whole, and while the cluster is down, what was known before still
 		       holds */
 		discovery_free(&k->discovery);

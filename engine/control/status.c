@@ -108,15 +108,17 @@ static void write_clusters(
 		                : 0);
 		if (k->broken.code)
 			write_error(t, "last_error", k->broken.code, k->broken.text);
-		else
-			write_error(t, "last_error", s ? s->err : ERR_OK, s ? s->text : "");
+		else if (s && s->err)
+			write_error(t, "last_error", s->err, s->text);
+		else /* it answers, but perhaps not with what it has */
+			write_error(t, "last_error", k->discovery_failed.code,
+			        k->discovery_failed.text);
 		report_close(t, '}');
 	}
 	report_close(t, ']');
 }
 
 /* --- lists ------------------------------------------------------------------------------- */
-
 
 static void write_age(struct report *t, const char *key, uint64_t now, uint64_t at)
 {
