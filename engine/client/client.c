@@ -36,6 +36,13 @@ int64_t client_clock_ns(void)
 	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+int64_t client_clock_coarse_ns(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
 int64_t client_deadline(int64_t timeout_ns)
 {
 	int64_t now = timeout_ns > 0 ? client_clock_ns() : 0;

@@ -21,7 +21,10 @@ enum { /* words of kr_follow */
 };
 
 enum {
-	PREFETCH_LINES = 12, /* of the next change's object: the hardware follows from there */
+	AHEAD_ENTRY = 8, /* steps */
+	AHEAD_HEAD = 4,
+	HEAD_LINES = 3,      /* of an object: header and strings */
+	PREFETCH_LINES = 12, /* of the next one, to be copied: the hardware goes on from there */
 	LAG_PARTS = 4,       /* KR_LAGGING when more than 3 of 4 parts of the ring lie behind us */
 };
 
@@ -317,19 +320,30 @@ static int hand_out(struct follow *f, uint64_t seq, struct kr_change *ch, unsign
 	return KR_OK;
 }
 
+/* What the next changes will touch, each some steps before it is needed: cache misses are what
+ * following costs, and they overlap. */
+static void prefetch(const struct follow *f, unsigned flags)
+{
+	const struct read_shard *s = &f->home.shard->read;
+	bool old = !(flags & KR_NO_OLD);
+	if (f->have >= AHEAD_ENTRY)
+		read_prefetch_entry(s, f->seqs[(f->top - AHEAD_ENTRY) % FOLLOW_SEQS]);
+	if (f->have >= AHEAD_HEAD)
+		read_prefetch_change(
+		        s, f->seqs[(f->top - AHEAD_HEAD) % FOLLOW_SEQS], HEAD_LINES, old);
+	if (f->have >= 1 && !(flags & KR_BORROW))
+		read_prefetch_change(s, f->seqs[(f->top - 1) % FOLLOW_SEQS], PREFETCH_LINES, old);
+}
+
 static int step_ring(struct follow *f, struct kr_change *ch, unsigned flags)
 {
 	for (;;) {
 		int r = f->have > 0 ? KR_OK : refill(f);
 		if (r != KR_OK)
 			return r;
-		const struct read_shard *s = &f->home.shard->read;
 		uint64_t seq = f->seqs[--f->top % FOLLOW_SEQS];
-		if (--f->have > 0)
-			read_prefetch_change(
-			        s, f->seqs[(f->top - 1) % FOLLOW_SEQS], PREFETCH_LINES);
-		if (f->have > 1)
-			read_prefetch_entry(s, f->seqs[(f->top - 2) % FOLLOW_SEQS]);
+		f->have--;
+		prefetch(f, flags);
 		r = hand_out(f, seq, ch, flags);
 		if (r != KR_OK && r != KR_TIMEOUT && !f->failed) { /* memory: the same one again */
 			f->top++;
@@ -498,7 +512,7 @@ static int call_run(struct call *k, int64_t timeout_ns)
 		if (timeout_ns > 0 || c->fd_used)
 			session_pump(c, now);
 		else
-			session_glance(c, now);
+			session_glance(c);
 		r = call_health(k, now);
 		if (r != KR_TIMEOUT)
 			return call_found(c, r);

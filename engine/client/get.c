@@ -180,7 +180,7 @@ int kr_get(struct kr_list *list, const char *namespace_, const char *name, unsig
 	if (!name || !object || (flags & ~(unsigned)KR_BORROW))
 		return client_fail(list->client, KR_ERR_ARGUMENT,
 		        "kr_get: name or object is NULL, or unknown flags");
-	session_glance(list->client, client_clock_ns());
+	session_glance(list->client);
 	(void)list_settle(list);
 	mapping_put(&list->retired);
 	object_none(object);

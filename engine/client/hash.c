@@ -15,26 +15,32 @@ struct hash_parts {
 	unsigned count;
 };
 
-static uint64_t hash_parts(uint64_t seed, const struct hash_parts *parts)
+/* Out of the way: its state is large, and nobody has such names. */
+static __attribute__((noinline)) uint64_t hash_stream(uint64_t seed, const struct hash_parts *parts)
 {
-	char flat[HASH_INLINE_BYTES];
-	size_t bytes = 0;
-	for (unsigned i = 0; i < parts->count; i++)
-		bytes += parts->n[i];
-	if (bytes <= sizeof flat) {
-		char *to = flat;
-		for (unsigned i = 0; i < parts->count; i++) {
-			memcpy(to, parts->p[i], parts->n[i]);
-			to += parts->n[i];
-		}
-		return XXH3_64bits_withSeed(flat, bytes, seed);
-	}
 	XXH3_state_t state;
 	XXH3_INITSTATE(&state);
 	XXH3_64bits_reset_withSeed(&state, seed);
 	for (unsigned i = 0; i < parts->count; i++)
 		XXH3_64bits_update(&state, parts->p[i], parts->n[i]);
 	return XXH3_64bits_digest(&state);
+}
+
+static uint64_t hash_parts(uint64_t seed, const struct hash_parts *parts)
+{
+	char flat[HASH_INLINE_BYTES]
+	        __attribute__((uninitialized)); /* clearing it would cost most */
+	size_t bytes = 0;
+	for (unsigned i = 0; i < parts->count; i++)
+		bytes += parts->n[i];
+	if (bytes > sizeof flat)
+		return hash_stream(seed, parts);
+	char *to = flat;
+	for (unsigned i = 0; i < parts->count; i++) {
+		memcpy(to, parts->p[i], parts->n[i]);
+		to += parts->n[i];
+	}
+	return XXH3_64bits_withSeed(flat, bytes, seed);
 }
 
 /* The string and its NUL; NULL counts as "". */

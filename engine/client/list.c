@@ -317,7 +317,7 @@ int kr_list_status(struct kr_list *list, struct kr_list_status *status)
 		return r;
 	if (!status)
 		return client_fail(list->client, KR_ERR_ARGUMENT, "kr_list_status: status is NULL");
-	session_glance(list->client, client_clock_ns());
+	session_glance(list->client);
 	r = status_now(list, &s, &last);
 	if (r == KR_OK && !sized_give(status, &s, sizeof s))
 		r = client_fail(list->client, KR_ERR_ARGUMENT, "kr_list_status: size is not set");

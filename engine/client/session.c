@@ -336,8 +336,8 @@ void session_pump(struct kr_client *c, int64_t now_ns)
 		keep_up(c, now_ns);
 }
 
-void session_glance(struct kr_client *c, int64_t now_ns)
+void session_glance(struct kr_client *c)
 {
-	if (now_ns - c->checked_ns >= CLIENT_CHECK_MS * NS_PER_MS)
-		session_pump(c, now_ns);
+	if (client_clock_coarse_ns() - c->checked_ns >= CLIENT_CHECK_MS * NS_PER_MS)
+		session_pump(c, client_clock_ns());
 }

@@ -21,7 +21,7 @@ int session_attach(struct kr_client *c);
 void session_pump(struct kr_client *c, int64_t now_ns);
 /* The same for callers that spin: a look at the clock instead of one at the socket, most of the
  * time. */
-void session_glance(struct kr_client *c, int64_t now_ns);
+void session_glance(struct kr_client *c);
 /* The life is over. why: for kr_last_error and status. */
 void session_lost(struct kr_client *c, const char *why);
 /* A message that nobody waits for: BYE, answers to lists opened again, late answers. */

@@ -34,7 +34,7 @@ int kr_view_begin_flags(struct kr_list *list, struct kr_view *view, unsigned fla
 		return client_fail(
 		        c, KR_ERR_ARGUMENT, "kr_view_begin: view is NULL, or unknown flags");
 	memset(view, 0, sizeof *view);
-	session_glance(c, client_clock_ns());
+	session_glance(c);
 	(void)list_settle(list);
 	struct view *v = calloc(1, sizeof *v);
 	if (!v)

@@ -306,10 +306,14 @@ void read_prefetch_block(const struct read_shard *s, uint64_t block, unsigned li
 		__builtin_prefetch(s->maps[segment].at + at + (uint64_t)i * 64);
 }
 
-void read_prefetch_change(const struct read_shard *s, uint64_t seq, unsigned lines)
+void read_prefetch_change(const struct read_shard *s, uint64_t seq, unsigned lines, bool old)
 {
-	if (s->ring)
-		read_prefetch_block(s, READ_WORD(&entry_at(s, seq)->new_block), lines);
+	if (!s->ring)
+		return;
+	const struct shm_entry *e = entry_at(s, seq);
+	read_prefetch_block(s, READ_WORD(&e->new_block), lines);
+	if (old)
+		read_prefetch_block(s, READ_WORD(&e->old_block), lines);
 }
 
 /* --- blocks ---------------------------------------------------------------------------------- */

@@ -125,10 +125,10 @@ enum read_result read_entry(const struct read_shard *s, uint64_t seq, struct shm
 /* The same without the check afterwards (R4, R5), which is the caller's: read_intact(seq) after all
  * that the entry names was read. */
 enum read_result read_entry_words(const struct read_shard *s, uint64_t seq, struct shm_entry *out);
-/* Hints: the entry of change seq; the first lines of its new block; a slot or page header; the
- * first lines of a block. */
+/* Hints: the entry of change seq; the first lines of its new block, and of its old one; a slot or
+ * page header; the first lines of a block. */
 void read_prefetch_entry(const struct read_shard *s, uint64_t seq);
-void read_prefetch_change(const struct read_shard *s, uint64_t seq, unsigned lines);
+void read_prefetch_change(const struct read_shard *s, uint64_t seq, unsigned lines, bool old);
 void read_prefetch_slot(const struct read_shard *s, uint32_t slot);
 void read_prefetch_block(const struct read_shard *s, uint64_t block, unsigned lines);
 

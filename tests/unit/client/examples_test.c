@@ -3,6 +3,8 @@
 #include "client_world.h"
 
 #include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 struct program {
@@ -25,6 +27,7 @@ static void start(struct program *p, const char *example, const char *resource, 
 	p->pid = fork();
 	assert_true(p->pid >= 0);
 	if (p->pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		dup2(fds[1], 1);
 		dup2(fds[1], 2);
 		execl(path, path, "test", resource, changes, NULL);

@@ -293,7 +293,7 @@ static void chains_are_walked_and_bounded(void **state)
 	struct shm_entry e;
 	assert_int_equal(read_entry(r, 7, &e), READ_CORRUPT);
 	read_prefetch_entry(r, 7);
-	read_prefetch_change(r, 7, 4);
+	read_prefetch_change(r, 7, 4, true);
 	image_free(m);
 }
 
