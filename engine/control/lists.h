@@ -16,6 +16,7 @@ struct consumer;
 struct control;
 struct known_cluster;
 struct reactor_note;
+struct shm_list;
 
 enum { LISTS_MAX = 65536 };
 enum list_phase { LIST_OPENING, LIST_OPEN, LIST_CLOSING };
@@ -64,6 +65,12 @@ err_t lists_open(struct control *c, const struct list_want *w, uint32_t realm, s
         struct errmsg *m) MUST_USE;
 /* The opening goes; the list may linger. */
 void lists_leave(struct control *c, struct opening *o);
+/* Reads the rows of open lists as consumers do; keeps the shard it read last. Heap: 64 KiB. */
+struct list_reader;
+struct list_reader *list_reader_new(const struct control *c); /* NULL: out of memory */
+/* false: the list is not open, or its row cannot be read. r may be NULL. */
+bool list_reader_row(struct list_reader *r, const struct open_list *l, struct shm_list *row);
+void list_reader_free(struct list_reader **r);
 void lists_on_opened(struct control *c, const struct reactor_note *n);
 void lists_on_closed(struct control *c, uint32_t id);
 /* Opens what the configuration keeps open. */

@@ -11,7 +11,6 @@
 
 #include "control/core.h"
 #include "control/report.h"
-#include "shm/read.h"
 #include "store/store.h"
 
 /* Owner: control->metrics. Life: accept to the end of its one answer. */
@@ -31,17 +30,11 @@ struct sums {
 	uint64_t lists, live, stale, parked, pinned_waiting, objects, bytes, events, relists;
 };
 
-static void add_list(
-        struct sums *s, const struct control *c, const struct open_list *l, struct read_shard *rs)
+static void add_list(struct sums *s, const struct open_list *l, struct list_reader *r)
 {
 	struct shm_list row = {0};
-	const struct store *st = l->phase == LIST_OPEN ? c->shards[l->shard] : NULL;
-	uint64_t bytes = 0;
+	bool read = list_reader_row(r, l, &row);
 	s->lists++;
-	if (st)
-		(void)store_segment(st, 0, &bytes);
-	bool read = st && read_init(rs, store_segment_at(st, 0), bytes) == READ_OK &&
-	            read_row(rs, l->row, l->gen, &row) == READ_OK;
 	s->pinned_waiting += l->pinned && !(read && row.whole);
 	if (!read)
 		return;
@@ -56,12 +49,12 @@ static void add_list(
 
 static void sum_up(const struct control *c, struct sums *s)
 {
-	struct read_shard *rs = malloc(sizeof *rs);
+	struct list_reader *r = list_reader_new(c);
 	*s = (struct sums){0};
-	for (uint32_t i = 0; rs && i < c->lists.count; i++)
+	for (uint32_t i = 0; r && i < c->lists.count; i++)
 		if (c->lists.rows[i])
-			add_list(s, c, c->lists.rows[i], rs);
-	free(rs);
+			add_list(s, c->lists.rows[i], r);
+	list_reader_free(&r);
 }
 
 static void family(struct report *t, const char *name, const char *kind, const char *help)
@@ -143,7 +136,6 @@ static bool is_ready(const struct control *c)
 }
 
 /* --- HTTP -------------------------------------------------------------------------------- */
-
 
 static void close_conn(struct metrics_conn *k)
 {

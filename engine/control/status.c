@@ -9,7 +9,6 @@
 #include "control/core.h"
 #include "control/questions.h"
 #include "io/io.h"
-#include "shm/read.h"
 #include "store/store.h"
 
 static const char *state_word(uint32_t state)
@@ -159,7 +158,7 @@ static void write_row(struct report *t, const struct shm_list *r, uint64_t now)
 }
 
 static void write_list(
-        struct control *c, const struct open_list *l, struct read_shard *rs, struct report *t)
+        struct control *c, const struct open_list *l, struct list_reader *r, struct report *t)
 {
 	struct shm_list row;
 	report_open(t, NULL, '{');
@@ -174,12 +173,7 @@ static void write_list(
 	report_cstr(t, "realm", c->config.settings->realms[l->realm].name);
 	report_uint(t, "consumers", l->refs);
 	report_bool(t, "pinned", l->pinned);
-	const struct store *s = l->phase == LIST_OPEN ? c->shards[l->shard] : NULL;
-	uint64_t bytes = 0;
-	if (s)
-		(void)store_segment(s, 0, &bytes);
-	if (s && rs && read_init(rs, store_segment_at(s, 0), bytes) == READ_OK &&
-	        read_row(rs, l->row, l->gen, &row) == READ_OK)
+	if (list_reader_row(r, l, &row))
 		write_row(t, &row, loop_now_ns(c->loop));
 	else
 		report_cstr(t, "state", l->phase == LIST_CLOSING ? "closing" : "opening");
@@ -188,13 +182,13 @@ static void write_list(
 
 static void write_lists(struct control *c, struct report *t)
 {
-	struct read_shard *rs = malloc(sizeof *rs);
+	struct list_reader *r = list_reader_new(c);
 	report_open(t, "lists", '[');
 	for (uint32_t i = 0; i < c->lists.count; i++)
 		if (c->lists.rows[i])
-			write_list(c, c->lists.rows[i], rs, t);
+			write_list(c, c->lists.rows[i], r, t);
 	report_close(t, ']');
-	free(rs);
+	list_reader_free(&r);
 }
 
 static void write_consumers(struct control *c, struct report *t)

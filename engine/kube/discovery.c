@@ -323,9 +323,3 @@ size_t discovery_count(const struct discovery *d)
 {
 	return d->count;
 }
-
-const struct discovery_resource *discovery_at(const struct discovery *d, size_t i)
-{
-	CHECK(i < d->count);
-	return &d->rows[i];
-}

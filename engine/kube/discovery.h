@@ -55,6 +55,5 @@ const struct discovery_resource *discovery_resolve(const struct discovery *d, st
 const struct discovery_resource *discovery_find(
         const struct discovery *d, struct span group, struct span version, struct span resource);
 size_t discovery_count(const struct discovery *d);
-const struct discovery_resource *discovery_at(const struct discovery *d, size_t i);
 
 #endif

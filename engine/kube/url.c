@@ -39,13 +39,6 @@ void url_encoded(struct url *u, struct span s)
 	}
 }
 
-void url_number(struct url *u, unsigned long long v)
-{
-	char buf[24];
-	int n = snprintf(buf, sizeof buf, "%llu", v);
-	url_text(u, (struct span){buf, (size_t)n});
-}
-
 void url_collection(struct url *u, const struct url_collection *c)
 {
 	url_text(u, c->prefix);

@@ -19,7 +19,6 @@ struct url {
 void url_init(struct url *u, char *buf, size_t cap);
 void url_text(struct url *u, struct span s);    /* as it is */
 void url_encoded(struct url *u, struct span s); /* percent-encoded */
-void url_number(struct url *u, unsigned long long v);
 /* PREFIX/api/v1[/namespaces/NS]/RESOURCE or PREFIX/apis/GROUP/VERSION[/namespaces/NS]/RESOURCE */
 struct url_collection {
 	struct span prefix, group, version, namespace_, resource;

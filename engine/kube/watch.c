@@ -5,7 +5,7 @@
 
 #include "base/check.h"
 #include "base/sm.h"
-#include "kube/rv.h"
+#include "base/version.h"
 #include "kube/url.h"
 
 /* clang-format off */
@@ -151,7 +151,7 @@ static void query_of_watch(struct watch *w, struct url *u, bool *first)
 		 * going back in time. */
 		url_query(u, first, "sendInitialEvents", SPAN("true"));
 		url_query(u, first, "resourceVersionMatch", SPAN("NotOlderThan"));
-		if (w->back_tries < WATCH_BACK_TRIES && rv_is_numeric(rv_of(w)))
+		if (w->back_tries < WATCH_BACK_TRIES && version_is_decimal(rv_of(w)))
 			url_query(u, first, "resourceVersion", rv_of(w));
 	} else {
 		url_query(u, first, "resourceVersion", rv_of(w));
@@ -473,7 +473,7 @@ void watch_on_status(struct watch *w, const struct json_status *st, bool reusabl
 
 static bool went_back(const struct watch *w, struct span rv)
 {
-	return w->rv[0] && rv_compare(rv, rv_of(w)) == RV_BEFORE;
+	return w->rv[0] && version_compare(rv, rv_of(w)) == VERSION_LESS;
 }
 
 /* The sync is whole: publish it, unless the server is behind what we have (M3: a lagging server is
@@ -574,9 +574,9 @@ static enum watch_apply on_initial_event(
  * one revision). The store refuses a second event of one key at one version by itself. */
 static bool in_order(const struct watch *w, struct span rv)
 {
-	switch (rv_compare(rv, rv_of(w))) {
-	case RV_BEFORE: return false;
-	case RV_EQUAL: return !w->after_bookmark;
+	switch (version_compare(rv, rv_of(w))) {
+	case VERSION_LESS: return false;
+	case VERSION_EQUAL: return !w->after_bookmark;
 	default: return true;
 	}
 }
@@ -584,7 +584,7 @@ static bool in_order(const struct watch *w, struct span rv)
 static enum watch_apply on_bookmark(
         struct watch *w, struct span rv, uint64_t now_ns, struct watch_out *out)
 {
-	if (rv_compare(rv, rv_of(w)) == RV_BEFORE || !keep_rv(w->rv, rv)) {
+	if (version_compare(rv, rv_of(w)) == VERSION_LESS || !keep_rv(w->rv, rv)) {
 		distrust(w, ERR_KUBE_ORDER, "bookmark with a lower version than the stream", now_ns,
 		        out);
 		return WATCH_APPLY_NOTHING;
@@ -759,9 +759,4 @@ enum watch_list_state watch_list_state(const struct watch *w)
 	case WATCH_CLOSED: break;
 	}
 	return WATCH_LIST_CLOSED;
-}
-
-const char *watch_state_name(const struct watch *w)
-{
-	return states[w->state].name;
 }

@@ -205,6 +205,5 @@ enum watch_list_state {
 	WATCH_LIST_CLOSED
 };
 enum watch_list_state watch_list_state(const struct watch *w);
-const char *watch_state_name(const struct watch *w);
 
 #endif

@@ -81,6 +81,18 @@ static void options_for_config(const struct options *o, struct config_options *o
 	kubeconfig_source_from_env(&out->source);
 }
 
+/* The lists of the command line; says what is wrong with the first that is. */
+static err_t add_lists(struct settings *s, const struct options *o)
+{
+	struct errmsg m = {0};
+	err_t err = ERR_OK;
+	for (size_t i = 0; !err && i < o->list_count; i++)
+		err = config_list_add(s, o->lists[i], &m);
+	if (err)
+		fprintf(stderr, "kuberingd: %s\n", m.text);
+	return err;
+}
+
 static int check(const struct options *o)
 {
 	struct problem_list problems;
@@ -91,11 +103,9 @@ static int check(const struct options *o)
 	print_problems(&problems);
 	problem_list_fini(&problems);
 	struct settings scratch = {0};
-	struct errmsg m = {0};
 	arena_init(&scratch.arena, MAIN_CHECK_BYTES);
-	for (size_t i = 0; !err && i < o->list_count; i++)
-		if ((err = config_list_add(&scratch, o->lists[i], &m)))
-			fprintf(stderr, "kuberingd: %s\n", m.text);
+	if (!err)
+		err = add_lists(&scratch, o);
 	arena_fini(&scratch.arena);
 	if (!err)
 		puts("kuberingd: the configuration is good");
@@ -135,13 +145,10 @@ static struct config *load(const struct options *o)
 	if (err)
 		return NULL;
 	struct settings *s = config->settings;
-	struct errmsg m = {0};
-	for (size_t i = 0; i < o->list_count; i++)
-		if (config_list_add(s, o->lists[i], &m)) {
-			fprintf(stderr, "kuberingd: %s\n", m.text);
-			config_free(&config);
-			return NULL;
-		}
+	if (add_lists(s, o)) {
+		config_free(&config);
+		return NULL;
+	}
 	if (s->realm_count > REACTOR_REALMS_MAX) {
 		fprintf(stderr, "kuberingd: %zu realms, at most %d are served\n", s->realm_count,
 		        REACTOR_REALMS_MAX);

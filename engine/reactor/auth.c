@@ -11,13 +11,6 @@ struct auth *auth_new(void)
 	return a;
 }
 
-struct auth *auth_get(struct auth *a)
-{
-	if (a)
-		atomic_fetch_add_explicit(&a->refs, 1, memory_order_relaxed);
-	return a;
-}
-
 static void wipe(char *s)
 {
 	if (!s)

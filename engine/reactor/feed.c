@@ -193,7 +193,7 @@ static bool commit_sync(struct feed *f, const struct watch_out *o)
 	return !err;
 }
 
-void feed_publish(struct feed *f)
+static void publish(struct feed *f)
 {
 	store_list_state(f->list, (enum shm_list_state)watch_list_state(&f->watch), f->watch.err,
 	        f->watch.text, now_of(f));
@@ -210,7 +210,7 @@ void feed_run(struct feed *f, const struct watch_out *o)
 	if (o->acts & WATCH_SYNC_COMMIT && !commit_sync(f, o))
 		return;
 	if (o->acts & WATCH_STATE)
-		feed_publish(f);
+		publish(f);
 	if (o->acts & WATCH_CREDENTIAL) {
 		f->credential_wanted = true;
 		cluster_want_credential(f->cluster);

@@ -8,8 +8,6 @@
 void feed_run(struct feed *f, const struct watch_out *o);
 /* The store or the parser refused something: the watch decides what follows. */
 void feed_refuse(struct feed *f, err_t err);
-/* Publishes the list's state as the watch sees it. */
-void feed_publish(struct feed *f);
 
 /* struct conn_user */
 void feed_on_head(void *arg, struct conn *c, const struct http1_head *h);

@@ -149,11 +149,6 @@ void reactor_post(struct reactor *r, struct reactor_msg *m)
 	pthread_mutex_unlock(&r->mailbox_lock);
 }
 
-struct store *reactor_store(const struct reactor *r, uint32_t realm)
-{
-	return realm < REACTOR_REALMS_MAX ? r->stores[realm] : NULL;
-}
-
 uint64_t reactor_turned_ns(const struct reactor *r)
 {
 	return atomic_load_explicit(&r->turned_ns, memory_order_relaxed);

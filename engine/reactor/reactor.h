@@ -53,7 +53,6 @@ struct auth {
 };
 struct auth *auth_new(
         void); /* all NULL; fill it with strdup'ed strings before sharing. NULL: out of memory */
-struct auth *auth_get(struct auth *a);
 void auth_put(struct auth **a);
 
 /* One cluster. The reactor keeps the strings and references it is given (message owns them until it
@@ -205,8 +204,5 @@ bool reactor_turn(struct reactor *r, uint64_t deadline_ns);
 void reactor_run(struct reactor *r);
 /* Monotonic time of the last turn, for the watchdog. Any thread. */
 uint64_t reactor_turned_ns(const struct reactor *r);
-/* The shard of a realm on this reactor, NULL when none was made. The reactor's thread (simulation,
- * tests). */
-struct store *reactor_store(const struct reactor *r, uint32_t realm);
 
 #endif

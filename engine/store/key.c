@@ -3,7 +3,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include "store/version.h"
+#include "base/version.h"
 
 /* A NUL inside a string would let two identities share one text. */
 static bool has_nul(struct span s)

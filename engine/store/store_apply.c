@@ -79,6 +79,16 @@ static void apply(struct store_list *l, uint32_t no, uint64_t ref, enum store_ou
 		index_insert(&s->index, s->key.key_hash, no);
 }
 
+/* What every event of the live stream begins with: its key in s->key, and room for what it retires.
+ */
+static err_t begin_change(struct store_list *l, const struct json_object *o)
+{
+	CHECK(!l->sync.active);
+	err_t e = change_key(l, o);
+	return e != ERR_OK ? e
+	                   : store_retire_reserve(l->store, STORE_RETIRE_PER_CHANGE, &l->refusal);
+}
+
 /* Nearly every event is a change that fits: so its block is written first, and the look-up, three
  * cache misses, hides behind the copy (change_block). Where budgets are tight, the look-up comes
  * first, because only it tells by how many bytes the list grows. */
@@ -89,10 +99,7 @@ err_t store_upsert(struct store_list *l, const struct json_object *o, uint64_t r
 	const struct key *k = &s->key;
 	uint64_t ref = 0;
 	bool unchanged;
-	CHECK(!l->sync.active);
-	err_t e = change_key(l, o);
-	if (e == ERR_OK)
-		e = store_retire_reserve(s, STORE_RETIRE_PER_CHANGE, &l->refusal);
+	err_t e = begin_change(l, o);
 	if (e != ERR_OK)
 		return e;
 	uint64_t bytes = change_block_bytes(l, k, o);
@@ -141,10 +148,7 @@ err_t store_delete(struct store_list *l, const struct json_object *o, uint64_t r
 	struct store *s = l->store;
 	const struct key *k = &s->key;
 	uint64_t ref;
-	CHECK(!l->sync.active);
-	err_t e = change_key(l, o);
-	if (e == ERR_OK)
-		e = store_retire_reserve(s, STORE_RETIRE_PER_CHANGE, &l->refusal);
+	err_t e = begin_change(l, o);
 	if (e != ERR_OK)
 		return e;
 	uint32_t no = change_find(l, k);

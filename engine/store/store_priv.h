@@ -16,7 +16,7 @@
 #include "store/shard.h"
 #include "store/slots.h"
 #include "store/store.h"
-#include "store/version.h"
+#include "base/version.h"
 
 enum {
 	STORE_COLLECT_CHANGE = 8, /* things freed per change at most: more than a change retires */

@@ -57,11 +57,6 @@ static void take_slot(void *arg, const struct shm_slot *slot, const struct shm_b
 	f->digest += slot->object_hash;
 }
 
-struct walk {
-	struct sim_follow *follow;
-	const struct store_list *list;
-};
-
 static void take_view(struct sim_follow *f)
 {
 	struct shm_list row;

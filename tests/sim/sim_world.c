@@ -55,7 +55,6 @@ struct sim_world {
 	struct sim_list list[SIM_LISTS_MAX];
 	struct list notes;
 	uint32_t stopped;
-	uint64_t faults_fired;
 	bool verbose, faults_on;
 	struct sim_result *out;
 };
@@ -306,7 +305,8 @@ static void check_list(struct sim_world *w, struct sim_list *l)
 		        l->id, l->namespace_, l->kind->resource, l->cluster, row.state, row.rv,
 		        (unsigned long long)row.digest, (unsigned long long)row.objects);
 		explain(w, l, &row);
-		check_failed(__FILE__, __LINE__, "M2: what is published was never so on the server");
+		check_failed(
+		        __FILE__, __LINE__, "M2: what is published was never so on the server");
 	}
 }
 

@@ -1,8 +1,6 @@
-#include "store/version.h"
+#include "base/version.h"
 
-#include <stdbool.h>
-
-static bool is_decimal(struct span v)
+bool version_is_decimal(struct span v)
 {
 	if (v.n == 0 || v.p[0] == '0')
 		return false;
@@ -33,7 +31,7 @@ enum version_order version_compare(struct span a, struct span b)
 {
 	if (span_eq(a, b))
 		return VERSION_EQUAL;
-	if (!is_decimal(a) || !is_decimal(b))
+	if (!version_is_decimal(a) || !version_is_decimal(b))
 		return VERSION_UNORDERED;
 	if (a.n != b.n)
 		return a.n < b.n ? VERSION_LESS : VERSION_GREATER;

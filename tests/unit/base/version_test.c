@@ -10,7 +10,7 @@
 
 #include "base/check.h"
 #include "base/prng.h"
-#include "store/version.h"
+#include "base/version.h"
 
 static void numbers(void **state)
 {
