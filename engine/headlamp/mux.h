@@ -1,0 +1,104 @@
+/* mux.h - one multiplexer socket as a pure state machine: who is subscribed, what was asked, what
+ * came for whom.
+ *
+ * What it has to live with (headlamp.md 2.10): the backend's key is (cluster, path, userId) without
+ * the query (BM-1); a STATUS names neither query nor user (BM-3); a second REQUEST of a live key is
+ * silent; requests are served one after the other, each blocked by its dial for up to 45 s (BM-5);
+ * a backend that says "connected" and then nothing.
+ *
+ * How: every subscription has a user id of its own, never used before on this socket, so no key is
+ * ever shared and a late frame of a former subscription finds nobody. A STATUS "closed" or "error"
+ * of a path that several subscriptions share is resolved by asserting each of them again with the
+ * same key and the latest version: the backend ignores it for those that live and opens the one
+ * that ended. At most one REQUEST to a cluster that has not yet answered on this socket is under
+ * way; requests of clusters that have answered go before it.
+ */
+#ifndef KR_HEADLAMP_MUX_H
+#define KR_HEADLAMP_MUX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/list.h"
+#include "base/span.h"
+#include "headlamp/envelope.h"
+
+enum {
+	MUX_ANSWER_S = 60,   /* a REQUEST that has no STATUS and no ERROR by then: the socket is
+	                        silent (45 s is the backend's dial) */
+	MUX_USER_BYTES = 16, /* hex digits, as the frontend's */
+};
+
+enum mux_sub_state { MUX_SUB_IDLE, MUX_SUB_QUEUED, MUX_SUB_ASKED, MUX_SUB_OPEN };
+
+/* One watch on the socket. Owner: whoever subscribes (a feed); zeroed before the first use. The
+ * fields are the mux's. */
+struct mux_sub {
+	struct list link, queue;      /* in the hash row; in the queue of requests */
+	struct mux_sub *next;         /* hash chain of (cluster, path) */
+	void *owner;                  /* set by the caller, never touched */
+	char *cluster, *path, *query; /* own; query is the latest that was asked for */
+	char user[MUX_USER_BYTES + 1];
+	uint64_t asked_ns;
+	uint8_t state;
+	bool asserted; /* asked again because a STATUS was ambiguous: silence means that it lives */
+};
+
+enum mux_event_type {
+	MUX_NOTHING,  /* for nobody, or only noted */
+	MUX_OPENED,   /* sub: the backend reached the cluster; documents follow */
+	MUX_DOCUMENT, /* sub, data: one watch event, JSON_PADDING readable bytes behind */
+	MUX_ENDED,    /* sub: the watch ended in an orderly or unknown way: ask again from the last
+	                 version. It is IDLE now */
+	MUX_FAILED,   /* sub, data: the backend's words: it could not be opened. It is IDLE now */
+};
+struct mux_event {
+	enum mux_event_type type;
+	struct mux_sub *sub;
+	struct span data;
+};
+
+struct mux;
+struct mux *mux_new(uint64_t seed);
+/* All subscriptions gone. */
+void mux_free(struct mux **m);
+
+/* Asks for a watch: a REQUEST when the socket is open, else with the next one. From IDLE only.
+ * path: absolute, of the cluster's own API ("/api/v1/pods"); query: without "?". ERR_NO_MEMORY. */
+err_t mux_subscribe(struct mux *m, struct mux_sub *s, struct span cluster, struct span path,
+        struct span query, uint64_t now_ns) MUST_USE;
+/* Any state; a CLOSE follows if the backend knows it. s is IDLE and free of the mux afterwards, its
+ * strings freed. */
+void mux_unsubscribe(struct mux *m, struct mux_sub *s);
+/* The version from which an assertion would ask again has moved: the query of a live subscription,
+ * nothing is sent. */
+err_t mux_set_query(struct mux *m, struct mux_sub *s, struct span query) MUST_USE;
+
+/* The socket is up: what is queued goes out. */
+void mux_on_open(struct mux *m, uint64_t now_ns);
+/* The socket is gone. Every subscription that was asked or open ends: call mux_next_lost() until
+ * NULL; each is IDLE then. */
+void mux_on_lost(struct mux *m);
+struct mux_sub *mux_next_lost(struct mux *m);
+
+/* One message. A frame that cannot be read is an error of the socket (ERR_HEADLAMP_FRAME): the
+ * backend never sends one. One message may end or open several subscriptions: call mux_next_event()
+ * until MUX_NOTHING. */
+err_t mux_on_message(struct mux *m, struct envelope_reader *r, struct span message, uint64_t now_ns,
+        struct mux_event *ev, struct errmsg *e) MUST_USE;
+bool mux_next_event(struct mux *m, struct mux_event *ev);
+
+/* The next message to send, written to buf; 0: nothing to send now (or cap is too small for even
+ * one: cap must be 16 KiB or more). */
+size_t mux_take(struct mux *m, uint64_t now_ns, char *buf, size_t cap);
+/* When something is overdue: a REQUEST unanswered for MUX_ANSWER_S. UINT64_MAX: never. */
+uint64_t mux_deadline(const struct mux *m);
+/* True when the deadline has passed: the socket is silent and should be given up. */
+bool mux_overdue(const struct mux *m, uint64_t now_ns);
+/* Which cluster's dial blocks the requests behind it, for status; empty: none. since_ns: when it
+ * was asked. */
+struct span mux_blocked_by(const struct mux *m, uint64_t *since_ns);
+
+#endif
