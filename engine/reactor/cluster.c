@@ -46,6 +46,8 @@ void cluster_free(struct cluster **cp)
 	free(c->spec.name);
 	free(c->spec.host);
 	free(c->spec.prefix);
+	free(c->spec.context);
+	free(c->spec.user);
 	free(c);
 }
 

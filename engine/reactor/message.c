@@ -24,6 +24,8 @@ void reactor_msg_free(struct reactor_msg **mp)
 		free(m->cluster_spec.name);
 		free(m->cluster_spec.host);
 		free(m->cluster_spec.prefix);
+		free(m->cluster_spec.context);
+		free(m->cluster_spec.user);
 		break;
 	case REACTOR_LIST_OPEN:
 		free(m->list_spec.group);

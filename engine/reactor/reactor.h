@@ -23,6 +23,7 @@
 #include "base/err.h"
 #include "base/list.h"
 #include "base/span.h"
+#include "headlamp/strategy.h"
 #include "io/io.h"
 #include "shm/layout.h"
 
@@ -36,6 +37,7 @@ enum {
 	REACTOR_FETCH_BYTES_MAX = 32 << 20,
 	REACTOR_REALMS_MAX = 64,
 };
+#define REACTOR_NO_CLUSTER UINT32_MAX
 
 /* --- what control gives ------------------------------------------------------------------ */
 
@@ -65,6 +67,16 @@ struct cluster_spec {
 	bool tls, gzip, watch_list;
 	uint32_t connects_per_s, connects_burst;
 	uint64_t bytes_max; /* budget of the cluster, 0 = none */
+
+	/* The way of its watches. Through a Headlamp backend host and prefix are the backend's
+	 * ("/clusters/NAME"), and `backend` is the id of the cluster that stands for the backend
+	 * itself: the multiplexer's socket is a connection of that one. It must have been added to
+	 * the same reactor before. */
+	enum strategy_way way;
+	bool way_auto;    /* way is only the first to be tried */
+	uint32_t backend; /* REACTOR_NO_CLUSTER: none */
+	char *context;    /* its name at the backend, "clusterId" of messages; NULL: no backend */
+	char *user;       /* Headlamp's user id, sent as a sub-protocol; NULL: none */
 };
 
 struct list_spec {
@@ -147,6 +159,8 @@ struct cluster_status {
 	bool no_watch_list; /* some resource fell back to LIST + WATCH */
 	uint64_t next_probe_ns, bytes;
 	char text[ERRMSG_BYTES];
+	enum strategy_way way; /* that new watches take */
+	char way_text[160];    /* why not a better one; "" when it is the first choice or fixed */
 };
 struct reactor_status {
 	uint32_t clusters, connections, lists;
