@@ -16,7 +16,7 @@
 enum {
 	BACKEND_NAME_MAX = 253,
 	BACKEND_PROTOCOLS_MAX = 3,
-	BACKEND_PROTOCOL_BYTES_MAX = 8192, /* one sub-protocol: a token in base64url may be long */
+	BACKEND_PROTOCOL_BYTES_MAX = 1024, /* one sub-protocol: a token in base64url may be long */
 };
 
 /* The name under which the backend serves a kubeconfig context: "/" becomes "--", " " becomes "__".

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "reactor/core.h"
+#include "reactor/mux_link.h"
 #include "wire/tls.h"
 
 enum { CLUSTER_RESOLVE_AGAIN_S = 30 };
@@ -20,6 +21,7 @@ struct cluster *cluster_new(struct reactor *r, struct cluster_spec *spec)
 	*spec = (struct cluster_spec){0};
 	c->rng = (struct prng){prng_next(&r->rng)};
 	gate_init(&c->gate, c->spec.connects_per_s, c->spec.connects_burst);
+	strategy_init(&c->strategy, c->spec.way, c->spec.way_auto);
 	wheel_timer_init(&c->timer, CORE_TIMER_CLUSTER);
 	list_init(&c->waiting);
 	list_init(&c->conns);
@@ -33,6 +35,8 @@ void cluster_free(struct cluster **cp)
 {
 	struct cluster *c = *cp;
 	*cp = NULL;
+	if (c->mux)
+		mux_link_free(&c->mux);
 	CHECK(list_empty(&c->waiting) && list_empty(&c->conns));
 	wheel_set(&c->reactor->wheel, &c->timer, UINT64_MAX);
 	list_unlink(&c->link);
@@ -166,6 +170,8 @@ void cluster_on_answer(struct cluster *c, uint64_t now_ns)
 	c->err = ERR_OK;
 	if (!gate_on_answer(&c->gate, now_ns))
 		return;
+	strategy_on_restart(
+	        &c->strategy, now_ns); /* what was away is back, perhaps in a new version */
 	tell_control(c);
 	cluster_admit(c, now_ns);
 }
@@ -257,7 +263,8 @@ void cluster_status_of(const struct cluster *c, struct cluster_status *out)
 	        .connections = c->conn_count,
 	        .err = c->err,
 	        .bytes = c->budget.bytes};
-	bool up = false;
+	const struct cluster *backend = core_cluster(c->reactor, c->spec.backend);
+	bool up = c->mux_lists && backend && backend->mux && backend->mux->state == MUX_LINK_OPEN;
 	LIST_EACH (it, &c->conns)
 		up |= CONTAINER_OF(it, struct conn, link)->state == CONN_OPEN;
 	LIST_EACH (it, &c->caps)
@@ -270,4 +277,6 @@ void cluster_status_of(const struct cluster *c, struct cluster_status *out)
 	if (out->state == CLUSTER_DOWN)
 		out->next_probe_ns = c->gate.open_at_ns;
 	snprintf(out->text, sizeof out->text, "%s", c->err ? c->text : "");
+	out->way = c->strategy.way;
+	snprintf(out->way_text, sizeof out->way_text, "%s", c->strategy.text);
 }

@@ -6,10 +6,13 @@
 #include "base/list.h"
 #include "base/prng.h"
 #include "base/wheel.h"
+#include "headlamp/strategy.h"
 #include "kube/gate.h"
 #include "kube/watch.h"
 #include "reactor/reactor.h"
 #include "store/store.h"
+
+struct mux_link;
 
 /* Capabilities of one resource, shared by the lists of it. Owner: the cluster, until it goes. */
 struct cluster_caps {
@@ -49,7 +52,14 @@ struct cluster {
 	struct store_budget budget;
 	uint32_t conn_count, list_count;
 	uint64_t resolved_ns;
-	err_t err; /* of the last failure, ERR_OK once it answers */
+	struct strategy strategy;
+	uint64_t answered_ns; /* through a backend: when the cluster behind it last showed that it
+	                         lives */
+	bool probing;         /* mux_link.c asks whether it does */
+	uint32_t mux_lists;   /* have a subscription on the multiplexer */
+	struct mux_link
+	        *mux; /* own; of a cluster that stands for a backend; NULL: nobody wanted it */
+	err_t err;    /* of the last failure, ERR_OK once it answers */
 	char text[ERRMSG_BYTES];
 };
 

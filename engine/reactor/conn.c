@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/check.h"
+#include "reactor/conn_ws.h"
 #include "reactor/core.h"
 #include "wire/gzip.h"
 #include "wire/tls.h"
@@ -29,6 +30,7 @@ static void release(struct conn *c)
 	if (c->tls)
 		tls_conn_free(&c->tls);
 	gzip_free(&c->gzip);
+	conn_ws_free(&c->ws);
 	http1_fini(&c->http);
 	free(c->out);
 	free(c->next);
@@ -86,7 +88,7 @@ void conn_close(struct conn *c)
 	io_close(reactor_of(c)->io, &c->sock);
 }
 
-static void lost(struct conn *c, err_t err, const char *text)
+void conn_lost(struct conn *c, err_t err, const char *text)
 {
 	if (c->state == CONN_CLOSING)
 		return;
@@ -109,20 +111,26 @@ static void lost(struct conn *c, err_t err, const char *text)
 	conn_close(c);
 }
 
-/* Sends what TLS has to say, or the plain request; one send at a time. */
+/* Sends what TLS has to say, or what was written; one send at a time. */
 static void flush(struct conn *c)
 {
 	if (c->sending || c->state == CONN_CLOSING)
 		return;
+	if (!c->tls && !c->out) {
+		c->out = c->next;
+		c->out_bytes = c->next_bytes;
+		c->next = NULL;
+		c->next_bytes = c->next_cap = 0;
+	}
 	struct span s = c->tls ? tls_take_output(c->tls) : (struct span){c->out, c->out_bytes};
 	if (!s.n)
 		return;
 	c->sending = true;
-	c->out_bytes = c->tls ? s.n : c->out_bytes;
+	c->out_bytes = s.n;
 	err_t err = io_send(reactor_of(c)->io, &c->sock, s.p, s.n);
 	if (err) {
 		c->sending = false;
-		lost(c, err, err_text(err));
+		conn_lost(c, err, err_text(err));
 	}
 }
 
@@ -134,10 +142,8 @@ void conn_on_sent(struct conn *c)
 	if (c->tls)
 		tls_output_done(c->tls, c->out_bytes);
 	free(c->out);
-	c->out = c->next;
-	c->out_bytes = c->next_bytes;
-	c->next = NULL;
-	c->next_bytes = 0;
+	c->out = NULL;
+	c->out_bytes = 0;
 	flush(c);
 }
 
@@ -153,7 +159,7 @@ void conn_on_connect(struct conn *c, err_t err)
 	if (c->state == CONN_CLOSING)
 		return;
 	if (err) {
-		lost(c, err, err_text(err));
+		conn_lost(c, err, err_text(err));
 		return;
 	}
 	if (!c->cluster->spec.tls) {
@@ -164,7 +170,7 @@ void conn_on_connect(struct conn *c, err_t err)
 	err = c->cluster->tls ? tls_conn_new(&c->tls, c->cluster->tls, wall_seconds(), &m)
 	                      : errmsg_set(&m, ERR_TLS_CONFIG, "no TLS material for this cluster");
 	if (err) {
-		lost(c, err, m.text);
+		conn_lost(c, err, m.text);
 		return;
 	}
 	c->state = CONN_HANDSHAKE;
@@ -176,69 +182,78 @@ void conn_on_connect(struct conn *c, err_t err)
 void conn_on_timer(struct conn *c)
 {
 	if (c->state == CONN_HANDSHAKE)
-		lost(c, ERR_CONN_TIMEOUT,
+		conn_lost(c, ERR_CONN_TIMEOUT,
 		        "TLS handshake not done within 10 s; is this a TLS port?");
+	else if (c->state == CONN_OPEN && c->ws)
+		conn_ws_on_timer(c);
 }
 
-/* The answer to one request may be here before on_sent of that request is: then the next one waits
- * behind it. */
+/* What is written while a send is under way waits behind it. */
 static err_t queue_plain(struct conn *c, const char *bytes, size_t n, struct errmsg *m)
 {
-	if (c->next)
-		return errmsg_set(
-		        m, ERR_HTTP_SYNTAX, "an answer came to a request that was not sent yet");
-	char *copy = malloc(n);
-	if (!copy)
-		return errmsg_set(m, ERR_NO_MEMORY, "request");
-	memcpy(copy, bytes, n);
-	if (c->sending) {
-		c->next = copy;
-		c->next_bytes = n;
-	} else {
-		free(c->out);
-		c->out = copy;
-		c->out_bytes = n;
+	if (c->next_bytes + n > CONN_OUT_MAX)
+		return errmsg_set(m, ERR_LIMIT, "the server does not read what it is sent");
+	if (c->next_bytes + n > c->next_cap) {
+		size_t cap =
+		        2 * c->next_cap > c->next_bytes + n ? 2 * c->next_cap : c->next_bytes + n;
+		char *p = realloc(c->next, cap);
+		if (!p)
+			return errmsg_set(m, ERR_NO_MEMORY, "request");
+		c->next = p;
+		c->next_cap = cap;
 	}
+	memcpy(c->next + c->next_bytes, bytes, n);
+	c->next_bytes += n;
 	return ERR_OK;
+}
+
+err_t conn_write(struct conn *c, const char *bytes, size_t n, struct errmsg *m)
+{
+	if (c->tls && tls_take_output(c->tls).n > CONN_OUT_MAX)
+		return errmsg_set(m, ERR_LIMIT, "the server does not read what it is sent");
+	err_t err = c->tls ? tls_write(c->tls, bytes, n, m) : queue_plain(c, bytes, n, m);
+	if (!err)
+		flush(c);
+	return err;
+}
+
+err_t conn_ask(struct conn *c, struct http1_request *q, const struct http1_field *more,
+        size_t more_count, unsigned flags, struct errmsg *m)
+{
+	CHECK(c->state == CONN_OPEN && more_count <= CONN_FIELDS_MAX);
+	struct reactor *r = reactor_of(c);
+	const struct auth *a = c->cluster->auth;
+	struct http1_field fields[CONN_FIELDS_MAX + AUTH_FIELDS_MAX];
+	q->host = span_of(c->cluster->spec.host);
+	q->user_agent = span_of(r->config.user_agent);
+	/* client-go loads credentials only for https; so do we: a token never goes out in the clear
+	 */
+	if (a && a->authorization && c->cluster->spec.tls) {
+		q->auth = HTTP1_AUTH_READY;
+		q->authorization = span_of(a->authorization);
+	}
+	for (size_t i = 0; i < more_count; i++)
+		fields[q->field_count++] = more[i];
+	for (size_t i = 0; a && i < a->field_count && i < AUTH_FIELDS_MAX; i++)
+		fields[q->field_count++] = (struct http1_field){
+		        span_of(a->fields[i].name), span_of(a->fields[i].value)};
+	q->fields = fields;
+	size_t n = 0;
+	err_t err = http1_write_request(q, r->request, CORE_REQUEST_BYTES, &n, m);
+	if (!err) {
+		http1_begin(&c->http, flags);
+		err = conn_write(c, r->request, n, m);
+	}
+	explicit_bzero(r->request,
+	        n < CORE_REQUEST_BYTES ? n : CORE_REQUEST_BYTES); /* it holds the token */
+	return err;
 }
 
 err_t conn_request(
         struct conn *c, struct span target, struct span accept, bool gzip, struct errmsg *m)
 {
-	CHECK(c->state == CONN_OPEN);
-	struct reactor *r = reactor_of(c);
-	const struct auth *a = c->cluster->auth;
-	struct http1_request q = {.target = target,
-	        .accept = accept,
-	        .host = span_of(c->cluster->spec.host),
-	        .user_agent = span_of(r->config.user_agent),
-	        .gzip = gzip};
-	struct http1_field fields[AUTH_FIELDS_MAX];
-	/* client-go loads credentials only for https; so do we: a token never goes out in the clear
-	 */
-	if (a && a->authorization && c->cluster->spec.tls) {
-		q.auth = HTTP1_AUTH_READY;
-		q.authorization = span_of(a->authorization);
-	}
-	for (size_t i = 0; a && i < a->field_count && i < AUTH_FIELDS_MAX; i++)
-		fields[q.field_count++] = (struct http1_field){
-		        span_of(a->fields[i].name), span_of(a->fields[i].value)};
-	q.fields = fields;
-	size_t n = 0;
-	err_t err = http1_write_request(&q, r->request, CORE_REQUEST_BYTES, &n, m);
-	if (err) {
-		explicit_bzero(r->request, CORE_REQUEST_BYTES);
-		return err;
-	}
-	http1_begin(&c->http, HTTP1_PLAIN);
-	if (c->tls)
-		err = tls_write(c->tls, r->request, n, m);
-	else
-		err = queue_plain(c, r->request, n, m);
-	explicit_bzero(r->request, n); /* it holds the token */
-	if (!err)
-		flush(c);
-	return err;
+	struct http1_request q = {.target = target, .accept = accept, .gzip = gzip};
+	return conn_ask(c, &q, NULL, 0, HTTP1_PLAIN, m);
 }
 
 /* --- answers ---------------------------------------------------------------------------------- */
@@ -247,7 +262,7 @@ static void http_failed(struct conn *c)
 {
 	struct errmsg m = {0};
 	err_t err = http1_error(&c->http, &m);
-	lost(c, err, m.text);
+	conn_lost(c, err, m.text);
 }
 
 static void body_gzip(struct conn *c, struct span data)
@@ -258,7 +273,7 @@ static void body_gzip(struct conn *c, struct span data)
 		size_t n = 0;
 		err_t err = gzip_inflate(c->gzip, &data, r->inflated, CORE_PLAIN_BYTES, &n, &m);
 		if (err) {
-			lost(c, err, m.text);
+			conn_lost(c, err, m.text);
 			return;
 		}
 		if (!n)
@@ -273,8 +288,12 @@ static void on_head(struct conn *c, const struct http1_head *h)
 	c->probe = false;
 	cluster_on_answer(c->cluster, reactor_of(c)->now_ns);
 	gzip_free(&c->gzip);
+	if (c->ws) {
+		conn_ws_on_head(c, h);
+		return;
+	}
 	if (h->coding == HTTP1_UNKNOWN_CODING) {
-		lost(c, ERR_HTTP_ENCODING, "content-encoding is neither identity nor gzip");
+		conn_lost(c, ERR_HTTP_ENCODING, "content-encoding is neither identity nor gzip");
 		return;
 	}
 	if (h->coding == HTTP1_GZIP) {
@@ -282,7 +301,7 @@ static void on_head(struct conn *c, const struct http1_head *h)
 		struct errmsg m = {0};
 		err_t err = gzip_new(&c->gzip, &limits, &m);
 		if (err) {
-			lost(c, err, m.text);
+			conn_lost(c, err, m.text);
 			return;
 		}
 	}
@@ -293,7 +312,7 @@ static void on_body_end(struct conn *c, bool keep_alive)
 {
 	struct errmsg m = {0};
 	if (c->gzip && gzip_finish(c->gzip, &m)) {
-		lost(c, ERR_GZIP, m.text);
+		conn_lost(c, ERR_GZIP, m.text);
 		return;
 	}
 	gzip_free(&c->gzip);
@@ -311,7 +330,7 @@ static void on_event(struct conn *c, const struct http1_event *ev)
 			c->user->on_body(c->arg, c, ev->data);
 		break;
 	case HTTP1_EV_END: on_body_end(c, ev->keep_alive); break;
-	case HTTP1_EV_RAW: lost(c, ERR_HTTP_SYNTAX, "101 without an upgrade"); break;
+	case HTTP1_EV_RAW: conn_ws_on_bytes(c, ev->data); break;
 	}
 }
 
@@ -345,7 +364,7 @@ static void drain_tls(struct conn *c)
 		if (c->state == CONN_CLOSING)
 			return;
 		if (err) {
-			lost(c, err, m.text);
+			conn_lost(c, err, m.text);
 			return;
 		}
 		if (!n)
@@ -371,7 +390,7 @@ void conn_on_recv(struct conn *c, char *data, size_t n)
 	if (c->state == CONN_CLOSING)
 		return;
 	if (err) {
-		lost(c, err, m.text);
+		conn_lost(c, err, m.text);
 		return;
 	}
 	if (c->state == CONN_HANDSHAKE && tls_state(c->tls) != TLS_HANDSHAKING)
@@ -389,10 +408,10 @@ void conn_on_end(struct conn *c, err_t err)
 	struct errmsg m = {0};
 	bool clean = err == ERR_CONN_CLOSED;
 	if (clean && c->tls && tls_eof(c->tls, &m)) {
-		lost(c, m.code, m.text);
+		conn_lost(c, m.code, m.text);
 		return;
 	}
-	if (clean && c->state == CONN_OPEN) {
+	if (clean && c->state == CONN_OPEN && !conn_ws_is_open(c)) {
 		struct http1_event ev;
 		enum http1_result res = http1_eof(&c->http, &ev);
 		if (res == HTTP1_EVENT) {
@@ -402,7 +421,7 @@ void conn_on_end(struct conn *c, err_t err)
 			return;
 		}
 	}
-	lost(c, err, err_text(err));
+	conn_lost(c, err, err_text(err));
 }
 
 void conn_on_closed(struct conn *c)

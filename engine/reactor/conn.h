@@ -1,5 +1,5 @@
-/* conn.h - one connection: socket, TLS, HTTP/1.1, one request at a time. It knows nothing of lists:
- * its user gets heads, body bytes and ends.
+/* conn.h - one connection: socket, TLS, HTTP/1.1, one request at a time, or a WebSocket after an
+ * upgrade. It knows nothing of lists: its user gets heads, body bytes or messages, and ends.
  *
  *   CONNECTING ── TCP up ──► HANDSHAKE ── TLS up ──► OPEN ── conn_close ──► CLOSING ── io's
  * on_closed ──► freed └──────────────── plain http:// ────────────┘
@@ -17,6 +17,7 @@
 
 struct cluster;
 struct conn;
+struct conn_ws;
 struct gzip;
 struct tls_conn;
 
@@ -29,9 +30,18 @@ struct conn_user {
 	void (*on_body_end)(void *arg, struct conn *c, bool reusable);
 	void (*on_lost)(void *arg, struct conn *c, err_t err,
 	        const char *text); /* once; the conn closes itself after it */
+	void (*on_message)(void *arg, struct conn *c,
+	        struct span data); /* of a WebSocket, whole, IO_SLACK readable bytes behind; NULL:
+	                              the user never upgrades */
 };
 
-enum { CONN_HANDSHAKE_S = 10 }; /* TLS must be up by then (reliability.md H) */
+enum {
+	CONN_HANDSHAKE_S = 10, /* TLS must be up by then (reliability.md H) */
+	CONN_PING_S = 4, /* a WebSocket that is silent for this long is asked whether it lives */
+	CONN_PONG_S = 5, /* and is half-open when nothing came for this long after it */
+	CONN_OUT_MAX =
+	        4 << 20, /* bytes that wait to be sent: a server that does not read is given up */
+};
 
 enum conn_state { CONN_CONNECTING, CONN_HANDSHAKE, CONN_OPEN, CONN_CLOSING };
 
@@ -48,8 +58,9 @@ struct conn {
 	struct tls_conn *tls; /* own, NULL for http:// */
 	struct gzip *gzip;    /* own, while a gzip body is read */
 	struct http1_parser http;
-	char *out, *next; /* own: plain request bytes in flight, and the request behind them */
-	size_t out_bytes, next_bytes;
+	struct conn_ws *ws; /* own, from conn_upgrade on */
+	char *out, *next;   /* own: plain bytes in flight, and what was written behind them */
+	size_t out_bytes, next_bytes, next_cap;
 	uint32_t address;         /* which of the cluster's addresses it goes to */
 	struct wheel_timer timer; /* bounds the handshake; io bounds the connect */
 	struct list link;         /* in the cluster's conns */
@@ -63,6 +74,18 @@ struct conn *conn_open(
  * header (m says which). */
 err_t conn_request(struct conn *c, struct span target, struct span accept, bool gzip,
         struct errmsg *m) MUST_USE;
+/* Sends a GET that asks for a WebSocket. Legal where conn_request is. Its answer comes to on_head:
+ * 101 when the server agreed (it was checked); then each message to on_message, and the orderly end
+ * as on_body_end(reusable: false). Any other status is an ordinary answer with its body. */
+struct conn_upgrade {
+	struct span target, accept;
+	const struct span *protocols; /* offered, in order; at most WS_PROTOCOLS_MAX */
+	size_t protocol_count;
+	uint32_t pong_s; /* silence after a ping that means half-open; 0: CONN_PONG_S */
+};
+err_t conn_upgrade(struct conn *c, const struct conn_upgrade *u, struct errmsg *m) MUST_USE;
+/* One text message on an open WebSocket. ERR_LIMIT: the server does not read. */
+err_t conn_send_text(struct conn *c, struct span text) MUST_USE;
 /* From any state, idempotent. */
 void conn_close(struct conn *c);
 

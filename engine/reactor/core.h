@@ -67,7 +67,8 @@ enum core_timer {
 	CORE_TIMER_CLUSTER,
 	CORE_TIMER_FEED,
 	CORE_TIMER_FETCH,
-	CORE_TIMER_CONN
+	CORE_TIMER_CONN,
+	CORE_TIMER_MUX
 }; /* wheel_timer.kind */
 
 /* A list of that consumer changed: it is woken at the end of the turn, if it waits. */

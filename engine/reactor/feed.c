@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "reactor/core.h"
 #include "reactor/feed_body.h"
+#include "reactor/feed_stream.h"
 
 _Static_assert((int)WATCH_LIST_LIVE == (int)SHM_LIST_LIVE &&
                        (int)WATCH_LIST_CLOSED == (int)SHM_LIST_CLOSED &&
@@ -57,6 +58,7 @@ err_t feed_open(struct reactor *r, uint32_t id, struct cluster *c, struct list_s
 	*spec = (struct list_spec){0};
 	list_init(&f->link);
 	list_init(&f->waiter.link);
+	list_init(&f->mux_link);
 	f->waiter.granted = granted;
 	f->waiter.refused = refused;
 	wheel_timer_init(&f->timer, CORE_TIMER_FEED);
@@ -124,6 +126,7 @@ void feed_close(struct feed **fp)
 	}
 	json_list_free(&f->splitter);
 	free(f->carry);
+	free(f->sub);
 	free(f->consumers);
 	free_spec(&f->spec);
 	free(f);
@@ -147,15 +150,38 @@ static void drop_conn(struct feed *f)
 	 * send it in a state that asks for nothing. */
 	f->resend = false;
 	cluster_unwait(&f->waiter);
+	feed_leave_mux(f);
 	if (c)
 		conn_close(c);
 }
 
-static void send_request(struct feed *f)
+/* Writes the request, and sends it the way it goes. */
+static err_t ask(struct feed *f, bool upgrade, struct errmsg *m)
 {
 	struct reactor *r = f->cluster->reactor;
 	const char *accept = NULL;
+	size_t n = watch_target(&f->watch, r->target, CORE_TARGET_BYTES, &accept);
+	struct span target = {r->target, n};
+	if (!n)
+		return errmsg_set(m, ERR_LIMIT, "selectors make the request longer than %d bytes",
+		        CORE_TARGET_BYTES);
+	return upgrade ? feed_upgrade(f, target, span_of(accept), m)
+	               : conn_request(f->conn, target, span_of(accept), f->cluster->spec.gzip, m);
+}
+
+static void send_request(struct feed *f)
+{
 	struct errmsg m = {0};
+	bool stream = f->watch.request != WATCH_REQ_PAGE;
+	if (stream) {
+		f->way = (uint8_t)feed_way(f);
+		f->way_works = false;
+	}
+	if (stream && f->way == STRATEGY_MULTIPLEXED) {
+		drop_conn(f);
+		feed_send_mux(f);
+		return;
+	}
 	if (!f->conn || f->conn->state != CONN_OPEN || http1_busy(&f->conn->http)) {
 		/* The old connection cannot carry it: take a new one, and send this very request
 		 * there. */
@@ -167,11 +193,8 @@ static void send_request(struct feed *f)
 	f->resend = false;
 	f->hint = (struct json_hint){0};
 	f->carry_bytes = 0;
-	size_t n = watch_target(&f->watch, r->target, CORE_TARGET_BYTES, &accept);
-	err_t err = n ? conn_request(f->conn, (struct span){r->target, n}, span_of(accept),
-	                        f->cluster->spec.gzip, &m)
-	              : errmsg_set(&m, ERR_LIMIT, "selectors make the request longer than %d bytes",
-	                        CORE_TARGET_BYTES);
+	bool upgrade = stream && (f->way == STRATEGY_WEBSOCKET || f->way == STRATEGY_LEGACY);
+	err_t err = ask(f, upgrade, &m);
 	if (err) {
 		struct watch_out out;
 		drop_conn(f);
@@ -218,8 +241,7 @@ void feed_run(struct feed *f, const struct watch_out *o)
 	wheel_set(&f->cluster->reactor->wheel, &f->timer, f->watch.deadline_ns);
 	if (o->acts & WATCH_CONNECT) {
 		drop_conn(f);
-		f->resend = false;
-		cluster_wait(f->cluster, &f->waiter);
+		feed_connect(f);
 	}
 	if (o->acts & WATCH_SEND)
 		send_request(f);
@@ -262,12 +284,14 @@ static void on_lost(void *arg, struct conn *c, err_t err, const char *text)
 	f->carry_bytes = 0;
 	f->resend = false;
 	f->cluster->reactor->errors++;
+	if (f->watch.state == WATCH_ASKING && f->watch.request != WATCH_REQ_PAGE)
+		feed_blame_way(f, STRATEGY_BROKEN, text);
 	watch_on_lost(&f->watch, err, text, now_of(f), &out);
 	feed_run(f, &out);
 }
 
 static const struct conn_user feed_user = {
-        on_ready, feed_on_head, feed_on_body, feed_on_body_end, on_lost};
+        on_ready, feed_on_head, feed_on_body, feed_on_body_end, on_lost, feed_on_message};
 
 static void granted(struct cluster_waiter *w)
 {
@@ -283,19 +307,28 @@ static void granted(struct cluster_waiter *w)
 	}
 }
 
-/* The cluster is down and this list waits in its queue, without a timer of its own: tell who reads
- * it why. */
 static void refused(struct cluster_waiter *w, err_t err, const char *text)
 {
-	struct feed *f = CONTAINER_OF(w, struct feed, waiter);
-	enum shm_list_state s = f->watch.whole ? SHM_LIST_STALE : SHM_LIST_CONNECTING;
-	store_list_state(f->list, s, err, text, now_of(f));
+	feed_say_why(CONTAINER_OF(w, struct feed, waiter), err, text);
+}
+
+/* The way's share of what the timer found. */
+static void judge_way(struct feed *f, uint8_t state, uint8_t request)
+{
+	bool stream = request == WATCH_REQ_WATCH || request == WATCH_REQ_STREAM_LIST;
+	if (stream && state == WATCH_ASKING)
+		feed_blame_way(f, STRATEGY_BROKEN, f->watch.text);
+	else if (state == WATCH_STREAMING && f->watch.err == ERR_CONN_SILENT)
+		feed_blame_way(f, STRATEGY_SILENT, f->watch.text);
 }
 
 void feed_on_timer(struct feed *f)
 {
 	struct watch_out out;
+	uint8_t state = f->watch.state, request = f->watch.request;
 	watch_on_timer(&f->watch, now_of(f), &out);
+	if (f->watch.state != state)
+		judge_way(f, state, request);
 	feed_run(f, &out);
 }
 

@@ -12,6 +12,8 @@
 #include "store/store.h"
 #include "json/json.h"
 
+struct mux_sub;
+
 /* Owner: the reactor. Thread: the reactor. Life: LIST_OPEN to LIST_CLOSE. */
 struct feed {
 	struct list link; /* in the reactor's feeds */
@@ -31,6 +33,11 @@ struct feed {
 	char *carry;                /* own: the unfinished tail of an event, or a Status body */
 	size_t carry_bytes, carry_cap;
 	uint8_t body;           /* enum watch_body of the answer being read */
+	uint8_t way;            /* enum strategy_way of the last watch that was asked for */
+	bool way_works;         /* something came through it */
+	uint8_t refusals;       /* of the multiplexer, in a row */
+	struct list mux_link;   /* in the link's feeds, while it has a subscription */
+	struct mux_sub *sub;    /* own; NULL: never was on a multiplexer */
 	bool list_whole;        /* the LIST document ended */
 	bool resend;            /* the request waits for a new connection */
 	bool credential_wanted; /* 401: told when the next credential comes */

@@ -1,11 +1,13 @@
 #include "reactor/feed_body.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/check.h"
 #include "reactor/core.h"
+#include "reactor/feed_stream.h"
 
 enum { FEED_STATUS_BYTES_MAX = 65536, FEED_CARRY_FIRST = 4096 };
 
@@ -69,9 +71,7 @@ static err_t apply(struct feed *f, enum watch_apply what, const struct json_even
 	return ERR_OK;
 }
 
-/* One whole document of a watch stream. After it the connection may be gone: callers look at
- * f->conn. */
-static void on_document(struct feed *f, struct span doc)
+void feed_on_document(struct feed *f, struct span doc)
 {
 	struct reactor *r = reactor_of(f);
 	struct json_event ev;
@@ -115,7 +115,7 @@ static void on_events(struct feed *f, struct conn *c, struct span data)
 			part = (struct span){f->carry, f->carry_bytes};
 		}
 		if (part.n)
-			on_document(f, part);
+			feed_on_document(f, part);
 		drop_carry(f);
 	}
 }
@@ -175,13 +175,32 @@ static err_t ready_splitter(struct feed *f)
 	return ERR_OK;
 }
 
+/* There are no WebSockets here. That says nothing about the list. */
+static void no_upgrade(struct feed *f, int status)
+{
+	struct watch_out out;
+	char text[ERRMSG_BYTES];
+	snprintf(text, sizeof text, "%s answered %d to a WebSocket upgrade", f->cluster->spec.host,
+	        status);
+	feed_blame_way(f, STRATEGY_REFUSED, text);
+	watch_on_lost(&f->watch, ERR_HTTP_STATUS, text, now_of(f), &out);
+	feed_run(f, &out);
+}
+
 void feed_on_head(void *arg, struct conn *c, const struct http1_head *h)
 {
 	struct feed *f = arg;
 	struct watch_out out;
 	CHECK(f->conn == c);
+	if (feed_is_no_upgrade(f, h->status)) {
+		no_upgrade(f, h->status);
+		return;
+	}
+	int status = h->status == 101 ? 200 : h->status; /* a WebSocket that was agreed to */
+	if (status < 500)
+		f->cluster->answered_ns = now_of(f);
 	f->body = (uint8_t)watch_on_head(
-	        &f->watch, h->status, h->retry_after.n ? retry_after(h) : -1, now_of(f), &out);
+	        &f->watch, status, h->retry_after.n ? retry_after(h) : -1, now_of(f), &out);
 	f->carry_bytes = 0;
 	err_t err = f->body == WATCH_BODY_LIST ? ready_splitter(f) : ERR_OK;
 	feed_run(f, &out);

@@ -9,6 +9,9 @@ void feed_run(struct feed *f, const struct watch_out *o);
 /* The store or the parser refused something: the watch decides what follows. */
 void feed_refuse(struct feed *f, err_t err);
 
+/* One whole document of a watch. After it the connection may be gone: callers look at f->conn. */
+void feed_on_document(struct feed *f, struct span doc);
+
 /* struct conn_user */
 void feed_on_head(void *arg, struct conn *c, const struct http1_head *h);
 void feed_on_body(void *arg, struct conn *c, struct span data);

@@ -6,29 +6,34 @@
 
 #include "reactor/core.h"
 
-static void finish(struct fetch *f, err_t err, const char *text)
+static void tell_control(struct fetch *f, err_t err, const char *text)
 {
 	struct reactor *r = f->cluster->reactor;
+	struct reactor_note *n = core_note_new(r, REACTOR_FETCHED, f->id);
+	if (!n)
+		return; /* control's own deadline answers */
+	n->cluster = f->cluster->spec.cluster;
+	n->err = err;
+	n->http_status = f->http_status;
+	if (!err) {
+		n->body = f->body;
+		n->body_bytes = f->body_bytes;
+		f->body = NULL;
+	}
+	snprintf(n->text, sizeof n->text, "%s", text ? text : "");
+	core_note(r, n);
+}
+
+static void finish(struct fetch *f, err_t err, const char *text)
+{
 	struct conn *c = f->conn;
 	f->conn = NULL;
 	if (c)
 		conn_close(c);
 	cluster_unwait(&f->waiter);
-	wheel_set(&r->wheel, &f->timer, UINT64_MAX);
+	wheel_set(&f->cluster->reactor->wheel, &f->timer, UINT64_MAX);
 	list_unlink(&f->link);
-	struct reactor_note *n = core_note_new(r, REACTOR_FETCHED, f->id);
-	if (n) {
-		n->cluster = f->cluster->spec.cluster;
-		n->err = err;
-		n->http_status = f->http_status;
-		if (!err) {
-			n->body = f->body;
-			n->body_bytes = f->body_bytes;
-			f->body = NULL;
-		}
-		snprintf(n->text, sizeof n->text, "%s", text ? text : "");
-		core_note(r, n);
-	}
+	f->done(f, err, text);
 	free(f->body);
 	free(f->target);
 	free(f->accept);
@@ -99,7 +104,7 @@ static void on_lost(void *arg, struct conn *c, err_t err, const char *text)
 	finish(f, err, where);
 }
 
-static const struct conn_user fetch_user = {on_ready, on_head, on_body, on_body_end, on_lost};
+static const struct conn_user fetch_user = {on_ready, on_head, on_body, on_body_end, on_lost, NULL};
 
 static void granted(struct cluster_waiter *w)
 {
@@ -119,23 +124,55 @@ static void refused(struct cluster_waiter *w, err_t err, const char *text)
 	finish(CONTAINER_OF(w, struct fetch, waiter), err, text);
 }
 
-void fetch_start(struct reactor *r, struct cluster *c, struct reactor_msg *m)
+static struct fetch *fetch_new(struct cluster *c, fetch_done *done)
 {
 	struct fetch *f = calloc(1, sizeof *f);
 	if (!f)
-		return; /* control's own deadline answers */
-	f->id = m->id;
+		return NULL;
 	f->cluster = c;
-	f->target = m->fetch.target;
-	f->accept = m->fetch.accept;
-	m->fetch.target = m->fetch.accept = NULL;
+	f->done = done;
 	list_init(&f->waiter.link);
 	f->waiter.granted = granted;
 	f->waiter.refused = refused;
 	wheel_timer_init(&f->timer, CORE_TIMER_FETCH);
-	wheel_set(&r->wheel, &f->timer, r->now_ns + FETCH_TIMEOUT_S * KUBE_S);
+	return f;
+}
+
+static void begin(struct fetch *f, uint32_t timeout_s)
+{
+	struct reactor *r = f->cluster->reactor;
+	wheel_set(&r->wheel, &f->timer, r->now_ns + timeout_s * KUBE_S);
 	list_push(&r->fetches, &f->link);
-	cluster_wait(c, &f->waiter);
+	cluster_wait(f->cluster, &f->waiter);
+}
+
+void fetch_start(struct cluster *c, struct reactor_msg *m)
+{
+	struct fetch *f = fetch_new(c, tell_control);
+	if (!f)
+		return; /* control's own deadline answers */
+	f->id = m->id;
+	f->target = m->fetch.target;
+	f->accept = m->fetch.accept;
+	m->fetch.target = m->fetch.accept = NULL;
+	begin(f, FETCH_TIMEOUT_S);
+}
+
+bool fetch_probe(struct cluster *c, const char *target, uint32_t timeout_s, fetch_done *done)
+{
+	struct fetch *f = fetch_new(c, done);
+	if (!f)
+		return false;
+	f->target = strdup(target);
+	f->accept = strdup("application/json");
+	if (!f->target || !f->accept) {
+		free(f->target);
+		free(f->accept);
+		free(f);
+		return false;
+	}
+	begin(f, timeout_s);
+	return true;
 }
 
 bool fetch_on_credential(struct cluster *c, bool ok, const char *text)
@@ -157,7 +194,7 @@ bool fetch_on_credential(struct cluster *c, bool ok, const char *text)
 void fetch_on_timer(struct fetch *f)
 {
 	finish(f, ERR_CONN_TIMEOUT,
-	        f->conn ? "no answer from the server within 30 s" : "no connection within 30 s");
+	        f->conn ? "no answer from the server in time" : "no connection in time");
 }
 
 void fetch_cancel(struct fetch *f, err_t err, const char *text)

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "reactor/core.h"
+#include "reactor/mux_link.h"
 
 struct reactor_note *core_note_new(struct reactor *r, enum reactor_note_type type, uint32_t id)
 {
@@ -134,6 +135,8 @@ static void cluster_remove(struct reactor *r, struct reactor_msg *m)
 			        "the cluster was removed from the configuration");
 	}
 	CHECK(c->list_count == 0);
+	if (c->mux)
+		mux_link_stop(c->mux);
 	c->removed = true;
 	(void)!core_table_set(&r->cluster_by_id, m->cluster, NULL);
 	if (list_empty(&c->conns))
@@ -184,6 +187,11 @@ static void stop(struct reactor *r)
 		struct feed *f = CONTAINER_OF(it, struct feed, link);
 		feed_close(&f);
 	}
+	LIST_EACH (it, &r->clusters) {
+		struct cluster *c = CONTAINER_OF(it, struct cluster, link);
+		if (c->mux)
+			mux_link_stop(c->mux);
+	}
 	/* Messages about these lists may still be on their way. */
 	for (uint32_t i = 0; i < r->feed_by_id.count; i++)
 		r->feed_by_id.rows[i] = NULL;
@@ -196,7 +204,7 @@ static void fetch(struct reactor *r, struct reactor_msg *m)
 {
 	struct cluster *c = core_cluster(r, m->cluster);
 	if (c && !r->stopping) {
-		fetch_start(r, c, m);
+		fetch_start(c, m);
 		return;
 	}
 	struct reactor_note *n = core_note_new(r, REACTOR_FETCHED, m->id);

@@ -1,0 +1,216 @@
+#include "reactor/feed_stream.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "headlamp/backend.h"
+#include "reactor/core.h"
+#include "reactor/feed_body.h"
+#include "reactor/mux_link.h"
+
+enum { FEED_REFUSALS_MAX = 2 }; /* of the multiplexer, before a LIST is to say why */
+
+static uint64_t now_of(const struct feed *f)
+{
+	return f->cluster->reactor->now_ns;
+}
+
+/* --- which way ---------------------------------------------------------------------------------
+ */
+
+enum strategy_way feed_way(struct feed *f)
+{
+	struct strategy *s = &f->cluster->strategy;
+	strategy_on_timer(s, now_of(f));
+	/* The form of an object is asked for by the Accept header, which the multiplexer does not
+	 * pass on: whole Secrets would come where metadata was asked for. */
+	if (s->way == STRATEGY_MULTIPLEXED && f->spec.metadata_only)
+		return STRATEGY_LEGACY;
+	return s->way;
+}
+
+static struct mux_link *link_of(const struct feed *f)
+{
+	struct cluster *backend = core_cluster(f->cluster->reactor, f->cluster->spec.backend);
+	return backend ? mux_link_of(backend) : NULL;
+}
+
+void feed_connect(struct feed *f)
+{
+	bool mux = feed_way(f) == STRATEGY_MULTIPLEXED;
+	/* A list by stream would have the backend dial a cluster that has not answered yet, and
+	 * everything on the socket wait for it. */
+	f->conf.watch_list = f->cluster->spec.watch_list && !mux;
+	struct mux_link *l = mux && !f->watch.relist ? link_of(f) : NULL;
+	if (l)
+		mux_link_wait(l, f);
+	else
+		cluster_wait(f->cluster, &f->waiter);
+}
+
+void feed_blame_way(struct feed *f, enum strategy_failure how, const char *text)
+{
+	strategy_on_failure(&f->cluster->strategy, (enum strategy_way)f->way, how, text, now_of(f));
+}
+
+void feed_praise_way(struct feed *f)
+{
+	if (f->way_works)
+		return;
+	f->way_works = true;
+	strategy_on_works(&f->cluster->strategy, (enum strategy_way)f->way, now_of(f));
+}
+
+/* --- a WebSocket of its own --------------------------------------------------------------------
+ */
+
+err_t feed_upgrade(struct feed *f, struct span target, struct span accept, struct errmsg *m)
+{
+	struct backend_protocols offer = {.count = 0};
+	const char *user = f->cluster->spec.user;
+	err_t err = ERR_OK;
+	if (f->cluster->spec.context)
+		err = backend_legacy_protocols(span_of(user), &offer);
+	if (err)
+		return errmsg_set(m, err, "headlamp.user is too long");
+	struct conn_upgrade u = {.target = target,
+	        .accept = accept,
+	        .protocols = offer.at,
+	        .protocol_count = offer.count};
+	return conn_upgrade(f->conn, &u, m);
+}
+
+bool feed_is_no_upgrade(const struct feed *f, int status)
+{
+	bool asked = f->watch.request != WATCH_REQ_PAGE &&
+	             (f->way == STRATEGY_WEBSOCKET || f->way == STRATEGY_LEGACY);
+	return asked && (status == 400 || status == 405 || status == 426 || status == 501);
+}
+
+/* A message is one event with a newline behind it. */
+static void on_message(struct feed *f, struct span data)
+{
+	while (data.n && (data.p[data.n - 1] == '\n' || data.p[data.n - 1] == '\r'))
+		data.n--;
+	if (data.n)
+		feed_on_document(f, data);
+}
+
+void feed_on_message(void *arg, struct conn *c, struct span data)
+{
+	struct feed *f = arg;
+	CHECK(f->conn == c);
+	watch_on_bytes(&f->watch, now_of(f));
+	store_list_byte(f->list, now_of(f));
+	feed_praise_way(f);
+	on_message(f, data);
+}
+
+/* --- the multiplexer ---------------------------------------------------------------------------
+ */
+
+/* The cluster's own path and the query: what watch_target wrote behind the backend's prefix. */
+static bool split_target(struct feed *f, struct span *path, struct span *query)
+{
+	const char *accept;
+	char *target = f->cluster->reactor->target;
+	size_t n = watch_target(&f->watch, target, CORE_TARGET_BYTES, &accept);
+	if (n <= f->conf.prefix.n)
+		return false;
+	struct span s = {target + f->conf.prefix.n, n - f->conf.prefix.n};
+	const char *mark = memchr(s.p, '?', s.n);
+	*path = (struct span){s.p, mark ? (size_t)(mark - s.p) : s.n};
+	*query = mark ? (struct span){mark + 1, s.n - path->n - 1} : SPAN_NONE;
+	return true;
+}
+
+void feed_send_mux(struct feed *f)
+{
+	struct span path, query;
+	struct watch_out out;
+	struct mux_link *l = link_of(f);
+	f->hint = (struct json_hint){0};
+	f->carry_bytes = 0;
+	err_t err = !l ? ERR_NO_MEMORY : !split_target(f, &path, &query) ? ERR_LIMIT : ERR_OK;
+	if (!err)
+		err = mux_link_subscribe(l, f, path, query);
+	if (err) {
+		watch_on_lost(&f->watch, err, err_text(err), now_of(f), &out);
+		feed_run(f, &out);
+	}
+}
+
+void feed_leave_mux(struct feed *f)
+{
+	if (!list_empty(&f->mux_link))
+		mux_link_unsubscribe(link_of(f), f);
+}
+
+void feed_on_mux_ready(struct feed *f)
+{
+	struct watch_out out;
+	watch_on_ready(&f->watch, now_of(f), &out);
+	feed_run(f, &out);
+}
+
+void feed_on_mux_opened(struct feed *f)
+{
+	struct watch_out out;
+	f->cluster->answered_ns = now_of(f);
+	if (f->watch.state != WATCH_ASKING)
+		return; /* it had ended, and was opened again from the last version: nothing is
+		           missing */
+	f->refusals = 0;
+	f->body = (uint8_t)watch_on_head(&f->watch, 200, -1, now_of(f), &out);
+	store_list_byte(f->list, now_of(f));
+	feed_run(f, &out);
+}
+
+void feed_on_mux_document(struct feed *f, struct span data)
+{
+	feed_on_mux_opened(f);
+	watch_on_bytes(&f->watch, now_of(f));
+	store_list_byte(f->list, now_of(f));
+	feed_praise_way(f);
+	on_message(f, data);
+}
+
+void feed_on_mux_ended(struct feed *f)
+{
+	struct watch_out out;
+	watch_on_body_end(&f->watch, false, now_of(f), &out);
+	feed_run(f, &out);
+}
+
+/* The backend has one text for 401, 403, 404 and much else ("bad handshake"). A LIST tells them
+ * apart, and what is to be done about each; so after a second refusal it is asked. */
+void feed_on_mux_failed(struct feed *f, struct span text)
+{
+	struct watch_out out;
+	char why[ERRMSG_BYTES];
+	snprintf(why, sizeof why, "the Headlamp backend says: %.*s", SPAN_ARG(text));
+	feed_blame_way(f, STRATEGY_BROKEN, why);
+	if (++f->refusals < FEED_REFUSALS_MAX) {
+		feed_on_mux_lost(f, ERR_HEADLAMP_REFUSED, why);
+		return;
+	}
+	f->cluster->reactor->errors++;
+	watch_on_refused(&f->watch, ERR_HEADLAMP_REFUSED, why, now_of(f), &out);
+	feed_run(f, &out);
+}
+
+void feed_on_mux_lost(struct feed *f, err_t err, const char *text)
+{
+	struct watch_out out;
+	f->cluster->reactor->errors++;
+	watch_on_lost(&f->watch, err, text, now_of(f), &out);
+	feed_run(f, &out);
+}
+
+void feed_say_why(struct feed *f, err_t err, const char *text)
+{
+	enum shm_list_state s = f->watch.whole ? SHM_LIST_STALE : SHM_LIST_CONNECTING;
+	store_list_state(f->list, s, err, text, now_of(f));
+}
