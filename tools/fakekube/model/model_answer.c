@@ -19,8 +19,10 @@ void model_bad_request(struct model_conn *c, const struct model_request *r, stru
 static const char *user_of(const struct model_conn *c, const struct model_request *r)
 {
 	const struct model_server *s = c->server;
-	if (s->token_count == 0)
+	if (s->token_count == 0 && !r->bad_protocol_token)
 		return "admin";
+	if (r->bad_protocol_token)
+		return NULL;
 	for (size_t i = 0; r->bearer.n && i < s->token_count; i++)
 		if (span_is(r->bearer, s->tokens[i].token))
 			return s->tokens[i].user;

@@ -151,9 +151,9 @@ bool model_blast(struct model_cluster *c, const struct model_kind *k, uint64_t c
 bool model_blast_serves(const struct model_conn *c, const struct model_watch *w)
 {
 	const struct model_blast *b = w->store->blast;
-	return b && w->phase == WATCH_LIVE && !c->hits && !w->selector && !w->meta && !w->gzip &&
-	       w->ns.n == 0 && w->start_rv < b->first_rv && w->pos >= b->first_pos &&
-	       w->pos < b->first_pos + b->count;
+	return b && w->phase == WATCH_LIVE && !c->hits && !c->reply.framed && !w->selector &&
+	       !w->meta && !w->gzip && w->ns.n == 0 && w->start_rv < b->first_rv &&
+	       w->pos >= b->first_pos && w->pos < b->first_pos + b->count;
 }
 
 static void patch(struct model_blast *b, size_t slot, uint64_t event)

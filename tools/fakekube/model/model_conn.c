@@ -18,7 +18,7 @@ const struct model_hit *model_conn_hit(const struct model_conn *c, enum model_fa
 	return NULL;
 }
 
-static void strike(struct model_conn *c, const struct model_fault_what *w)
+void model_conn_strike(struct model_conn *c, const struct model_fault_what *w)
 {
 	struct model_hit v[MODEL_HITS_MAX];
 	size_t n = model_fault_match(&c->server->faults, w, v);
@@ -99,7 +99,7 @@ struct model_conn *model_conn_new(
 	struct model_fault_what w = {.verb = MODEL_VERB_CONNECT};
 	if (only)
 		w.cluster = span_of(only->name);
-	strike(c, &w);
+	model_conn_strike(c, &w);
 	if (model_conn_hit(c, MODEL_FAULT_CLOSE))
 		c->closed = MODEL_CLOSED_CUT;
 	if (c->hits)
@@ -136,11 +136,14 @@ void model_conn_free(struct model_conn **cp)
 	if (!c)
 		return;
 	drop_answer(c);
+	if (c->speaker)
+		c->speaker->drop(c);
 	c->server->chunk.n = 0;
 	model_reply_abort(c);
 	list_unlink(&c->watcher.link);
 	list_unlink(&c->watcher.ready_link);
 	give_back(c);
+	model_upgrade_free(c);
 	model_text_fini(&c->in);
 	free(c->hits);
 	free(c->user);
@@ -187,7 +190,7 @@ static void answer_head(struct model_conn *c, struct span head)
 		c->keep = false;
 	struct model_fault_what w = {.verb = verb_of(&r), .resource = r.resource};
 	w.cluster = c->only ? span_of(c->only->name) : r.cluster;
-	strike(c, &w);
+	model_conn_strike(c, &w);
 	if (c->hits && model_conn_hit(c, MODEL_FAULT_NOT_READING))
 		c->hits->deaf = true;
 	if (!(c->hits && c->hits->deaf) && !model_answer_fault(c, &r))
@@ -223,8 +226,16 @@ static void pump(struct model_conn *c)
 {
 	if (c->hits && (c->hits->silent || c->hits->deaf))
 		return;
+	if (c->speaker) {
+		c->speaker->pump(c);
+		return;
+	}
 	while (c->closed == MODEL_OPEN && model_reply_pending(c) < MODEL_PUMP_BYTES) {
-		if (c->answer) {
+		if (c->upgrade && c->in.n)
+			model_upgrade_read(c);
+		if (c->closed != MODEL_OPEN) {
+			drop_answer(c);
+		} else if (c->answer) {
 			enum model_pumped p = c->answer->pump(c, c->answer);
 			if (c->reply.open)
 				model_reply_flush(c);
@@ -245,7 +256,7 @@ void model_conn_feed(struct model_conn *c, struct span in, uint64_t now_ns)
 	c->now_ns = now_ns;
 	if (c->closed != MODEL_OPEN || (c->hits && (c->hits->deaf || c->hits->silent)))
 		return;
-	if (c->in.n + in.n > INPUT_BYTES_MAX) {
+	if (c->in.n + in.n > INPUT_BYTES_MAX && !c->speaker) {
 		model_reply_abort(c);
 		return;
 	}
@@ -327,6 +338,8 @@ uint64_t model_conn_deadline_ns(const struct model_conn *c)
 		return UINT64_MAX;
 	if (c->hits && c->hits->until_ns > c->now_ns)
 		return c->hits->until_ns;
+	if (c->speaker)
+		return c->speaker->deadline_ns(c);
 	return c->answer ? c->answer->deadline_ns : UINT64_MAX;
 }
 
@@ -339,7 +352,7 @@ enum model_closed model_conn_closed(const struct model_conn *c)
 
 bool model_conn_wants_input(const struct model_conn *c)
 {
-	return !(c->hits && c->hits->deaf);
+	return !(c->hits && c->hits->deaf) && (!c->speaker || c->speaker->wants_input(c));
 }
 
 void model_conn_cut(struct model_conn *c, enum model_closed how)
@@ -347,12 +360,25 @@ void model_conn_cut(struct model_conn *c, enum model_closed how)
 	c->out.n = c->out_at = 0;
 	model_reply_abort(c);
 	c->closed = how;
+	if (c->speaker)
+		c->speaker->drop(c);
+}
+
+void model_conn_wake(struct model_conn *c)
+{
+	if (list_empty(&c->watcher.ready_link))
+		list_push(&c->server->ready, &c->watcher.ready_link);
 }
 
 struct model_conn *model_conn_next_ready(struct model_server *s)
 {
-	struct list *n = list_pop(&s->ready);
-	return n ? CONTAINER_OF(n, struct model_conn, watcher.ready_link) : NULL;
+	for (struct list *n; (n = list_pop(&s->ready));) {
+		struct model_conn *c = CONTAINER_OF(n, struct model_conn, watcher.ready_link);
+		if (!c->on_ready)
+			return c;
+		c->on_ready(c); /* one behind another: that one is woken */
+	}
+	return NULL;
 }
 
 void model_conn_set_context(struct model_conn *c, void *context)

@@ -9,6 +9,7 @@
 #include "model/model_request.h"
 #include "model/model_selector.h"
 #include "model/model_status.h"
+#include "model/model_ws.h"
 
 /* An answer is generated until this much waits to be sent. */
 #define MODEL_PUMP_BYTES (256 * 1024)
@@ -38,6 +39,15 @@ struct model_reply {
 	char *fields;          /* own; further header lines, or NULL */
 	uint16_t code;
 	bool open, head_sent, chunked, may_gzip, gzip_flush, close;
+	bool framed; /* a WebSocket: each piece that is written is one text frame */
+};
+
+/* A watch over a WebSocket (model_upgrade.c). Owner: the connection. Life: the request .. its end,
+ * after which the connection is closed. */
+struct model_upgrade {
+	char accept[MODEL_WS_ACCEPT_BYTES + 1];
+	struct model_text protocol; /* with its NUL; empty: none */
+	struct model_ws_in in;
 };
 
 /* What hit the request or the connection, and how far it has come. Allocated when the first fault
@@ -51,13 +61,29 @@ struct model_hits {
 	bool stalled, silent, deaf;
 };
 
+/* What speaks on a connection in place of the API server: model_backend.c. All calls have the time
+ * in c->now_ns. */
+struct model_speaker {
+	/* Reads c->in, writes with model_reply_raw, until there is enough to send or nothing to do.
+	 */
+	void (*pump)(struct model_conn *c);
+	uint64_t (*deadline_ns)(const struct model_conn *c);
+	bool (*wants_input)(const struct model_conn *c);
+	/* The connection has ended: what belongs to it goes. Called once or more. */
+	void (*drop)(struct model_conn *c);
+};
+
 /* Owner: the host. Life: new .. free. */
 struct model_conn {
 	struct model_watcher watcher; /* linked while a watch is open */
 	struct model_server *server;
 	struct model_cluster *only;
-	struct model_answer *answer; /* own */
-	struct model_hits *hits;     /* own */
+	struct model_answer *answer;            /* own */
+	struct model_hits *hits;                /* own */
+	struct model_upgrade *upgrade;          /* own; NULL = HTTP only */
+	const struct model_speaker *speaker;    /* NULL = an API server */
+	void *speaking;                         /* the speaker's; own, through it */
+	void (*on_ready)(struct model_conn *c); /* NULL = for model_conn_next_ready */
 	struct model_text in, out; /* out: a buffer of the server while there is something in it */
 	size_t out_at;
 	struct model_reply reply;
@@ -96,7 +122,23 @@ static inline size_t model_reply_pending(const struct model_conn *c)
 	return c->out.n - c->out_at;
 }
 
+/* --- a watch over a WebSocket: model_upgrade.c --- */
+
+/* The checks of the upgrade. False: it was refused. True: the stream that is begun next will be a
+ * WebSocket if r asks for one. */
+bool model_upgrade_admit(struct model_conn *c, const struct model_request *r);
+void model_upgrade_head(struct model_conn *c); /* 101 */
+/* Reads what the client sends: pings are answered, its close ends the watch, the rest is ignored.
+ */
+void model_upgrade_read(struct model_conn *c);
+void model_upgrade_frame(
+        struct model_conn *c, enum model_ws_opcode opcode, const void *p, size_t n);
+void model_upgrade_free(struct model_conn *c);
+
 /* --- faults of a request --- */
+
+/* Draws the faults of a request (or of a new connection). */
+void model_conn_strike(struct model_conn *c, const struct model_fault_what *w);
 
 /* The hit with that id, or NULL. */
 const struct model_hit *model_conn_hit(const struct model_conn *c, enum model_fault_id id);
@@ -119,6 +161,9 @@ void model_get_list(struct model_conn *c, struct model_cluster *cluster, struct 
         const struct model_request *r);
 void model_watch_open(struct model_conn *c, struct model_cluster *cluster, struct model_store *st,
         const struct model_request *r);
+
+/* It is put on the list of those that have something to do, once. */
+void model_conn_wake(struct model_conn *c);
 
 /* The newest version that this request may see: the fault lag puts it back. */
 uint64_t model_conn_seen_rv(const struct model_conn *c, const struct model_cluster *cluster);

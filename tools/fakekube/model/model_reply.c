@@ -173,6 +173,12 @@ void model_reply_begin(struct model_conn *c, const struct model_head *h)
 		memcpy(r->fields, b ? h->before : "", b);
 		memcpy(r->fields + b + 1, a ? h->after : "", a);
 	}
+	r->framed = h->stream && c->upgrade;
+	if (r->framed) {
+		r->head_sent = r->close = true;
+		model_upgrade_head(c);
+		return;
+	}
 	if (h->gzip_stream || model_conn_hit(c, MODEL_FAULT_GZIP_UNASKED))
 		gzip_open(r);
 	if (h->stream)
@@ -183,6 +189,10 @@ void model_reply_write(struct model_conn *c, const void *p, size_t n)
 {
 	struct model_reply *r = &c->reply;
 	CHECK(r->open);
+	if (r->framed) {
+		model_upgrade_frame(c, MODEL_WS_TEXT, p, n);
+		return;
+	}
 	if (!r->head_sent) {
 		model_text_put(&r->pre, p, n);
 		if (r->pre.n <= (r->may_gzip ? GZIP_FROM_BYTES : GO_BUFFER_BYTES))
@@ -203,7 +213,7 @@ void model_reply_write(struct model_conn *c, const void *p, size_t n)
 void model_reply_flush(struct model_conn *c)
 {
 	struct model_reply *r = &c->reply;
-	if (!r->head_sent)
+	if (!r->head_sent || r->framed)
 		return;
 	if (r->z && r->gzip_flush && r->z->total_in) {
 		gzip_put(c, NULL, 0, Z_FINISH);
@@ -219,7 +229,7 @@ static void reply_close(struct model_conn *c)
 	model_text_fini(&r->pre);
 	free(r->fields);
 	r->fields = NULL;
-	r->open = false;
+	r->open = r->framed = false;
 	if (r->close && c->closed == MODEL_OPEN)
 		c->closed = MODEL_CLOSED_FIN;
 }
@@ -228,6 +238,8 @@ void model_reply_end(struct model_conn *c)
 {
 	struct model_reply *r = &c->reply;
 	CHECK(r->open);
+	if (r->framed)
+		model_upgrade_frame(c, MODEL_WS_CLOSE, "\x03\xe8", 2); /* 1000 */
 	if (!r->head_sent) {
 		bool chunked = r->pre.n > GO_BUFFER_BYTES || r->z;
 		send_head(c, chunked, r->pre.n);

@@ -1,6 +1,7 @@
 #include "model/model_request.h"
 
 #include "base/check.h"
+#include "model/model_ws.h"
 
 #include <strings.h>
 
@@ -203,6 +204,43 @@ static bool name_is(struct span s, const char *name)
 	return s.n == strlen(name) && strncasecmp(s.p, name, s.n) == 0;
 }
 
+/* Several lines are one list. */
+static void add_protocols(struct model_request *r, struct span v)
+{
+	while (v.n) {
+		const char *comma = memchr(v.p, ',', v.n);
+		struct span one = {v.p, comma ? (size_t)(comma - v.p) : v.n};
+		v.p += one.n + (comma != NULL);
+		v.n -= one.n + (comma != NULL);
+		one = trim(one);
+		if (one.n) {
+			model_text_span(&r->protocols, one);
+			TEXT_LIT(&r->protocols, ",");
+		}
+	}
+}
+
+/* The token among the sub-protocols is the bearer token of a client that cannot send headers; it is
+ * taken out, and must not have been alone (real-servers.md 5.5). */
+static void take_token(struct model_request *r)
+{
+	static const struct span prefix = SPAN("base64url.bearer.authorization.k8s.io.");
+	for (size_t at = 0, end; at < r->protocols.n; at = end) {
+		const char *p = r->protocols.p + at;
+		end = at + (size_t)((const char *)memchr(p, ',', r->protocols.n - at) - p) + 1;
+		if (!span_starts((struct span){p, end - at - 1}, prefix))
+			continue;
+		struct span token = {p + prefix.n, end - at - 1 - prefix.n};
+		r->bad_protocol_token = token.n == 0 || end - at == r->protocols.n ||
+		                        !model_ws_base64_decode(&r->token_text, token);
+		r->bearer = model_text_as_span(&r->token_text);
+		r->has_auth = true;
+		memmove(r->protocols.p + at, r->protocols.p + end, r->protocols.n - end);
+		r->protocols.n -= end - at;
+		return;
+	}
+}
+
 static void parse_field(struct model_request *r, struct span name, struct span v)
 {
 	if (name_is(name, "Accept")) {
@@ -211,6 +249,15 @@ static void parse_field(struct model_request *r, struct span name, struct span v
 		r->gzip = contains(v, "gzip");
 	} else if (name_is(name, "Connection")) {
 		r->close = contains(v, "close");
+		r->may_upgrade = contains(v, "pgrade");
+	} else if (name_is(name, "Upgrade")) {
+		r->upgrade = name_is(v, "websocket");
+	} else if (name_is(name, "Origin")) {
+		r->has_origin = v.n > 0;
+	} else if (name_is(name, "Sec-WebSocket-Key")) {
+		r->ws_key = v;
+	} else if (name_is(name, "Sec-WebSocket-Protocol")) {
+		add_protocols(r, v);
 	} else if (name_is(name, "User-Agent")) {
 		r->pretty = span_starts(v, SPAN("curl/")) || span_starts(v, SPAN("Wget/")) ||
 		            span_starts(v, SPAN("Mozilla/5.0"));
@@ -278,10 +325,15 @@ bool model_request_parse(struct model_request *r, struct span head)
 	}
 	r->pretty |= pretty;
 	r->has_token = r->token.n > 0;
+	r->upgrade = r->upgrade && r->may_upgrade;
+	if (r->upgrade && !r->has_auth)
+		take_token(r);
 	return true;
 }
 
 void model_request_fini(struct model_request *r)
 {
 	model_text_fini(&r->text);
+	model_text_fini(&r->protocols);
+	model_text_fini(&r->token_text);
 }

@@ -47,8 +47,15 @@ struct model_request {
 	bool gzip, pretty, close; /* Accept-Encoding; User-Agent of a person; Connection: close */
 	struct span bearer;
 	bool has_auth;
-	size_t body_bytes;      /* Content-Length */
-	struct model_text text; /* own: what had to be decoded */
+	bool may_upgrade, upgrade; /* Connection: Upgrade; to a WebSocket */
+	bool bad_protocol_token;   /* a token sub-protocol that cannot be read or stands alone */
+	bool has_origin;
+	struct span ws_key;
+	size_t body_bytes;           /* Content-Length */
+	struct model_text text;      /* own: what had to be decoded */
+	struct model_text protocols; /* own: the sub-protocols, each ended by a comma */
+	struct model_text
+	        token_text; /* own: the token of a sub-protocol; bearer points here then */
 };
 
 /* head: up to and with the empty line. False: not HTTP/1.1, or over a limit. Call fini in both

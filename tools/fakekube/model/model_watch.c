@@ -480,7 +480,7 @@ void model_watch_open(struct model_conn *c, struct model_cluster *cluster, struc
 		model_text_fini(&error);
 		return;
 	}
-	if (!parse_rv(c, r, &rv) || answered_by_fault(c, r)) {
+	if (!parse_rv(c, r, &rv) || !model_upgrade_admit(c, r) || answered_by_fault(c, r)) {
 		model_selector_free(&selector);
 		return;
 	}
@@ -489,7 +489,8 @@ void model_watch_open(struct model_conn *c, struct model_cluster *cluster, struc
 	w->initial = initial == MODEL_TRUE || (initial == MODEL_UNSET && from_now);
 	w->marker = (initial == MODEL_TRUE || defaulted) && r->bookmarks &&
 	            !model_conn_hit(c, MODEL_FAULT_NO_MARKER);
-	w->gzip = initial == MODEL_TRUE && r->gzip && !c->server->options.no_watchlist_gzip;
+	w->gzip = initial == MODEL_TRUE && r->gzip && !r->upgrade &&
+	          !c->server->options.no_watchlist_gzip;
 	w->need_rv = initial == MODEL_TRUE ? rv : 0;
 	w->start_rv = rv;
 	if (initial == MODEL_FALSE && from_now)
