@@ -194,7 +194,9 @@ static void add_clusters(struct sim_world *w)
 		        .gzip = prng_below(&w->rng, 2),
 		        .watch_list = prng_below(&w->rng, 4) != 0,
 		        .connects_per_s = 20,
-		        .connects_burst = 40};
+		        .connects_burst = 40,
+		        .way = prng_below(&w->rng, 2) ? STRATEGY_WEBSOCKET : STRATEGY_DIRECT,
+		        .backend = REACTOR_NO_CLUSTER};
 		reactor_post(w->reactor[w->reactor_of[i]], m);
 		send_credential(w, i);
 		send_address(w, i);

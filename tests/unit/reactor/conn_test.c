@@ -87,7 +87,7 @@ static void on_lost(void *arg, struct conn *c, err_t err, const char *text)
 	leave(u, IN_LOST);
 }
 
-static const struct conn_user user_fns = {on_ready, on_head, on_body, on_body_end, on_lost};
+static const struct conn_user user_fns = {on_ready, on_head, on_body, on_body_end, on_lost, NULL};
 
 static void begin(struct world *w, struct user *u, enum where close_in)
 {
