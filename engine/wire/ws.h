@@ -29,10 +29,12 @@ enum {
 	WS_CONTROL_MAX = 125,   /* payload of ping, pong, close (5.5) */
 	WS_FRAME_HEAD_MAX = 14, /* of a frame that we write: 2 + 8 + mask */
 	WS_PROTOCOLS_MAX = 4,
+	WS_CODE_NONE = 1005, /* a close without a code (7.4.1) */
 };
 
 struct ws_limits {
-	uint32_t message_bytes_max; /* one message, all its frames; exactly this passes */
+	uint32_t message_bytes_max; /* one message, all its frames; exactly this passes. <= 2^31-1
+	                             */
 	uint32_t frames_max;        /* frames of one message */
 	uint32_t controls_run_max;  /* control frames in a row without a byte of data between */
 };
@@ -44,9 +46,10 @@ extern const struct ws_limits ws_limits_default; /* 16 MiB, 65536, 1024 */
 /* Sec-WebSocket-Key of 16 random bytes, which the caller gives: pure rooms have no dice. */
 void ws_key(const uint8_t nonce[WS_NONCE_BYTES], char key[WS_KEY_BYTES]);
 /* Is this 101 the answer to that key? offered: the sub-protocols that were sent, in order, may be
- * none; the server may pick one of them or none. Header names and tokens in any case.
- * ERR_WS_HANDSHAKE, with a text that says which rule; *chosen (may be NULL) is the index of the
- * picked one or -1. */
+ * none; the server may pick one of them or none. Header names, and the tokens of Upgrade and
+ * Connection, in any case; a sub-protocol exactly as it was offered. ERR_WS_HANDSHAKE, with a text
+ * that says which rule; ERR_NO_MEMORY. *chosen (may be NULL) is the index of the picked one or -1.
+ * While the HEAD event is valid. */
 err_t ws_check_upgrade(const struct http1_head *h, const char key[WS_KEY_BYTES],
         const struct span *offered, size_t offered_count, int *chosen, struct errmsg *m) MUST_USE;
 
@@ -66,7 +69,8 @@ enum ws_event_type {
 	WS_EV_MESSAGE, /* data: one whole message, opcode says text or binary; may be empty */
 	WS_EV_PING,    /* data: send it back in a pong */
 	WS_EV_PONG,    /* data */
-	WS_EV_CLOSE,   /* code (1005: none was sent), data: the reason; nothing follows */
+	WS_EV_CLOSE,   /* code (WS_CODE_NONE: none was sent), data: the reason; nothing follows:
+	                  what else comes is thrown away */
 };
 struct ws_event {
 	enum ws_event_type type;
@@ -90,12 +94,12 @@ struct ws_parser {
 	const struct ws_limits *_limits;
 	char *_carry; /* own: a message in pieces */
 	uint32_t _carry_bytes, _carry_cap;
-	uint64_t _left; /* of the frame's payload */
+	uint64_t _left;         /* of the frame's payload */
+	uint64_t _frame_number; /* of the connection, for messages about errors */
 	uint32_t _frames, _controls;
 	const char *_why; /* the rule that was broken: static text */
 	err_t err;
-	uint16_t _code; /* close code for the server, after an error */
-	uint8_t _head[14], _head_bytes, _state, _opcode, _message_opcode, _utf8;
+	uint8_t _head[10], _head_bytes, _state, _opcode, _message_opcode, _utf8;
 	uint8_t _control[WS_CONTROL_MAX], _control_bytes;
 	bool _fin, _check_text, _in_message, _handed;
 };
@@ -109,7 +113,7 @@ enum ws_result ws_feed(
 /* After WS_ERROR: code, rule and where; no byte that the server sent. Returns p->err:
  * ERR_WS_PROTOCOL, ERR_WS_LIMIT, ERR_WS_UTF8 or ERR_NO_MEMORY. */
 err_t ws_error(const struct ws_parser *p, struct errmsg *m);
-/* After WS_ERROR: 1002, 1007 or 1009 (7.4.1). */
+/* After WS_ERROR: 1002, 1007 or (limits, memory) 1009 (7.4.1). */
 uint16_t ws_close_code(const struct ws_parser *p);
 /* The connection ended: ERR_OK after a CLOSE was read, ERR_WS_CLOSED otherwise. */
 err_t ws_eof(const struct ws_parser *p);
@@ -122,10 +126,14 @@ size_t ws_bytes(const struct ws_parser *p);
  */
 
 /* One final, masked frame (5.1: a client masks all it sends). mask: 4 random bytes. Returns the
- * bytes written to out, which needs payload.n + WS_FRAME_HEAD_MAX; 0 when cap is too small. */
+ * bytes written to out, which never needs more than payload.n + WS_FRAME_HEAD_MAX; 0 when cap is
+ * too small. payload may not overlap out, and that of a control frame is at most WS_CONTROL_MAX
+ * bytes (CHECK). */
 size_t ws_write_frame(
         enum ws_opcode opcode, struct span payload, const uint8_t mask[4], char *out, size_t cap);
-/* A close frame with a code and a reason of at most 123 bytes. */
+/* A close frame with a code that may be on the wire (CHECK) and a reason, in UTF-8, that is cut at
+ * 123 bytes, before the character that does not fit. WS_CODE_NONE: a frame without code and reason,
+ * as the answer to one that had none (5.5.1). */
 size_t ws_write_close(
         uint16_t code, struct span reason, const uint8_t mask[4], char *out, size_t cap);
 
