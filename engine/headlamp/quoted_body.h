@@ -1,0 +1,49 @@
+/* quoted_body.h - private to quoted_avx*.c: the loop over blocks of 64 bytes, compiled for each
+ * instruction set. Before it is included: QUOTED_TARGET, and
+ *   struct block, block_load(p, &marks), block_put(to, block, keep, moves). */
+#include "json/bits.h"
+
+struct marks {
+	uint64_t quote, backslash, slash, control;
+};
+QUOTED_TARGET static inline struct block block_load(const char *p, struct marks *m);
+QUOTED_TARGET static inline size_t block_put(
+        char *to, struct block b, uint64_t keep, const struct quoted_moves *m);
+
+/* Where the loop stands still: at a byte that is the end, is refused, or belongs to an escape that
+ * is more than a backslash to be dropped. */
+QUOTED_TARGET static inline bool quoted_blocks(struct quoted *q, const struct quoted_moves *moves)
+{
+	uint64_t carry = 0;
+	while (q->p < q->end) {
+		struct marks m;
+		struct block b = block_load(q->p, &m);
+		size_t left = (size_t)(q->end - q->p);
+		uint64_t valid = left < 64 ? (UINT64_C(1) << left) - 1 : UINT64_MAX;
+		m.backslash &= valid;
+		uint64_t escaped = bits_escaped(m.backslash, &carry);
+		uint64_t keep = valid & ~(m.backslash & ~escaped);
+		uint64_t closing = m.quote & ~escaped;
+		uint64_t stop = valid & (closing | m.control |
+		                                (escaped & ~(m.quote | m.backslash | m.slash)));
+		if (LIKELY(!stop)) {
+			q->to += block_put(q->to, b, keep, moves);
+			q->p += left < 64 ? left : 64;
+			continue;
+		}
+		uint64_t lowest = stop & -stop;
+		q->to += block_put(q->to, b, keep & (lowest - 1), moves);
+		q->p += __builtin_ctzll(lowest);
+		if (lowest & m.control)
+			return false;
+		if (lowest & closing) {
+			q->p++;
+			return true;
+		}
+		q->p--; /* the backslash; it may have been the last byte of the block before */
+		if (!quoted_escape(q))
+			return false;
+		carry = 0;
+	}
+	return false;
+}
