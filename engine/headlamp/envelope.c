@@ -60,15 +60,17 @@ static bool reserve(struct buffer *b, size_t bytes)
 	return b->p;
 }
 
+#define IS(span, lit) ((span).n == sizeof(lit) - 1 && !memcmp((span).p, (lit), sizeof(lit) - 1))
+
 static enum envelope_type type_of(struct span s)
 {
-	if (span_is(s, "DATA"))
+	if (IS(s, "DATA"))
 		return ENVELOPE_DATA;
-	if (span_is(s, "STATUS"))
-		return ENVELOPE_STATUS;
-	if (span_is(s, "COMPLETE"))
+	if (IS(s, "COMPLETE"))
 		return ENVELOPE_COMPLETE;
-	return span_is(s, "ERROR") ? ENVELOPE_ERROR : ENVELOPE_OTHER;
+	if (IS(s, "STATUS"))
+		return ENVELOPE_STATUS;
+	return IS(s, "ERROR") ? ENVELOPE_ERROR : ENVELOPE_OTHER;
 }
 
 static int base64_digit(unsigned char c)
@@ -105,21 +107,24 @@ static bool base64_decode(char *p, size_t n, size_t *out)
 
 /* In the order in which the backend writes them. */
 enum { CLUSTER, PATH, QUERY, USER, DATA, BINARY, TYPE, FIELDS };
+static const struct flat_name fields[FIELDS] = {FLAT("clusterId"), FLAT("path"), FLAT("query"),
+        FLAT("userId"), FLAT("data"), FLAT_BOOL("binary"), FLAT("type")};
+static const struct flat_name status_fields[] = {FLAT("state"), FLAT("error")};
+static const struct flat_name error_fields[] = {FLAT("error")};
 
 static err_t take_data(
-        struct envelope_reader *r, struct flat *f, struct envelope *out, struct errmsg *m)
+        struct envelope_reader *r, const struct flat *f, struct envelope *out, struct errmsg *m)
 {
-	struct span data = f[DATA].text;
-	if (data.n && f[BINARY].value) {
+	struct span data = flat_text(f, DATA);
+	if (data.n && f->truth >> BINARY & 1) {
 		char *p = r->fields.p + (data.p - r->fields.p);
 		if (!base64_decode(p, data.n, &data.n))
 			return errmsg_set(m, ERR_HEADLAMP_FRAME, "binary data is no base64");
 	}
 	if (data.n > r->data_bytes_max)
 		return errmsg_set(m, ERR_JSON_LIMIT,
-		        "Headlamp sent %zu bytes of data; %zu is the "
-		        "most",
-		        data.n, r->data_bytes_max);
+		        "Headlamp sent %zu bytes of data; %zu is the most", data.n,
+		        r->data_bytes_max);
 	out->data = data;
 	if (out->type != ENVELOPE_STATUS && out->type != ENVELOPE_ERROR)
 		return ERR_OK;
@@ -129,52 +134,50 @@ static err_t take_data(
 err_t envelope_read(
         struct envelope_reader *r, struct span message, struct envelope *out, struct errmsg *m)
 {
-	struct flat f[FIELDS] = {FLAT("clusterId"), FLAT("path"), FLAT("query"), FLAT("userId"),
-	        FLAT("data"), FLAT_BOOL("binary"), FLAT("type")};
+	struct flat f;
+	f.names = fields;
+	f.count = FIELDS;
 	*out = (struct envelope){.type = ENVELOPE_OTHER};
 	/* A byte of text takes at most 6 of the message. */
 	if (message.n > ELSE_BYTES_MAX && (message.n - ELSE_BYTES_MAX) / 6 > r->data_bytes_max)
 		return errmsg_set(m, ERR_JSON_LIMIT, "Headlamp message of %zu bytes", message.n);
 	if (!reserve(&r->fields, message.n))
 		return errmsg_set(m, ERR_NO_MEMORY, "envelope of %zu bytes", message.n);
-	const char *wrong = flat_read(&r->strings, message, f, FIELDS, r->fields.p);
-	if (!wrong && (!f[CLUSTER].seen || !f[TYPE].seen))
+	const char *wrong = flat_read(&r->strings, message, &f, r->fields.p);
+	if (!wrong && (~f.seen & (1u << CLUSTER | 1u << TYPE)))
 		wrong = "clusterId or type is missing";
 	if (wrong)
 		return errmsg_set(m, ERR_HEADLAMP_FRAME, "%s", wrong);
-	*out = (struct envelope){
-	        .type = type_of(f[TYPE].text),
-	        .cluster = f[CLUSTER].text,
-	        .path = f[PATH].text,
-	        .query = f[QUERY].text,
-	        .user = f[USER].text,
-	};
-	return take_data(r, f, out, m);
+	out->type = type_of(f.text[TYPE]);
+	out->cluster = f.text[CLUSTER];
+	out->path = flat_text(&f, PATH);
+	out->query = flat_text(&f, QUERY);
+	out->user = flat_text(&f, USER);
+	return take_data(r, &f, out, m);
 }
 
 enum envelope_state envelope_status(
         struct envelope_reader *r, const struct envelope *e, struct span *text)
 {
-	struct flat f[] = {FLAT("state"), FLAT("error")};
+	struct flat f = {.names = status_fields, .count = ARRAY_LEN(status_fields)};
 	*text = SPAN_NONE;
-	if (e->type != ENVELOPE_STATUS ||
-	        flat_read(&r->strings, e->data, f, ARRAY_LEN(f), r->inner.p))
+	if (e->type != ENVELOPE_STATUS || flat_read(&r->strings, e->data, &f, r->inner.p))
 		return ENVELOPE_UNKNOWN;
-	*text = f[1].text;
-	if (span_is(f[0].text, "connected"))
+	*text = flat_text(&f, 1);
+	struct span state = flat_text(&f, 0);
+	if (IS(state, "connected"))
 		return ENVELOPE_CONNECTED;
-	if (span_is(f[0].text, "closed"))
+	if (IS(state, "closed"))
 		return ENVELOPE_CLOSED;
-	return span_is(f[0].text, "error") ? ENVELOPE_FAILED : ENVELOPE_UNKNOWN;
+	return IS(state, "error") ? ENVELOPE_FAILED : ENVELOPE_UNKNOWN;
 }
 
 struct span envelope_error(struct envelope_reader *r, const struct envelope *e)
 {
-	struct flat f[] = {FLAT("error")};
-	if (e->type != ENVELOPE_ERROR ||
-	        flat_read(&r->strings, e->data, f, ARRAY_LEN(f), r->inner.p) || !f[0].seen)
+	struct flat f = {.names = error_fields, .count = ARRAY_LEN(error_fields)};
+	if (e->type != ENVELOPE_ERROR || flat_read(&r->strings, e->data, &f, r->inner.p) || !f.seen)
 		return e->data;
-	return f[0].text;
+	return f.text[0];
 }
 
 /* --- Writing -------------------------------------------------------------------------------- */
@@ -221,16 +224,16 @@ size_t envelope_write(const struct envelope_request *q, char *out, size_t cap)
 	const struct {
 		const char *name;
 		struct span text;
-	} fields[] = {
+	} members[] = {
 	        {"{\"clusterId\":", q->cluster},
 	        {",\"path\":", q->path},
 	        {",\"query\":", q->query},
 	        {",\"userId\":", q->user},
 	        {",\"type\":", q->close ? SPAN("CLOSE") : SPAN("REQUEST")},
 	};
-	for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
-		put(&o, fields[i].name, strlen(fields[i].name));
-		put_string(&o, fields[i].text);
+	for (size_t i = 0; i < ARRAY_LEN(members); i++) {
+		put(&o, members[i].name, strlen(members[i].name));
+		put_string(&o, members[i].text);
 	}
 	put(&o, "}", 1);
 	return o.cap ? o.n : 0;

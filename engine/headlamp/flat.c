@@ -137,67 +137,80 @@ static bool skip(struct cursor *c)
 	}
 }
 
-/* Which of the known ones the name at c->p is, as it is usually written: without escapes. The one
- * that follows the last one first. */
-static struct flat *plain_name(struct cursor *c, struct flat *f, size_t count, size_t guess)
+/* Does c stand at that name, written without escapes? The slack behind the text makes 16 bytes
+ * readable. */
+static bool stands_at(const struct cursor *c, const struct flat_name *n)
 {
-	if (!at(c, '"'))
-		return NULL;
-	for (size_t i = 0; i < count; i++) {
-		struct flat *one = &f[(guess + i) % count];
-		if ((size_t)(c->end - c->p) > one->name_bytes + 1 &&
-		        c->p[one->name_bytes + 1] == '"' &&
-		        !memcmp(c->p + 1, one->name, one->name_bytes)) {
-			c->p += one->name_bytes + 2;
-			return one;
-		}
-	}
-	return NULL;
+	uint64_t got[2], want[2];
+	unsigned bits = 8 * (n->name_bytes + 1u);
+	memcpy(got, c->p + 1, 16);
+	memcpy(want, n->name, 16);
+	uint64_t low = bits < 64 ? (UINT64_C(1) << bits) - 1 : UINT64_MAX;
+	uint64_t high = bits > 64 ? (UINT64_C(1) << (bits - 64)) - 1 : 0;
+	return !(((got[0] ^ want[0]) & low) | ((got[1] ^ want[1]) & high)) &&
+	       (size_t)(c->end - c->p) >= n->name_bytes + 2u;
 }
 
-static const char *member(struct cursor *c, struct flat *f, size_t count, size_t *guess)
+/* Which of the known names is there; f->count: none of them. The one that follows the last one is
+ * tried first. False: no string at all. */
+static bool name(struct cursor *c, const struct flat *f, size_t guess, size_t *which)
 {
-	struct flat *one = plain_name(c, f, count, *guess);
-	if (!one) {
-		struct span name;
-		if (!string(c, &name))
-			return "a member has no name";
-		for (size_t i = 0; i < count && !one; i++)
-			if (span_eq(name, (struct span){f[i].name, f[i].name_bytes}))
-				one = &f[i];
+	struct span text;
+	if (at(c, '"') && guess < f->count && stands_at(c, &f->names[guess])) {
+		c->p += f->names[guess].name_bytes + 2u;
+		*which = guess;
+		return true;
 	}
+	if (!string(c, &text))
+		return false;
+	for (*which = 0; *which < f->count; ++*which)
+		if (span_eq(text,
+		            (struct span){f->names[*which].name, f->names[*which].name_bytes}))
+			break;
+	return true;
+}
+
+static const char *member(struct cursor *c, struct flat *f, size_t *guess)
+{
+	size_t which;
+	if (!name(c, f, *guess, &which))
+		return "a member has no name";
 	if (!take(c, ':'))
 		return "no colon behind a name";
-	if (!one)
+	if (which == f->count)
 		return skip(c) ? NULL : "a member that is not known is not valid JSON";
-	*guess = (size_t)(one - f) + 1;
-	if (one->seen)
+	*guess = which + 1;
+	uint32_t bit = UINT32_C(1) << which;
+	if (f->seen & bit)
 		return "a member is there twice";
-	one->seen = true;
 	space(c);
-	if (one->is_bool) {
-		one->value = at(c, 't');
-		return literal(c, one->value ? "true" : "false") ? NULL : "binary is no boolean";
+	if (f->names[which].is_bool) {
+		f->seen |= bit;
+		f->truth |= at(c, 't') ? bit : 0;
+		f->text[which] = SPAN_NONE;
+		return literal(c, at(c, 't') ? "true" : "false") ? NULL
+		                                                 : "a boolean is something else";
 	}
 	if (!at(c, '"'))
 		return "a member that must be a string is none";
-	if (!string(c, &one->text))
+	if (!string(c, &f->text[which]))
 		return "a string is broken";
-	c->to += one->text.n;
+	f->seen |= bit;
+	c->to += f->text[which].n;
 	return NULL;
 }
 
-const char *flat_read(
-        const struct flat_strings *s, struct span doc, struct flat *f, size_t count, char *buf)
+const char *flat_read(const struct flat_strings *s, struct span doc, struct flat *f, char *buf)
 {
 	struct cursor c = {doc.p, doc.p ? doc.p + doc.n : doc.p, buf, s};
 	size_t guess = 0;
+	f->seen = f->truth = 0;
 	if (!take(&c, '{'))
 		return "it is no JSON object";
 	if (!take(&c, '}')) {
 		do {
 			space(&c);
-			const char *wrong = member(&c, f, count, &guess);
+			const char *wrong = member(&c, f, &guess);
 			if (wrong)
 				return wrong;
 		} while (take(&c, ','));

@@ -35,24 +35,26 @@ QUOTED_TARGET static inline struct block block_load(const char *p, struct marks 
 	        _mm256_loadu_si256((const __m256i *)(const void *)(p + 32))};
 	m->quote = equal(b, '"');
 	m->backslash = equal(b, '\\');
-	m->slash = equal(b, '/');
 	m->control = controls(b);
 	return b;
 }
 
-QUOTED_TARGET static inline size_t block_put(
-        char *to, struct block b, uint64_t keep, const struct quoted_moves *m)
+QUOTED_TARGET static inline void block_put(char *to, struct block b)
+{
+	_mm256_storeu_si256((__m256i *)(void *)to, b.low);
+	_mm256_storeu_si256((__m256i *)(void *)(to + 32), b.high);
+}
+
+QUOTED_TARGET static inline size_t block_drop(
+        char *to, const char *p, struct block b, uint64_t keep, const struct quoted_moves *m)
 {
 	if (keep == UINT64_MAX) {
-		_mm256_storeu_si256((__m256i *)(void *)to, b.low);
-		_mm256_storeu_si256((__m256i *)(void *)(to + 32), b.high);
+		block_put(to, b);
 		return 64;
 	}
-	char bytes[64] __attribute__((aligned(32))), *at = to;
-	_mm256_store_si256((__m256i *)(void *)bytes, b.low);
-	_mm256_store_si256((__m256i *)(void *)(bytes + 32), b.high);
+	char *at = to;
 	for (int i = 0; i < 8; i++, keep >>= 8) {
-		__m128i eight = _mm_loadl_epi64((const __m128i *)(const void *)(bytes + 8 * i));
+		__m128i eight = _mm_loadl_epi64((const __m128i *)(const void *)(p + 8 * i));
 		__m128i move = _mm_loadl_epi64((const __m128i *)(const void *)m->at[keep & 255]);
 		_mm_storel_epi64((__m128i *)(void *)at, _mm_shuffle_epi8(eight, move));
 		at += __builtin_popcountll(keep & 255);

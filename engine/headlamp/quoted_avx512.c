@@ -20,14 +20,19 @@ QUOTED_TARGET static inline struct block block_load(const char *p, struct marks 
 	__m512i v = _mm512_loadu_si512(p);
 	m->quote = _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('"'));
 	m->backslash = _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('\\'));
-	m->slash = _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('/'));
 	m->control = _mm512_cmplt_epu8_mask(v, _mm512_set1_epi8(0x20));
 	return (struct block){v};
 }
 
-QUOTED_TARGET static inline size_t block_put(
-        char *to, struct block b, uint64_t keep, const struct quoted_moves *m)
+QUOTED_TARGET static inline void block_put(char *to, struct block b)
 {
+	_mm512_storeu_si512(to, b.v);
+}
+
+QUOTED_TARGET static inline size_t block_drop(
+        char *to, const char *p, struct block b, uint64_t keep, const struct quoted_moves *m)
+{
+	(void)p;
 	(void)m;
 	/* Not the form that stores: it is microcode on Zen 4. */
 	_mm512_storeu_si512(to, _mm512_maskz_compress_epi8(keep, b.v));
