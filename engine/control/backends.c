@@ -117,8 +117,8 @@ static void set_options(const struct backend *b, struct known_cluster *k)
 	k->user = b->self->user;
 }
 
-static err_t add_cluster(
-        struct backend *b, const char *name, const char *at, struct known_cluster **out)
+static err_t add_cluster(struct backend *b, const char *name, const char *at,
+        const struct errmsg *broken, struct known_cluster **out)
 {
 	struct clusters *t = &b->control->clusters;
 	if (t->count >= CONFIG_CLUSTERS_MAX)
@@ -126,7 +126,7 @@ static err_t add_cluster(
 	struct known_cluster *k = clusters_new(t);
 	if (!k)
 		return ERR_NO_MEMORY;
-	k->broken = b->self->broken;
+	k->broken = *broken;
 	set_options(b, k);
 	err_t err = describe(b, k, name, at);
 	if (!err)
@@ -144,11 +144,13 @@ err_t backends_add_named(struct control *c, const struct config_cluster *from)
 	struct backend *b = c->backends.rows;
 	while (b->conf != from->backend)
 		b++;
+	struct errmsg broken = b->self->broken;
 	size_t n = backend_cluster_name(span_of(from->context), at, sizeof at - 1);
 	if (!n)
-		return ERR_LIMIT;
+		(void)errmsg_set(&broken, ERR_CONFIG,
+		        "context \"%.60s...\" is longer than a backend's names are", from->context);
 	at[n] = 0;
-	return add_cluster(b, from->name, at, &k);
+	return add_cluster(b, from->name, n ? at : from->context, &broken, &k);
 }
 
 /* --- its answers ------------------------------------------------------------------------- */
@@ -192,7 +194,7 @@ static bool take(struct backend *b, const char *context, struct known_cluster **
 		name = full;
 	}
 	return strlen(name) <= CLUSTER_CONF_NAME_MAX && !clusters_find(b->control, name) &&
-	       add_cluster(b, name, context, out) == ERR_OK;
+	       add_cluster(b, name, context, &b->self->broken, out) == ERR_OK;
 }
 
 static void set_unlisted(struct known_cluster *k, const struct backend_cluster *row, bool before)
