@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/file.h"
 #include "config/pattern.h"
+#include "config/pem.h"
 
 enum { CONFIG_ARENA_BYTES = 64 << 20, CONFIG_NAMES_SHOWN = 8 };
 
@@ -60,7 +62,7 @@ static bool config_needs_common(const struct config_loader *l)
 	if (l->options->context_count > 0 || l->options->kubeconfig || s->cluster_count == 0)
 		return true;
 	for (size_t i = 0; i < s->cluster_count; i++)
-		if (!s->clusters[i].kubeconfig)
+		if (!s->clusters[i].kubeconfig && !s->clusters[i].headlamp)
 			return true;
 	return false;
 }
@@ -101,11 +103,16 @@ static void config_loader_fini(struct config_loader *l)
 	free(l->kubeconfigs);
 }
 
-/* --- choosing ---------------------------------------------------------------------------- */
+/* --- clusters ---------------------------------------------------------------------------- */
 
 static struct config_cluster *config_cluster_new(struct config_loader *l)
 {
 	struct config *c = l->config;
+	if (c->cluster_count == CONFIG_CLUSTERS_MAX) {
+		problem_add(l->problems, PROBLEM_LEVEL_ERROR, NOWHERE, "more than %d clusters",
+		        CONFIG_CLUSTERS_MAX);
+		return NULL;
+	}
 	if (c->cluster_count == l->capacity) {
 		size_t capacity = l->capacity ? l->capacity * 2 : 16;
 		struct config_cluster *all = realloc(c->clusters, capacity * sizeof *all);
@@ -133,9 +140,19 @@ static const struct settings_cluster *config_entry_for(
         const struct settings *s, const char *context)
 {
 	for (size_t i = 0; i < s->cluster_count; i++)
-		if (!s->clusters[i].kubeconfig && pattern_match(s->clusters[i].context, context))
+		if (s->clusters[i].context && !s->clusters[i].kubeconfig &&
+		        pattern_match(s->clusters[i].context, context))
 			return &s->clusters[i];
 	return NULL;
+}
+
+static void config_set_options(struct config_cluster *c, const struct settings_cluster *entry)
+{
+	c->strategy = entry ? (enum settings_strategy)entry->strategy : SETTINGS_STRATEGY_DIRECT;
+	c->watch_list =
+	        entry ? (enum settings_watch_list)entry->watch_list : SETTINGS_WATCH_LIST_AUTO;
+	c->qps = entry ? (uint32_t)entry->qps : SETTINGS_QPS_DEFAULT;
+	c->gzip = entry && entry->compression == SETTINGS_COMPRESSION_AUTO;
 }
 
 /* Context i of k becomes a cluster, unless it is one already. entry NULL: default options. */
@@ -145,25 +162,18 @@ static void config_add(struct config_loader *l, struct config_kubeconfig *k, siz
 	if (k->taken[i])
 		return;
 	k->taken[i] = true;
-	struct config_cluster *c =
-	        l->config->cluster_count < CONFIG_CLUSTERS_MAX ? config_cluster_new(l) : NULL;
-	if (!c) {
-		if (l->config->cluster_count == CONFIG_CLUSTERS_MAX)
-			problem_add(l->problems, PROBLEM_LEVEL_ERROR, NOWHERE,
-			        "more than %d clusters", CONFIG_CLUSTERS_MAX);
+	struct config_cluster *c = config_cluster_new(l);
+	if (!c)
 		return;
-	}
 	const char *context = kubeconfig_name(k->kc, i);
 	c->context = config_text(l, context);
 	c->name = entry && entry->name ? config_text(l, entry->name) : c->context;
-	c->strategy = entry ? (enum settings_strategy)entry->strategy : SETTINGS_STRATEGY_DIRECT;
-	c->watch_list =
-	        entry ? (enum settings_watch_list)entry->watch_list : SETTINGS_WATCH_LIST_AUTO;
-	c->qps = entry ? (uint32_t)entry->qps : SETTINGS_QPS_DEFAULT;
+	config_set_options(c, entry);
 	c->place = kubeconfig_place(k->kc, context);
 	if (c->place.file)
 		c->place.file = config_text(l, c->place.file);
 	c->error.code = kubeconfig_resolve(k->kc, context, &c->conf, &c->error);
+	c->gzip = c->gzip && !c->conf.disable_compression;
 }
 
 /* Adds all contexts of k that pattern selects; returns how many there are. */
@@ -205,6 +215,113 @@ static const char *config_names(const struct kubeconfig *kc, char *buf, size_t s
 	return n > 0 ? buf : "none";
 }
 
+/* --- Headlamp backends ------------------------------------------------------------------- */
+
+static err_t config_backend_ca(struct config_backend *b, const char *path)
+{
+	struct file_bytes bytes;
+	const char *why;
+	err_t e = file_read(path, CLUSTER_CONF_CA_BYTES_MAX, &b->conf.arena, &bytes, &why);
+	if (e == ERR_OK && !pem_has_block((struct span){bytes.p, bytes.n}, "CERTIFICATE"))
+		why = "no PEM certificate inside";
+	else if (e == ERR_OK)
+		b->conf.ca_pem = (struct span){bytes.p, bytes.n};
+	if (b->conf.ca_pem.n == 0)
+		return errmsg_set(&b->error, ERR_CRED_FILE,
+		        "%s:%u:%u: backend \"%.60s\": certificateAuthority: %.160s %s",
+		        b->place.file, b->place.line, b->place.column, b->name, path, why);
+	b->conf.ca_file = path;
+	return ERR_OK;
+}
+
+/* The strings are the settings', which live as long as the config; what is read is in the arena. */
+static void config_backend_init(
+        struct config_backend *b, const struct settings *s, const struct settings_cluster *entry)
+{
+	const struct settings_headlamp *h = entry->headlamp;
+	*b = (struct config_backend){.name = entry->name,
+	        .entry = entry,
+	        .discovers = h->contexts.count == 0,
+	        .place = {s->file, entry->line, entry->column},
+	        .conf = {.context = entry->name,
+	                .namespace_ = "default",
+	                .server = h->server,
+	                .insecure = h->insecure,
+	                .credential = {.user = entry->name,
+	                        .token = h->token,
+	                        .token_file = h->token_file}}};
+	arena_init(&b->conf.arena, CLUSTER_CONF_BYTES_MAX);
+	for (size_t i = 0; i < h->contexts.count; i++)
+		b->discovers = b->discovers || pattern_is_glob(h->contexts.items[i]);
+	if (h->certificate_authority && config_backend_ca(b, h->certificate_authority))
+		cluster_conf_fini(&b->conf);
+}
+
+static bool config_has_name(const struct config *c, const char *name)
+{
+	for (size_t i = 0; i < c->cluster_count; i++)
+		if (strcmp(c->clusters[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+static void config_add_context(
+        struct config_loader *l, const struct config_backend *b, const char *context)
+{
+	bool taken = config_has_name(l->config, context);
+	struct config_cluster *c = config_cluster_new(l);
+	if (!c)
+		return;
+	config_set_options(c, b->entry);
+	c->backend = b;
+	c->context = context;
+	c->name = taken ? arena_format(&l->config->arena, "%s/%s", b->name, context) : context;
+	l->no_memory = l->no_memory || !c->name;
+	c->name = c->name ? c->name : "";
+	c->place = b->place;
+	c->error = b->error;
+	if (strlen(c->name) > CLUSTER_CONF_NAME_MAX)
+		problem_add(l->problems, PROBLEM_LEVEL_ERROR, b->place,
+		        "backend \"%.60s\": context \"%.60s...\" is longer than %d bytes", b->name,
+		        context, CLUSTER_CONF_NAME_MAX);
+}
+
+static struct config_backend *config_backend_new(
+        struct config_loader *l, const struct settings_cluster *entry)
+{
+	struct config *c = l->config;
+	struct problem_place at = {c->settings->file, entry->line, entry->column};
+	for (size_t i = 0; i < c->backend_count; i++)
+		if (strcmp(c->backends[i].name, entry->name) == 0) {
+			problem_add(l->problems, PROBLEM_LEVEL_ERROR, at,
+			        "two Headlamp backends are called \"%.100s\"", entry->name);
+			return NULL;
+		}
+	if (!c->backends) /* room for all: clusters point to them */
+		c->backends = calloc(c->settings->cluster_count, sizeof *c->backends);
+	if (!c->backends) {
+		l->no_memory = true;
+		return NULL;
+	}
+	config_backend_init(&c->backends[c->backend_count], c->settings, entry);
+	return &c->backends[c->backend_count++];
+}
+
+static void config_add_backend(struct config_loader *l, const struct settings_cluster *entry)
+{
+	const struct config_backend *b = config_backend_new(l, entry);
+	const struct fields_texts *contexts = &entry->headlamp->contexts;
+	for (size_t i = 0; b && i < contexts->count; i++) {
+		bool again = pattern_is_glob(contexts->items[i]);
+		for (size_t k = 0; k < i && !again; k++)
+			again = strcmp(contexts->items[k], contexts->items[i]) == 0;
+		if (!again)
+			config_add_context(l, b, contexts->items[i]);
+	}
+}
+
+/* --- choosing ---------------------------------------------------------------------------- */
+
 static void config_choose_named(struct config_loader *l)
 {
 	const struct config_options *o = l->options;
@@ -217,28 +334,37 @@ static void config_choose_named(struct config_loader *l)
 			        config_names(k->kc, names, sizeof names));
 }
 
+static void config_choose_entry(struct config_loader *l, size_t i)
+{
+	const struct settings *s = l->config->settings;
+	const struct settings_cluster *entry = &s->clusters[i];
+	struct config_kubeconfig *k = config_kubeconfig_of(l, entry);
+	struct problem_place at = {s->file, entry->line, entry->column};
+	if (!k)
+		return;
+	size_t matches = config_add_matching(l, k, entry->context, entry);
+	bool glob = pattern_is_glob(entry->context);
+	if (matches == 0)
+		problem_add(l->problems, glob ? PROBLEM_LEVEL_WARNING : PROBLEM_LEVEL_ERROR, at,
+		        "clusters[%zu].context: %s\"%.100s\" in the kubeconfig", i,
+		        glob ? "nothing matches " : "there is no context ", entry->context);
+	else if (matches > 1 && entry->name)
+		problem_add(l->problems, PROBLEM_LEVEL_ERROR, at,
+		        "clusters[%zu].name: %zu contexts match \"%.100s\", but a name can be "
+		        "given to one only",
+		        i, matches, entry->context);
+}
+
 static void config_choose_entries(struct config_loader *l)
 {
 	const struct settings *s = l->config->settings;
-	for (size_t i = 0; i < s->cluster_count; i++) {
-		const struct settings_cluster *entry = &s->clusters[i];
-		struct config_kubeconfig *k = config_kubeconfig_of(l, entry);
-		struct problem_place at = {s->file, entry->line, entry->column};
-		if (!k)
-			continue;
-		size_t matches = config_add_matching(l, k, entry->context, entry);
-		bool glob = pattern_is_glob(entry->context);
-		if (matches == 0)
-			problem_add(l->problems, glob ? PROBLEM_LEVEL_WARNING : PROBLEM_LEVEL_ERROR,
-			        at, "clusters[%zu].context: %s\"%.100s\" in the kubeconfig", i,
-			        glob ? "nothing matches " : "there is no context ", entry->context);
-		else if (matches > 1 && entry->name)
-			problem_add(l->problems, PROBLEM_LEVEL_ERROR, at,
-			        "clusters[%zu].name: %zu contexts match \"%.100s\", but a name can "
-			        "be "
-			        "given to one only",
-			        i, matches, entry->context);
-	}
+	for (size_t i = 0; i < s->cluster_count; i++)
+		if (!s->clusters[i].headlamp)
+			config_choose_entry(l, i);
+	/* behind the others: what a kubeconfig names has the plain name */
+	for (size_t i = 0; i < s->cluster_count; i++)
+		if (s->clusters[i].headlamp)
+			config_add_backend(l, &s->clusters[i]);
 }
 
 static void config_choose_current(struct config_loader *l)
@@ -339,16 +465,19 @@ void config_free(struct config **p)
 		return;
 	for (size_t i = 0; i < c->cluster_count; i++)
 		cluster_conf_fini(&c->clusters[i].conf);
+	for (size_t i = 0; i < c->backend_count; i++)
+		cluster_conf_fini(&c->backends[i].conf);
 	free(c->clusters);
+	free(c->backends);
 	settings_free(&c->settings);
 	arena_fini(&c->arena);
 	free(c);
 	*p = NULL;
 }
 
-struct cluster_conf config_take(struct config_cluster *c)
+struct cluster_conf config_take(struct cluster_conf *c)
 {
-	struct cluster_conf conf = c->conf;
-	c->conf = (struct cluster_conf){0};
+	struct cluster_conf conf = *c;
+	*c = (struct cluster_conf){0};
 	return conf;
 }

@@ -5,6 +5,9 @@
  * `clusters:` in kubering.yaml; else the current one. A context takes its options (qps, strategy,
  * ...) from the first entry of `clusters:` that matches it. A cluster that cannot be used is in the
  * result with its error, and the others work (one broken context must not break the rest).
+ *
+ * Of a Headlamp backend the clusters that its entry names are in the result; those that match a
+ * pattern become known when it answers (control/backends.h), and get their names by the same rule.
  */
 #ifndef KR_CONFIG_CONFIG_H
 #define KR_CONFIG_CONFIG_H
@@ -29,9 +32,21 @@ struct config_options {            /* the command line and the environment; borr
 	struct settings_env env;
 };
 
+/* A Headlamp backend: an entry of `clusters:` with `headlamp`. */
+struct config_backend {
+	const char *name;                     /* unique among backends */
+	const struct settings_cluster *entry; /* its options; borrow(until config_free) */
+	bool discovers;           /* entry->headlamp->contexts has patterns, or is empty */
+	struct cluster_conf conf; /* own; as config_cluster.conf */
+	struct errmsg error;      /* code ERR_OK: usable */
+	struct problem_place place;
+};
+
 struct config_cluster {
-	const char *name; /* unique; borrow(until config_free) */
-	const char *context;
+	const char *name;                     /* unique; borrow(until config_free) */
+	const char *context;                  /* of the kubeconfig, or of the backend */
+	const struct config_backend *backend; /* then conf is empty; NULL: a kubeconfig's */
+	bool gzip;                            /* ask for compressed lists */
 	enum settings_strategy strategy;
 	enum settings_watch_list watch_list;
 	uint32_t qps;
@@ -46,6 +61,8 @@ struct config {
 	struct settings *settings;       /* own */
 	struct config_cluster *clusters; /* own; sorted by name */
 	size_t cluster_count;
+	struct config_backend *backends; /* own; in the order of the file */
+	size_t backend_count;
 };
 
 /* Has no side effect beyond reading, so a reload that fails leaves the caller with its old config.
@@ -55,8 +72,8 @@ struct config {
 err_t config_load(const struct config_options *o, struct problem_list *problems,
         struct config **out) MUST_USE;
 void config_free(struct config **c);
-/* The cluster's conf moves to the caller, who calls cluster_conf_fini. */
-struct cluster_conf config_take(struct config_cluster *c);
+/* The conf of a cluster or backend moves to the caller, who calls cluster_conf_fini. */
+struct cluster_conf config_take(struct cluster_conf *c);
 
 /* --check: all that can be said without connecting, every problem with file, line and field. Beyond
  * config_load: a cluster that cannot be used is an error, credential files are read, certificates

@@ -11,10 +11,12 @@
 
 enum { CONFIG_CHECK_SCRATCH_BYTES = 16 << 20, CONFIG_CHECK_SOON_S = 14 * 24 * 3600 };
 
-/* One cluster of one check. */
+/* One cluster, or one Headlamp backend, of one check. */
 struct config_checker {
 	const struct config *config;
-	const struct config_cluster *cluster;
+	const char *kind, *name;
+	struct problem_place place;
+	const struct cluster_conf *conf;
 	const char *search_path;
 	int64_t wall_s;
 	struct problem_list *problems;
@@ -24,8 +26,8 @@ struct config_checker {
 static void config_check_tell(struct config_checker *k, enum problem_level level, const char *field,
         const char *file, const char *what)
 {
-	problem_add(k->problems, level, k->cluster->place, "context \"%.60s\": %s%s%.160s: %s",
-	        k->cluster->context, field, file ? " " : "", file ? file : "", what);
+	problem_add(k->problems, level, k->place, "%s \"%.60s\": %s%s%.160s: %s", k->kind, k->name,
+	        field, file ? " " : "", file ? file : "", what);
 }
 
 static void config_check_expiry(struct config_checker *k, const char *field, const char *file,
@@ -59,7 +61,7 @@ static bool config_check_read(struct config_checker *k, const char *field, const
 
 static void config_check_token_file(struct config_checker *k)
 {
-	const char *file = k->cluster->conf.credential.token_file;
+	const char *file = k->conf->credential.token_file;
 	struct span token;
 	if (!file || !config_check_read(k, "tokenFile", file, SPAN_NONE, &token))
 		return;
@@ -71,7 +73,7 @@ static void config_check_token_file(struct config_checker *k)
 
 static void config_check_pair(struct config_checker *k)
 {
-	const struct credential_conf *c = &k->cluster->conf.credential;
+	const struct credential_conf *c = &k->conf->credential;
 	struct span cert, key;
 	struct pem_facts facts;
 	if (!c->cert_file && c->cert_pem.n == 0)
@@ -91,7 +93,7 @@ static void config_check_pair(struct config_checker *k)
 
 static void config_check_ca(struct config_checker *k)
 {
-	const struct cluster_conf *c = &k->cluster->conf;
+	const struct cluster_conf *c = k->conf;
 	struct pem_facts facts;
 	if (c->ca_pem.n > 0 && !pem_check_certificates(c->ca_pem, &facts))
 		config_check_expiry(k, "certificate-authority", c->ca_file, &facts);
@@ -102,7 +104,7 @@ static void config_check_ca(struct config_checker *k)
 
 static void config_check_exec(struct config_checker *k)
 {
-	const struct credential_exec_conf *x = k->cluster->conf.credential.exec;
+	const struct credential_exec_conf *x = k->conf->credential.exec;
 	const struct exec_policy *policy = &k->config->settings->exec_policy;
 	char path[EXEC_POLICY_PATH_MAX];
 	if (!x)
@@ -118,23 +120,47 @@ static void config_check_exec(struct config_checker *k)
 		        k, PROBLEM_LEVEL_ERROR, "exec.command", path, "is not in execAllowlist");
 }
 
-static void config_check_cluster(struct config_checker *k)
+static void config_check_error(struct config_checker *k, const struct errmsg *error)
 {
-	const struct config_cluster *c = k->cluster;
-	if (c->error.code != ERR_OK) {
-		/* the text has file, line and field already; its first words are those of the code
-		 */
-		const char *text = c->error.text + strlen(err_text(c->error.code)) + 2;
-		problem_add(
-		        k->problems, PROBLEM_LEVEL_ERROR, (struct problem_place){0}, "%s", text);
-		return;
-	}
+	/* the text has file, line and field already; its first words are those of the code */
+	const char *text = error->text + strlen(err_text(error->code)) + 2;
+	problem_add(k->problems, PROBLEM_LEVEL_ERROR, (struct problem_place){0}, "%s", text);
+}
+
+static void config_check_conf(struct config_checker *k)
+{
 	arena_init(&k->scratch, CONFIG_CHECK_SCRATCH_BYTES);
 	config_check_ca(k);
 	config_check_token_file(k);
 	config_check_pair(k);
 	config_check_exec(k);
 	arena_fini(&k->scratch);
+}
+
+static void config_check_cluster(struct config_checker *k, const struct config_cluster *c)
+{
+	if (c->backend)
+		return; /* all that there is to say is said of the backend */
+	k->kind = "context";
+	k->name = c->context;
+	k->place = c->place;
+	k->conf = &c->conf;
+	if (c->error.code != ERR_OK)
+		config_check_error(k, &c->error);
+	else
+		config_check_conf(k);
+}
+
+static void config_check_backend(struct config_checker *k, const struct config_backend *b)
+{
+	k->kind = "backend";
+	k->name = b->name;
+	k->place = b->place;
+	k->conf = &b->conf;
+	if (b->error.code != ERR_OK)
+		config_check_error(k, &b->error);
+	else
+		config_check_conf(k);
 }
 
 /* A list that is to be kept open needs a cluster to come from and a realm to be in. */
@@ -152,10 +178,13 @@ static void config_check_list(const struct config *c, size_t i, struct problem_l
 		granted += !l->resource.has_group || settings_realm_for(s, name, l->resource.group,
 		                                             l->resource.resource, l->namespace_);
 	}
-	if (matches == 0)
+	bool discovers = false; /* then more may come */
+	for (size_t k = 0; k < c->backend_count; k++)
+		discovers = discovers || c->backends[k].discovers;
+	if (matches == 0 && !discovers)
 		problem_add(problems, PROBLEM_LEVEL_WARNING, at,
 		        "lists[%zu].clusters: no cluster matches \"%.100s\"", i, l->clusters);
-	else if (granted < matches)
+	if (granted < matches)
 		problem_add(problems, PROBLEM_LEVEL_WARNING, at,
 		        "lists[%zu]: no realm covers it for %zu of %zu clusters; there it is not "
 		        "kept",
@@ -173,10 +202,10 @@ err_t config_check(const struct config_options *o, const char *search_path, int6
 	        .search_path = search_path,
 	        .wall_s = wall_s,
 	        .problems = problems};
-	for (size_t i = 0; i < config->cluster_count; i++) {
-		k.cluster = &config->clusters[i];
-		config_check_cluster(&k);
-	}
+	for (size_t i = 0; i < config->cluster_count; i++)
+		config_check_cluster(&k, &config->clusters[i]);
+	for (size_t i = 0; i < config->backend_count; i++)
+		config_check_backend(&k, &config->backends[i]);
 	for (size_t i = 0; i < config->settings->list_count; i++)
 		config_check_list(config, i, problems);
 	config_free(&config);

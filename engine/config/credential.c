@@ -74,6 +74,15 @@ struct credential *credential_new(const struct credential_parts *parts)
 	return c;
 }
 
+struct span credential_token(const struct credential *c)
+{
+	static const char head[] = "Bearer ";
+	struct span a = c->authorization;
+	size_t n = sizeof head - 1;
+	bool bearer = a.n > n && memcmp(a.p, head, n) == 0;
+	return bearer ? (struct span){a.p + n, a.n - n} : SPAN_NONE;
+}
+
 bool credential_same_certificate(const struct credential *a, const struct credential *b)
 {
 	struct span none = SPAN_NONE;

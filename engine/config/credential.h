@@ -49,6 +49,8 @@ struct credential {
 struct credential *credential_get(struct credential *c);
 /* Gives one reference back and nulls the pointer; NULL is allowed. Any thread. */
 void credential_put(struct credential **c);
+/* The bare bearer token; n == 0: it has none. Valid as long as c is. */
+struct span credential_token(const struct credential *c);
 /* A changed certificate means: close the connections that were made with the old one. A changed
  * token does not (it is checked per request). Either may be NULL. */
 bool credential_same_certificate(const struct credential *a, const struct credential *b);

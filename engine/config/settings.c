@@ -83,15 +83,24 @@ static const struct settings_limits default_limits = {
         .linger_seconds = 30,
 };
 
+struct settings_cluster_fields {
+	struct settings_cluster cluster;
+	const struct yaml_node *headlamp;
+};
+
 static const struct fields_row cluster_rows[] = {
-        FIELDS_ROW("name", TEXT, struct settings_cluster, name),
-        FIELDS_ROW("context", TEXT, struct settings_cluster, context),
-        FIELDS_ROW("kubeconfig", PATH, struct settings_cluster, kubeconfig),
-        FIELDS_ROW("strategy", WORD, struct settings_cluster, strategy,
-                .words = {"direct", "auto", "multiplexed", "legacy"}),
-        FIELDS_ROW("qps", NUMBER, struct settings_cluster, qps, .min = 1, .max = SETTINGS_QPS_MAX),
-        FIELDS_ROW(
-                "watchList", WORD, struct settings_cluster, watch_list, .words = {"auto", "never"}),
+        FIELDS_ROW("name", TEXT, struct settings_cluster_fields, cluster.name),
+        FIELDS_ROW("context", TEXT, struct settings_cluster_fields, cluster.context),
+        FIELDS_ROW("kubeconfig", PATH, struct settings_cluster_fields, cluster.kubeconfig),
+        FIELDS_ROW("strategy", WORD, struct settings_cluster_fields, cluster.strategy,
+                .words = {"auto", "direct", "websocket", "multiplexed", "legacy", "http"}),
+        FIELDS_ROW("qps", NUMBER, struct settings_cluster_fields, cluster.qps, .min = 1,
+                .max = SETTINGS_QPS_MAX),
+        FIELDS_ROW("watchList", WORD, struct settings_cluster_fields, cluster.watch_list,
+                .words = {"auto", "never"}),
+        FIELDS_ROW("compression", WORD, struct settings_cluster_fields, cluster.compression,
+                .words = {"off", "auto"}),
+        FIELDS_ROW("headlamp", NODE, struct settings_cluster_fields, headlamp),
 };
 
 struct settings_list_fields {
@@ -156,21 +165,18 @@ static void settings_read_clusters(
 	struct settings_cluster *clusters = arena_array(&s->arena, count, sizeof *clusters);
 	for (size_t i = 0; clusters && i < count; i++) {
 		const struct yaml_node *item = list->items[i];
-		struct settings_cluster *c = &clusters[i];
+		struct settings_cluster_fields c = {.cluster = {.qps = SETTINGS_QPS_DEFAULT,
+		                                            .line = item->line,
+		                                            .column = item->column}};
 		char path[FIELDS_PATH_BYTES];
 		snprintf(path, sizeof path, "clusters[%zu]", i);
-		*c = (struct settings_cluster){
-		        .qps = SETTINGS_QPS_DEFAULT, .line = item->line, .column = item->column};
-		fields_read(f, item, path, cluster_rows, ARRAY_LEN(cluster_rows), c);
-		if (!c->context)
-			c->context = c->name;
-		if (!c->context)
+		fields_read(f, item, path, cluster_rows, ARRAY_LEN(cluster_rows), &c);
+		if (!c.cluster.context && !c.headlamp)
+			c.cluster.context = c.cluster.name;
+		if (!c.cluster.context && !c.headlamp)
 			fields_fail(f, item, path, "needs a context (or a name that is one)");
-		if (c->strategy != SETTINGS_STRATEGY_DIRECT)
-			fields_fail(f, yaml_get(item, "strategy"), path,
-			        "strategy: only direct is supported so far; the way through a "
-			        "Headlamp "
-			        "backend is not supported yet");
+		settings_read_headlamp(f, item, c.headlamp, path, &c.cluster);
+		clusters[i] = c.cluster;
 	}
 	s->clusters = clusters;
 	s->cluster_count = clusters ? count : 0;

@@ -16,7 +16,10 @@
  *   clusters:                                 # the first entry that matches a context is the one
  * that counts for it
  *   - {context: "prod-*", qps: 5, watchList: auto}
- *   - {name: edge, context: edge-admin, kubeconfig: /etc/edge.yaml, strategy: direct}
+ *   - {name: edge, context: edge-admin, kubeconfig: /etc/edge.yaml, strategy: websocket}
+ *   - name: hub                               # a Headlamp backend and the clusters behind it
+ *     headlamp: {url: "https://hub:4466", backendTokenFile: token, contexts: ["prod-*", dev]}
+ *     strategy: auto                          # or multiplexed, legacy, http
  *   lists:                                    # kept open without a consumer
  *   - {clusters: "prod-*", resource: pods.v1, namespace: web, labelSelector: app=web}
  *   realms:                                   # replaces the default realm
@@ -26,6 +29,17 @@
  *     secretValues: false
  *   execPolicy: Allowlist                     # AllowAll, DenyAll, Allowlist
  *   execAllowlist: [/usr/bin/aws]
+ *
+ * strategy. Without `headlamp`: direct (auto is the same) or websocket, both to the kube-apiserver.
+ * With it: auto, multiplexed, legacy or http. The entry then needs a name, the backend's; its
+ * clusters are its contexts: those named are known from the start, those that match a pattern (all,
+ * when `contexts` is left out) once the backend has listed them. A cluster is called by its
+ * context's name, or BACKEND/CONTEXT where that name is taken; of two backends that list the same
+ * name, the first to answer has it: give them distinct `contexts` where policy rests on names.
+ * --context chooses from kubeconfigs, and then no backend is asked.
+ *
+ * compression: off by default: on fast links a server's gzip costs more time than it saves, one of
+ * its cores per LIST; auto asks for it, across a WAN (kubernetes-watch.md 1.8).
  *
  * Policy (reliability.md A1-A5). A realm grants its lists to those it allows; nothing else is
  * granted. A pattern of `resources` is matched against "pods" for the core group and
@@ -47,6 +61,7 @@
 #include "config/exec_policy.h"
 #include "config/fields.h"
 #include "config/problem.h"
+#include "config/server_url.h"
 
 enum {
 	SETTINGS_BYTES_MAX = 4 << 20,
@@ -63,7 +78,15 @@ enum settings_log_level {
 	SETTINGS_LEVEL_WARN,
 	SETTINGS_LEVEL_ERROR,
 };
-enum settings_strategy { SETTINGS_STRATEGY_DIRECT };
+enum settings_strategy {
+	SETTINGS_STRATEGY_AUTO, /* only with headlamp: settings.c makes it DIRECT elsewhere */
+	SETTINGS_STRATEGY_DIRECT,
+	SETTINGS_STRATEGY_WEBSOCKET,
+	SETTINGS_STRATEGY_MULTIPLEXED,
+	SETTINGS_STRATEGY_LEGACY,
+	SETTINGS_STRATEGY_HTTP,
+};
+enum settings_compression { SETTINGS_COMPRESSION_OFF, SETTINGS_COMPRESSION_AUTO };
 enum settings_watch_list { SETTINGS_WATCH_LIST_AUTO, SETTINGS_WATCH_LIST_NEVER };
 
 struct settings_limits {
@@ -78,14 +101,26 @@ struct settings_limits {
 	uint64_t linger_seconds;  /* how long a list stays after its last consumer */
 };
 
+struct settings_headlamp {
+	const char *url;
+	struct server_url server;          /* url taken apart */
+	const char *token, *token_file;    /* backendToken; at most one of them */
+	const char *user;                  /* NULL: none; letters, digits, '-', '_' */
+	struct fields_texts contexts;      /* names and patterns; count 0: all */
+	const char *certificate_authority; /* a file; NULL: system roots */
+	bool insecure;
+};
+
 struct settings_cluster {
-	const char *name;       /* NULL: the name of the context */
-	const char *context;    /* a name or a pattern */
-	const char *kubeconfig; /* NULL: the common one */
-	unsigned strategy;      /* enum settings_strategy */
-	uint64_t qps;           /* requests per second at most */
-	unsigned watch_list;    /* enum settings_watch_list */
-	uint32_t line, column;  /* for messages */
+	const char *name;                         /* NULL: the name of the context */
+	const char *context;                      /* a name or a pattern; NULL with headlamp */
+	const char *kubeconfig;                   /* NULL: the common one */
+	unsigned strategy;                        /* enum settings_strategy */
+	uint64_t qps;                             /* requests per second at most */
+	unsigned watch_list;                      /* enum settings_watch_list */
+	unsigned compression;                     /* enum settings_compression */
+	const struct settings_headlamp *headlamp; /* NULL: a kubeconfig context */
+	uint32_t line, column;                    /* for messages */
 };
 
 struct settings_resource { /* RESOURCE[.VERSION][.GROUP] */

@@ -1,9 +1,13 @@
-/* settings_priv.h - what settings.c and settings_realm.c share. */
+/* settings_priv.h - what settings.c, settings_headlamp.c and settings_realm.c share. */
 #ifndef KR_CONFIG_SETTINGS_PRIV_H
 #define KR_CONFIG_SETTINGS_PRIV_H
 
 #include "config/settings.h"
 
+/* `headlamp` of an entry of `clusters:` (node, may be NULL) and what the strategy says about it.
+ * path: of the entry. */
+void settings_read_headlamp(struct fields *f, const struct yaml_node *item,
+        const struct yaml_node *node, const char *path, struct settings_cluster *c);
 /* `realms:` into s; s->realms is replaced. */
 void settings_read_realms(struct fields *f, const struct yaml_node *list, struct settings *s);
 /* The one realm without `realms:`. false: out of memory. */

@@ -7,41 +7,122 @@
 
 #include "base/check.h"
 #include "config/config.h"
+#include "control/backends.h"
 #include "control/core.h"
 #include "kube/discovery.h"
 #include "wire/tls.h"
 
-enum { CLUSTERS_CONNECTS_PER_S = 50 };
+enum { CLUSTERS_CONNECTS_PER_S = 50 }; /* where the settings say nothing */
 #define CLUSTERS_LOG_NS (60ull * 1000000000ull)
-/* where the settings say nothing */
 
-/* --- what the configuration names -------------------------------------------------------- */
+/* --- rows and their orders --------------------------------------------------------------- */
 
-static err_t add(struct clusters *t, struct config_cluster *from)
+/* rows, with room for one more. false: out of memory; nothing has changed. */
+static bool make_room(struct known_cluster ***rows, uint32_t count, uint32_t *capacity)
 {
-	struct known_cluster *k = calloc(1, sizeof *k);
-	if (!k)
+	if (count < *capacity)
+		return true;
+	uint32_t more = *capacity ? *capacity * 2 : 64;
+	struct known_cluster **p = realloc(*rows, more * sizeof(struct known_cluster *));
+	if (!p)
+		return false;
+	*rows = p;
+	*capacity = more;
+	return true;
+}
+
+static const char *key_of(const struct cluster_index *x, const struct known_cluster *k)
+{
+	return x->by_context ? k->conf.context : k->name;
+}
+
+uint32_t cluster_index_at(const struct cluster_index *x, const char *key)
+{
+	uint32_t a = 0, b = x->count;
+	while (a < b) {
+		uint32_t at = a + (b - a) / 2;
+		if (strcmp(key_of(x, x->rows[at]), key) < 0)
+			a = at + 1;
+		else
+			b = at;
+	}
+	return a;
+}
+
+err_t cluster_index_add(struct cluster_index *x, struct known_cluster *k)
+{
+	if (!make_room(&x->rows, x->count, &x->capacity))
 		return ERR_NO_MEMORY;
-	k->name = from->name;
+	uint32_t at = cluster_index_at(x, key_of(x, k));
+	memmove(x->rows + at + 1, x->rows + at, (x->count - at) * sizeof(struct known_cluster *));
+	x->rows[at] = k;
+	x->count++;
+	return ERR_OK;
+}
+
+void cluster_index_fini(struct cluster_index *x)
+{
+	free(x->rows);
+	*x = (struct cluster_index){0};
+}
+
+struct known_cluster *clusters_new(struct clusters *t)
+{
+	struct known_cluster *k =
+	        make_room(&t->rows, t->count, &t->capacity) ? calloc(1, sizeof *k) : NULL;
+	if (!k)
+		return NULL;
 	k->id = t->count;
-	k->qps = from->qps ? from->qps : CLUSTERS_CONNECTS_PER_S;
-	k->watch_list = from->watch_list == SETTINGS_WATCH_LIST_AUTO;
-	k->broken = from->error;
-	k->conf = config_take(from);
+	k->qps = CLUSTERS_CONNECTS_PER_S;
 	k->cert_expires_s = INT64_MAX;
 	list_init(&k->discovery_waiters);
 	t->rows[t->count++] = k;
-	return ERR_OK;
+	return k;
+}
+
+struct known_cluster *clusters_find(const struct control *c, const char *name)
+{
+	const struct cluster_index *x = &c->clusters.by_name;
+	uint32_t at = cluster_index_at(x, name);
+	return at < x->count && strcmp(x->rows[at]->name, name) == 0 ? x->rows[at] : NULL;
+}
+
+struct known_cluster *clusters_require(const struct control *c, const char *name, struct errmsg *m)
+{
+	struct known_cluster *k = clusters_find(c, name);
+	if (!k && !backends_excuse(c, name, m))
+		(void)errmsg_set(m, ERR_UNKNOWN_CLUSTER,
+		        "\"%s\"; known clusters are listed by: kubering clusters", name);
+	return k;
+}
+
+/* --- what the configuration names -------------------------------------------------------- */
+
+static err_t add(struct control *c, struct config_cluster *from)
+{
+	if (from->backend)
+		return backends_add_named(c, from);
+	struct known_cluster *k = clusters_new(&c->clusters);
+	if (!k)
+		return ERR_NO_MEMORY;
+	k->name = from->name;
+	if (from->qps)
+		k->qps = from->qps;
+	k->watch_list = from->watch_list == SETTINGS_WATCH_LIST_AUTO;
+	k->gzip = from->gzip;
+	k->way = from->strategy == SETTINGS_STRATEGY_WEBSOCKET ? STRATEGY_WEBSOCKET
+	                                                       : STRATEGY_DIRECT;
+	k->broken = from->error;
+	k->conf = config_take(&from->conf);
+	return cluster_index_add(&c->clusters.by_name, k);
 }
 
 err_t clusters_load(struct control *c, struct errmsg *m)
 {
-	struct clusters *t = &c->clusters;
 	struct config *from = c->config.config;
-	t->rows = calloc(from->cluster_count + 1, sizeof(struct known_cluster *));
-	err_t err = t->rows ? ERR_OK : ERR_NO_MEMORY;
+	err_t err = backends_load(c);
 	for (size_t i = 0; !err && i < from->cluster_count; i++)
-		err = add(t, &from->clusters[i]);
+		err = add(c, &from->clusters[i]);
 	return err ? errmsg_set(m, err, "%zu clusters", from->cluster_count) : ERR_OK;
 }
 
@@ -62,42 +143,34 @@ void clusters_fini(struct control *c)
 	tls_roots_put(&t->system_roots);
 	tls_config_put(&t->share);
 	free(t->rows);
+	cluster_index_fini(&t->by_name);
 	*t = (struct clusters){0};
-}
-
-struct known_cluster *clusters_find(const struct control *c, const char *name)
-{
-	uint32_t a = 0, b = c->clusters.count; /* sorted by name: config_load promises it */
-	while (a < b) {
-		uint32_t at = a + (b - a) / 2;
-		int order = strcmp(c->clusters.rows[at]->name, name);
-		if (order == 0)
-			return c->clusters.rows[at];
-		if (order < 0)
-			a = at + 1;
-		else
-			b = at;
-	}
-	return NULL;
 }
 
 /* --- credentials and TLS ----------------------------------------------------------------- */
 
-static bool add_field(struct auth *a, const char *line, size_t n)
+static bool add_field(struct auth *a, struct span name, struct span value)
 {
-	const char *colon = memchr(line, ':', n);
-	if (!colon || a->field_count == AUTH_FIELDS_MAX)
+	if (a->field_count == AUTH_FIELDS_MAX)
 		return false;
 	struct auth_field *p = realloc(a->fields, (a->field_count + 1) * sizeof *p);
 	if (!p)
 		return false;
 	a->fields = p;
-	const char *value = colon + 1;
-	value += *value == ' ';
-	p[a->field_count] = (struct auth_field){
-	        strndup(line, (size_t)(colon - line)), strndup(value, (size_t)(line + n - value))};
+	p[a->field_count] = (struct auth_field){strndup(name.p, name.n), strndup(value.p, value.n)};
 	a->field_count++;
 	return p[a->field_count - 1].name && p[a->field_count - 1].value;
+}
+
+static bool add_line(struct auth *a, const char *line, size_t n)
+{
+	const char *colon = memchr(line, ':', n);
+	if (!colon)
+		return false;
+	const char *value = colon + 1;
+	value += *value == ' ';
+	return add_field(a, (struct span){line, (size_t)(colon - line)},
+	        (struct span){value, (size_t)(line + n - value)});
 }
 
 /* impersonate: header lines, each with CR LF, as config/ wrote them. */
@@ -105,12 +178,33 @@ static bool add_fields(struct auth *a, const char *impersonate)
 {
 	for (const char *p = impersonate; p && *p;) {
 		size_t n = strcspn(p, "\r\n");
-		if (n && !add_field(a, p, n))
+		if (n && !add_line(a, p, n))
 			return false;
 		p += n;
 		p += strspn(p, "\r\n");
 	}
 	return true;
+}
+
+static bool is_through(const struct known_cluster *k)
+{
+	return k->backend || k->is_backend;
+}
+
+/* The source of its credential: the backend's, of a cluster behind one. */
+static struct credential_source *source_of(const struct known_cluster *k)
+{
+	return k->backend ? k->backend->source : k->source;
+}
+
+/* What a backend asks for, and keeps: it has credentials of its own for the clusters behind it
+ * (headlamp.md 6.2). */
+static bool add_backend_fields(
+        struct auth *a, const struct known_cluster *k, const struct credential *cred)
+{
+	struct span token = cred ? credential_token(cred) : SPAN_NONE;
+	return (token.n == 0 || add_field(a, SPAN("X-HEADLAMP_BACKEND-TOKEN"), token)) &&
+	       (!k->user || add_field(a, SPAN("X-HEADLAMP-USER-ID"), span_of(k->user)));
 }
 
 static struct auth *auth_of(const struct known_cluster *k, const struct credential *cred)
@@ -119,7 +213,9 @@ static struct auth *auth_of(const struct known_cluster *k, const struct credenti
 	if (!a)
 		return NULL;
 	bool ok = add_fields(a, k->conf.credential.impersonate);
-	if (ok && cred && cred->authorization.n) {
+	if (ok && is_through(k)) {
+		ok = add_backend_fields(a, k, cred);
+	} else if (ok && cred && cred->authorization.n) {
 		a->authorization = strndup(cred->authorization.p, cred->authorization.n);
 		ok = a->authorization;
 	}
@@ -132,6 +228,12 @@ static err_t roots_of(struct control *c, struct known_cluster *k, struct errmsg 
 {
 	if (k->roots || k->conf.insecure)
 		return ERR_OK;
+	if (k->backend) {
+		err_t err = roots_of(c, k->backend, m);
+		if (!err)
+			k->roots = tls_roots_get(k->backend->roots);
+		return err;
+	}
 	if (k->conf.ca_pem.n)
 		return tls_roots_new(&k->roots, k->conf.ca_pem, m);
 	if (!c->clusters.system_roots) {
@@ -177,8 +279,8 @@ static void send_credential(struct control *c, struct known_cluster *k)
 	if (!msg)
 		return;
 	struct errmsg m = {0};
-	const struct errmsg *why = credential_source_error(k->source);
-	struct credential *cred = credential_source_get(k->source);
+	const struct errmsg *why = credential_source_error(source_of(k));
+	struct credential *cred = credential_source_get(source_of(k));
 	msg->cluster = k->id;
 	if (!cred && !why) { /* its plugin still runs; its end is news */
 		reactor_msg_free(&msg);
@@ -204,23 +306,42 @@ static void send_credential(struct control *c, struct known_cluster *k)
 	control_post(c, k->reactor, msg);
 }
 
+/* A 401 through a backend is the cluster's answer, to the credential that the backend has for it
+ * (a wrong backend token is 403): nothing of ours would change that. */
+static void say_401(char *text, size_t size, const struct known_cluster *k)
+{
+	if (k->backend)
+		snprintf(text, size,
+		        "the cluster refused the credential that backend \"%s\" has for context "
+		        "\"%s\" (401): log in there, or fix its kubeconfig",
+		        k->backend->name, k->conf.context);
+	else if (k->is_backend)
+		snprintf(text, size,
+		        "backend \"%s\" refused the request (401): fix headlamp.backendToken, or "
+		        "what stands before it",
+		        k->name);
+	else
+		snprintf(text, size,
+		        "the server refused the credential of context \"%s\" (401), and it cannot "
+		        "be renewed: log in again, or fix user \"%s\" in the kubeconfig",
+		        k->name, k->conf.credential.user ? k->conf.credential.user : "");
+}
+
 void clusters_on_wants_credential(struct control *c, uint32_t id)
 {
 	struct known_cluster *k = c->clusters.rows[id];
 	k->asked_401 = true;
-	if (!credential_source_refresh(k->source, k->credential, loop_now_ns(c->loop))) {
-		struct reactor_msg *msg = reactor_msg_new(REACTOR_CLUSTER_CREDENTIAL);
-		if (!msg)
-			return;
-		msg->cluster = id;
-		msg->err = ERR_KUBE_UNAUTHORIZED;
-		snprintf(msg->text, sizeof msg->text,
-		        "the server refused the credential of context \"%s\" (401), and it cannot "
-		        "be renewed: log in again, or fix user \"%s\" in the kubeconfig",
-		        k->name, k->conf.credential.user ? k->conf.credential.user : "");
-		k->asked_401 = false;
-		control_post(c, k->reactor, msg);
-	}
+	if (!k->backend &&
+	        credential_source_refresh(k->source, k->credential, loop_now_ns(c->loop)))
+		return;
+	struct reactor_msg *msg = reactor_msg_new(REACTOR_CLUSTER_CREDENTIAL);
+	if (!msg)
+		return;
+	msg->cluster = id;
+	msg->err = ERR_KUBE_UNAUTHORIZED;
+	say_401(msg->text, sizeof msg->text, k);
+	k->asked_401 = false;
+	control_post(c, k->reactor, msg);
 }
 
 void clusters_on_turned(struct control *c, const struct reactor_note *n)
@@ -228,6 +349,10 @@ void clusters_on_turned(struct control *c, const struct reactor_note *n)
 	struct known_cluster *k = c->clusters.rows[n->cluster];
 	uint64_t now = loop_now_ns(c->loop);
 	bool down = n->err != ERR_OK;
+	if (k->is_backend) {
+		backends_on_turned(c, k, n->err);
+		return;
+	}
 	if (down == k->logged_down ||
 	        (down && k->logged_ns && now - k->logged_ns < CLUSTERS_LOG_NS))
 		return;
@@ -243,7 +368,7 @@ void clusters_on_credentials(struct control *c)
 {
 	for (struct credential_source *s; (s = credential_pool_pop(c->credentials));)
 		for (uint32_t i = 0; i < c->clusters.count; i++)
-			if (c->clusters.rows[i]->source == s && c->clusters.rows[i]->placed)
+			if (source_of(c->clusters.rows[i]) == s && c->clusters.rows[i]->placed)
 				send_credential(c, c->clusters.rows[i]);
 }
 
@@ -268,17 +393,38 @@ static err_t post_cluster(struct control *c, struct known_cluster *k)
 	        .name = strdup(k->name),
 	        .host = strdup(k->conf.server.authority),
 	        .prefix = strdup(k->conf.server.path),
+	        .context = k->backend ? strdup(k->conf.context) : NULL,
+	        .user = k->user ? strdup(k->user) : NULL,
+	        .backend = k->backend ? k->backend->id : REACTOR_NO_CLUSTER,
+	        .way = k->way,
+	        .way_auto = k->way_auto,
 	        .tls = k->conf.server.tls,
+	        .gzip = k->gzip,
 	        .connects_per_s = k->qps,
 	        .connects_burst = k->qps * 2,
 	        .watch_list = k->watch_list,
 	        .bytes_max = c->config.settings->limits.cluster_bytes};
-	if (!msg->cluster_spec.name || !msg->cluster_spec.host || !msg->cluster_spec.prefix) {
+	const struct cluster_spec *spec = &msg->cluster_spec;
+	if (!spec->name || !spec->host || !spec->prefix || (k->backend && !spec->context) ||
+	        (k->user && !spec->user)) {
 		reactor_msg_free(&msg);
 		return ERR_NO_MEMORY;
 	}
 	control_post(c, k->reactor, msg);
 	return ERR_OK;
+}
+
+static err_t open_source(struct control *c, struct known_cluster *k, struct errmsg *m)
+{
+	err_t err = k->source ? ERR_OK
+	                      : credential_source_open(c->credentials, &k->conf.credential,
+	                                loop_now_ns(c->loop), (int64_t)time(NULL), &k->source);
+	/* What opening it said is sent below; left in the pool, it would be taken for the answer to
+	 * a later 401. */
+	clusters_on_credentials(c);
+	/* A plugin may have been started: whoever kills it when it hangs is this timer. */
+	loop_timer_set(c->loop, &c->credentials_timer, credential_pool_deadline(c->credentials));
+	return err ? errmsg_set(m, err, "credential of context \"%s\"", k->name) : ERR_OK;
 }
 
 err_t clusters_place(struct control *c, struct known_cluster *k, struct errmsg *m)
@@ -289,17 +435,11 @@ err_t clusters_place(struct control *c, struct known_cluster *k, struct errmsg *
 	}
 	if (k->placed)
 		return ERR_OK;
-	err_t err = k->source ? ERR_OK
-	                      : credential_source_open(c->credentials, &k->conf.credential,
-	                                loop_now_ns(c->loop), (int64_t)time(NULL), &k->source);
-	/* What opening it said is sent below; left in the pool, it would be taken for the answer to
-	 * a later 401. */
-	clusters_on_credentials(c);
-	/* A plugin may have been started: whoever kills it when it hangs is this timer. */
-	loop_timer_set(c->loop, &c->credentials_timer, credential_pool_deadline(c->credentials));
+	/* The reactor must have the backend first, and all clusters of one share its sockets. */
+	err_t err = k->backend ? clusters_place(c, k->backend, m) : open_source(c, k, m);
 	if (err)
-		return errmsg_set(m, err, "credential of context \"%s\"", k->name);
-	k->reactor = least_loaded(c);
+		return err;
+	k->reactor = k->backend ? k->backend->reactor : least_loaded(c);
 	err = post_cluster(c, k);
 	if (err)
 		return errmsg_set(m, err, "cluster \"%s\"", k->name);

@@ -1,7 +1,10 @@
 /* clusters.h - the clusters that the configuration names. A cluster is known from the start, and
  * given to a reactor (with TLS material, credential, addresses) the first time somebody wants
  * something of it: ten thousand unused contexts cost ten thousand small structs. One broken context
- * breaks only itself. */
+ * breaks only itself.
+ *
+ * Clusters come when a Headlamp backend lists them (backends.h) and never go: an id is a row for
+ * the life of the daemon. A backend has a row of its own, which no name leads to. */
 #ifndef KR_CONTROL_CLUSTERS_H
 #define KR_CONTROL_CLUSTERS_H
 
@@ -22,11 +25,19 @@ struct tls_roots;
 
 /* Owner: control->clusters. Thread: control. Life: clusters_load to clusters_fini. */
 struct known_cluster {
-	const char *name;          /* borrow(config) */
+	const char *name;          /* borrow(config), or in conf.arena */
 	uint32_t id, reactor, qps; /* id: its row */
-	bool watch_list;
-	bool placed;          /* a reactor has it */
-	struct errmsg broken; /* code != ERR_OK: why it cannot be used */
+	bool watch_list, gzip;
+	enum strategy_way way;
+	bool way_auto;
+	bool is_backend; /* stands for a Headlamp backend: holds no lists, has no name to be found
+	                    by */
+	struct known_cluster *backend; /* borrow: whose reactor, TLS roots and credential it shares;
+	                                  NULL: a kubeconfig's. conf.context is its name there */
+	const char *user;              /* borrow(config): Headlamp's user id; NULL: none */
+	struct errmsg unlisted; /* code != ERR_OK: what the backend has against it; for status */
+	bool placed;            /* a reactor has it */
+	struct errmsg broken;   /* code != ERR_OK: why it cannot be used */
 	struct cluster_conf conf;
 	struct tls_roots *roots;          /* own */
 	struct credential_source *source; /* own */
@@ -45,9 +56,21 @@ struct known_cluster {
 	int64_t cert_expires_s;
 };
 
+/* Clusters in the order of a key: their names, or with by_context their names at the backend. */
+struct cluster_index {
+	struct known_cluster **rows; /* own array */
+	uint32_t count, capacity;
+	bool by_context;
+};
+/* The first whose key is not before key: where it is, or would be. */
+uint32_t cluster_index_at(const struct cluster_index *x, const char *key);
+err_t cluster_index_add(struct cluster_index *x, struct known_cluster *k) MUST_USE;
+void cluster_index_fini(struct cluster_index *x);
+
 struct clusters {
-	struct known_cluster **rows; /* own, sorted by name, by id */
-	uint32_t count;
+	struct known_cluster **rows; /* own, by id; backends too */
+	uint32_t count, capacity;
+	struct cluster_index by_name;   /* without backends */
 	struct tls_roots *system_roots; /* own, made at first need */
 	struct tls_config *share; /* own: the first one; later ones are made cheaper from it */
 };
@@ -56,6 +79,10 @@ struct clusters {
 err_t clusters_load(struct control *c, struct errmsg *m) MUST_USE;
 void clusters_fini(struct control *c);
 struct known_cluster *clusters_find(const struct control *c, const char *name);
+/* As clusters_find; NULL with a text that says why it is not known and what to do. */
+struct known_cluster *clusters_require(const struct control *c, const char *name, struct errmsg *m);
+/* A new row, zeroed but for id. NULL: out of memory. */
+struct known_cluster *clusters_new(struct clusters *t);
 /* Sees to it that a reactor has the cluster; ERR with a text when it is broken. */
 err_t clusters_place(struct control *c, struct known_cluster *k, struct errmsg *m) MUST_USE;
 

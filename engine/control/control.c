@@ -96,7 +96,12 @@ static void on_note(struct control *c, struct reactor_note *n)
 		after_credentials(c);
 		break;
 	case REACTOR_CONSUMER_GONE: consumers_on_gone(c, n->id); break;
-	case REACTOR_FETCHED: questions_on_fetched(c, n); break;
+	case REACTOR_FETCHED:
+		if (c->clusters.rows[n->id]->is_backend)
+			backends_on_fetched(c, n);
+		else
+			questions_on_fetched(c, n);
+		break;
 	case REACTOR_STATUS_OF: questions_on_status(c, n); break;
 	case REACTOR_CLUSTER_TURNED: clusters_on_turned(c, n); break;
 	case REACTOR_STOPPED: c->reactors_stopped++; break;
@@ -118,7 +123,6 @@ static void on_wake(void *arg)
 }
 
 /* --- life -------------------------------------------------------------------------------- */
-
 
 err_t control_new(const struct control_config *config, struct control **out, struct errmsg *m)
 {
@@ -187,6 +191,7 @@ static void stop_reactors(struct control *c)
 
 void control_run(struct control *c)
 {
+	backends_start(c);
 	lists_open_pinned(c);
 	after_credentials(c);
 	while (!c->stop)
@@ -211,6 +216,7 @@ void control_free(struct control **cp)
 		metrics_fini(c);
 		consumers_fini(c);
 		lists_fini(c);
+		backends_fini(c);
 		clusters_fini(c);
 		loop_unwatch(c->loop, &c->credentials_fd);
 		if (c->credentials)

@@ -8,6 +8,7 @@
 #include "base/list.h"
 #include "base/prng.h"
 #include "config/credential.h"
+#include "control/backends.h"
 #include "control/clusters.h"
 #include "control/consumers.h"
 #include "control/control.h"
@@ -35,6 +36,7 @@ struct control {
 	uint32_t reactors_stopped;
 	struct store *shards[CONTROL_SHARDS_MAX]; /* by shard number, as the reactors told us */
 	struct clusters clusters;
+	struct backends backends;
 	struct lists lists;
 	struct consumers consumers;
 	struct metrics metrics;

@@ -118,10 +118,9 @@ static err_t post_open(struct control *c, struct open_list *l)
 static err_t start(struct control *c, const struct list_want *w, uint32_t realm,
         struct open_list **out, struct errmsg *m)
 {
-	struct known_cluster *k = clusters_find(c, w->cluster);
+	struct known_cluster *k = clusters_require(c, w->cluster, m);
 	if (!k)
-		return errmsg_set(m, ERR_UNKNOWN_CLUSTER,
-		        "\"%s\"; known clusters are listed by: kubering clusters", w->cluster);
+		return m->code;
 	err_t err = clusters_place(c, k, m);
 	if (err)
 		return err;

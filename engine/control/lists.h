@@ -73,8 +73,10 @@ bool list_reader_row(struct list_reader *r, const struct open_list *l, struct sh
 void list_reader_free(struct list_reader **r);
 void lists_on_opened(struct control *c, const struct reactor_note *n);
 void lists_on_closed(struct control *c, uint32_t id);
-/* Opens what the configuration keeps open. */
+/* Opens what the configuration keeps open: everywhere, or in a cluster that has just become known.
+ */
 void lists_open_pinned(struct control *c);
+void lists_pin_cluster(struct control *c, struct known_cluster *k);
 void lists_fini(struct control *c);
 
 #endif

@@ -96,8 +96,12 @@ static void write_metrics(const struct control *c, struct report *t)
 	report_printf(t, "kubering_build_info{version=\"%s\"} 1\n", KR_VERSION);
 	family(t, "kubering_io_backend_info", "gauge", "How the reactors talk to the kernel.");
 	report_printf(t, "kubering_io_backend_info{backend=\"%s\"} 1\n", io_kind_name(c->io_kind));
-	metric(t, "kubering_clusters", "gauge", "Clusters that the configuration names.",
-	        c->clusters.count);
+	metric(t, "kubering_clusters", "gauge",
+	        "Clusters that the configuration or a Headlamp backend names.",
+	        c->clusters.by_name.count);
+	metric(t, "kubering_headlamp_backends", "gauge", "Headlamp backends.", c->backends.count);
+	metric(t, "kubering_headlamp_backends_answering", "gauge",
+	        "Headlamp backends whose last list of clusters was good.", backends_answering(c));
 	metric(t, "kubering_consumers", "gauge", "Attached processes.", c->consumers.count);
 	metric(t, "kubering_lists", "gauge", "Open lists.", s.lists);
 	metric(t, "kubering_lists_live", "gauge", "Lists that are whole and fresh.", s.live);
@@ -132,7 +136,7 @@ static bool is_ready(const struct control *c)
 	if (loop_now_ns(c->loop) - c->started_ns > METRICS_READY_S * 1000000000ull)
 		return true; /* one dead cluster must not keep the others from being served */
 	sum_up(c, &s);
-	return s.pinned_waiting == 0 && list_empty(&c->questions);
+	return s.pinned_waiting == 0 && list_empty(&c->questions) && backends_were_asked(c);
 }
 
 /* --- HTTP -------------------------------------------------------------------------------- */

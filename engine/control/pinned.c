@@ -47,18 +47,22 @@ void pinned_open(struct control *c, const struct known_cluster *k, const struct 
 		c->config.warn(m.text);
 }
 
-void lists_open_pinned(struct control *c)
+void lists_pin_cluster(struct control *c, struct known_cluster *k)
 {
 	const struct settings *s = c->config.settings;
-	for (size_t i = 0; i < s->list_count; i++)
-		for (uint32_t j = 0; j < c->clusters.count; j++) {
-			struct known_cluster *k = c->clusters.rows[j];
-			struct errmsg m = {0};
-			if (fnmatch(s->lists[i].clusters, k->name, 0) != 0)
-				continue;
-			if (clusters_place(c, k, &m))
-				c->config.warn(m.text);
-			else
-				questions_pin(c, k, &s->lists[i]);
-		}
+	for (size_t i = 0; i < s->list_count; i++) {
+		struct errmsg m = {0};
+		if (fnmatch(s->lists[i].clusters, k->name, 0) != 0)
+			continue;
+		if (clusters_place(c, k, &m))
+			c->config.warn(m.text);
+		else
+			questions_pin(c, k, &s->lists[i]);
+	}
+}
+
+void lists_open_pinned(struct control *c)
+{
+	for (uint32_t i = 0; i < c->clusters.by_name.count; i++)
+		lists_pin_cluster(c, c->clusters.by_name.rows[i]);
 }

@@ -334,12 +334,9 @@ void questions_resolve(struct control *c, struct consumer *consumer, uint32_t re
         const char *cluster, const char *name)
 {
 	struct errmsg m = {0};
-	char text[256];
-	struct known_cluster *k = clusters_find(c, cluster);
+	struct known_cluster *k = clusters_require(c, cluster, &m);
 	if (!k) {
-		snprintf(text, sizeof text,
-		        "no cluster \"%s\"; known ones are listed by: kubering clusters", cluster);
-		consumer_fail(consumer, request, KR_ERR_UNKNOWN_CLUSTER, ERR_UNKNOWN_CLUSTER, text);
+		consumer_fail(consumer, request, KR_ERR_UNKNOWN_CLUSTER, m.code, m.text);
 		return;
 	}
 	if (clusters_place(c, k, &m)) {

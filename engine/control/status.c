@@ -82,36 +82,81 @@ static void write_error(struct report *t, const char *key, err_t err, const char
 	report_close(t, '}');
 }
 
+/* What stands in its way, the cause before its effects. */
+static void write_cluster_error(
+        struct report *t, const struct known_cluster *k, const struct cluster_status *s)
+{
+	if (k->broken.code)
+		write_error(t, "last_error", k->broken.code, k->broken.text);
+	else if (k->unlisted.code)
+		write_error(t, "last_error", k->unlisted.code, k->unlisted.text);
+	else if (s && s->err)
+		write_error(t, "last_error", s->err, s->text);
+	else /* it answers, but perhaps not with what it has */
+		write_error(t, "last_error", k->discovery_failed.code, k->discovery_failed.text);
+}
+
+static const char *state_of(const struct known_cluster *k, const struct cluster_status *s)
+{
+	if (k->broken.code)
+		return "broken";
+	return s ? cluster_word(s->state) : "idle";
+}
+
+static void write_cluster(const struct known_cluster *k, const struct cluster_status *s,
+        uint64_t now, struct report *t)
+{
+	report_open(t, NULL, '{');
+	report_cstr(t, "name", k->name);
+	report_cstr(t, "server", k->broken.code ? NULL : k->conf.server.text);
+	report_cstr(t, "strategy", strategy_name(s ? s->way : k->way));
+	if (s && s->way_text[0])
+		report_cstr(t, "strategy_reason", s->way_text);
+	if (k->backend) {
+		report_cstr(t, "backend", k->backend->name);
+		report_cstr(t, "context", k->conf.context);
+	}
+	report_cstr(t, "state", state_of(k, s));
+	report_uint(t, "lists", s ? s->lists : 0);
+	report_uint(t, "connections", s ? s->connections : 0);
+	report_bool(t, "streaming_lists", !s || !s->no_watch_list);
+	report_seconds(t, "next_probe_seconds",
+	        s && s->next_probe_ns != UINT64_MAX && s->next_probe_ns > now
+	                ? s->next_probe_ns - now
+	                : 0);
+	write_cluster_error(t, k, s);
+	report_close(t, '}');
+}
+
 static void write_clusters(
         struct control *c, struct reactor_status *const *status, struct report *t)
 {
 	uint64_t now = loop_now_ns(c->loop);
 	report_open(t, "clusters", '[');
-	for (uint32_t i = 0; i < c->clusters.count; i++) {
-		const struct known_cluster *k = c->clusters.rows[i];
+	for (uint32_t i = 0; i < c->clusters.by_name.count; i++) {
+		const struct known_cluster *k = c->clusters.by_name.rows[i];
+		write_cluster(k, status_of(c, k, status), now, t);
+	}
+	report_close(t, ']');
+}
+
+static void write_backends(
+        struct control *c, struct reactor_status *const *status, struct report *t)
+{
+	report_open(t, "backends", '[');
+	for (uint32_t i = 0; i < c->backends.count; i++) {
+		const struct backend *b = &c->backends.rows[i];
+		const struct known_cluster *k = b->self;
 		const struct cluster_status *s = status_of(c, k, status);
 		report_open(t, NULL, '{');
 		report_cstr(t, "name", k->name);
 		report_cstr(t, "server", k->broken.code ? NULL : k->conf.server.text);
-		report_cstr(t, "strategy", "direct");
-		report_cstr(t, "state",
-		        k->broken.code ? "broken"
-		        : s            ? cluster_word(s->state)
-		                       : "idle");
-		report_uint(t, "lists", s ? s->lists : 0);
+		report_cstr(t, "state", state_of(k, s));
+		report_bool(t, "answered", b->answered);
+		report_uint(t, "contexts", b->listed);
+		report_uint(t, "clusters", b->clusters.count);
 		report_uint(t, "connections", s ? s->connections : 0);
-		report_bool(t, "streaming_lists", !s || !s->no_watch_list);
-		report_seconds(t, "next_probe_seconds",
-		        s && s->next_probe_ns != UINT64_MAX && s->next_probe_ns > now
-		                ? s->next_probe_ns - now
-		                : 0);
-		if (k->broken.code)
-			write_error(t, "last_error", k->broken.code, k->broken.text);
-		else if (s && s->err)
-			write_error(t, "last_error", s->err, s->text);
-		else /* it answers, but perhaps not with what it has */
-			write_error(t, "last_error", k->discovery_failed.code,
-			        k->discovery_failed.text);
+		write_error(t, "last_error", b->failed.code, b->failed.text);
 		report_close(t, '}');
 	}
 	report_close(t, ']');
@@ -252,6 +297,7 @@ void status_write(struct control *c, struct reactor_status *const *status, struc
 	report_close(t, '}');
 	write_reactors(c, status, t);
 	write_clusters(c, status, t);
+	write_backends(c, status, t);
 	write_lists(c, t);
 	write_shards(c, t);
 	write_consumers(c, t);

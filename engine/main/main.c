@@ -250,7 +250,12 @@ static void announce(
 			log_line(LOG_LEVEL_WARN, "cluster cannot be used", "cluster",
 			        config->clusters[i].name, "error", config->clusters[i].error.text,
 			        NULL);
-	if (!config->cluster_count)
+	for (size_t i = 0; i < config->backend_count; i++)
+		if (config->backends[i].error.code)
+			log_line(LOG_LEVEL_WARN, "Headlamp backend cannot be used", "backend",
+			        config->backends[i].name, "error", config->backends[i].error.text,
+			        NULL);
+	if (!config->cluster_count && !config->backend_count)
 		log_line(LOG_LEVEL_WARN,
 		        "no cluster is configured: set KUBECONFIG, pass --kubeconfig, or name "
 		        "clusters in kubering.yaml",

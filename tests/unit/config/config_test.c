@@ -205,6 +205,98 @@ static void config_entries_have_kubeconfigs_of_their_own(void **state)
 	unload(&l);
 }
 
+static void config_backends_bring_the_clusters_they_name(void **state)
+{
+	struct scratch *s = *state;
+	struct config_options o;
+	struct loaded l;
+	/* no kubeconfig is needed when all entries are backends */
+	options(&o, s,
+	        "clusters:\n- {name: hub, strategy: legacy, qps: 9, compression: auto, headlamp: "
+	        "{url: "
+	        "'https://h', backendToken: t, contexts: [b, 'p*', a/x, b]}}\n"
+	        "- {name: two, headlamp: {url: 'https://i', contexts: [b]}}\n"
+	        "- {name: three, headlamp: {url: 'https://j', certificateAuthority: none, "
+	        "contexts: "
+	        "[c]}}\n",
+	        NULL);
+	o.source.env = scratch_write(s, "kc", "broken: [\n");
+	load(&l, &o);
+	assert_int_equal(l.problems.count, 0);
+	assert_string_equal(l.names, "a/x b c two/b");
+	assert_int_equal(l.config->backend_count, 3);
+	const struct config_backend *hub = &l.config->backends[0];
+	assert_true(hub->discovers);
+	assert_false(l.config->backends[1].discovers);
+	assert_string_equal(hub->conf.credential.token, "t");
+	assert_string_equal(hub->conf.server.text, "https://h");
+	const struct config_cluster *c = l.config->clusters;
+	assert_ptr_equal(c[1].backend, hub);
+	assert_string_equal(c[1].context, "b");
+	assert_int_equal(c[1].strategy, SETTINGS_STRATEGY_LEGACY);
+	assert_int_equal(c[1].qps, 9);
+	assert_true(c[1].gzip);
+	assert_ptr_equal(c[3].backend, hub + 1);
+	assert_string_equal(c[3].context, "b");
+	assert_false(c[3].gzip);
+	/* one that cannot be used leaves the others */
+	assert_int_equal(l.config->backends[2].error.code, ERR_CRED_FILE);
+	assert_int_equal(c[2].error.code, ERR_CRED_FILE);
+	assert_int_equal(c[1].error.code, ERR_OK);
+	unload(&l);
+}
+
+static void config_a_kubeconfig_has_the_plain_name(void **state)
+{
+	struct scratch *s = *state;
+	static const char *const contexts[] = {"dev", NULL};
+	static const char hub[] = "clusters:\n- {name: hub, headlamp: {url: 'https://h', contexts: "
+	                          "[dev]}}\n- {context: "
+	                          "dev}\n";
+	struct config_options o;
+	struct loaded l;
+	options(&o, s, hub, NULL);
+	load(&l, &o);
+	assert_string_equal(l.names, "dev hub/dev");
+	assert_null(l.config->clusters[0].backend);
+	unload(&l);
+	/* --context chooses from the kubeconfig */
+	options(&o, s, hub, contexts);
+	load(&l, &o);
+	assert_string_equal(l.names, "dev");
+	assert_int_equal(l.config->backend_count, 0);
+	unload(&l);
+	options(&o, s,
+	        "clusters: [{name: h, headlamp: {url: 'https://h'}}, {name: h, headlamp: {url: "
+	        "'https://i'}}]\n",
+	        NULL);
+	load(&l, &o);
+	scratch_has(scratch_problems(&l.problems),
+	        "/k.yaml:3:53: two Headlamp backends are called \"h\"");
+	unload(&l);
+}
+
+static void config_compression_is_what_both_files_allow(void **state)
+{
+	struct scratch *s = *state;
+	struct config_options o;
+	struct loaded l;
+	options(&o, s, "clusters: [{context: '*', compression: auto}]\n", NULL);
+	o.source.env = scratch_write(s, "kc",
+	        "clusters:\n- {name: k, cluster: {server: 'https://h'}}\n- {name: n, cluster: "
+	        "{server: "
+	        "'https://h', disable-compression: true}}\n"
+	        "contexts: [{name: a, context: {cluster: k}}, {name: b, context: {cluster: n}}]\n");
+	load(&l, &o);
+	assert_true(l.config->clusters[0].gzip);
+	assert_false(l.config->clusters[1].gzip);
+	unload(&l);
+	options(&o, s, NULL, NULL);
+	load(&l, &o);
+	assert_false(l.config->clusters[0].gzip);
+	unload(&l);
+}
+
 static void config_broken_context_leaves_the_others(void **state)
 {
 	static const char *const contexts[] = {"broken", "dev", NULL};
@@ -217,7 +309,7 @@ static void config_broken_context_leaves_the_others(void **state)
 	scratch_has(l.config->clusters[0].error.text, "cluster \"bad\": server: is missing");
 	assert_int_equal(l.config->clusters[1].error.code, ERR_OK);
 	/* what is taken outlives the rest */
-	struct cluster_conf taken = config_take(&l.config->clusters[1]);
+	struct cluster_conf taken = config_take(&l.config->clusters[1].conf);
 	unload(&l);
 	assert_string_equal(taken.server.text, "https://h");
 	cluster_conf_fini(&taken);
@@ -315,6 +407,22 @@ static void check_finds_what_needs_no_connection(void **state)
 	        {HTTPS, "{}", "lists: [{resource: pods.v1}]\nrealms: []\n",
 	                "lists[0]: no realm covers it for 1 of 1 clusters"},
 	        {HTTPS, "{}", "lists: [{resource: pods.v1}]\n", NULL},
+#define HUB(more) "clusters: [{name: hub, headlamp: {url: 'https://h'" more "}}]\n"
+	        {HTTPS, "{}", HUB(", backendTokenFile: token, certificateAuthority: good.crt"),
+	                NULL},
+	        {HTTPS, "{}", HUB(", backendTokenFile: none"),
+	                "/k.yaml:3:12: backend \"hub\": tokenFile /"},
+	        {HTTPS, "{}", HUB(", backendTokenFile: blank"), "/blank: is empty"},
+	        {HTTPS, "{}", HUB(", certificateAuthority: none"),
+	                "/k.yaml:3:12: backend \"hub\": certificateAuthority: /"},
+	        {HTTPS, "{}", HUB(", certificateAuthority: token"), "no PEM certificate inside"},
+	        {HTTPS, "{}", HUB(", certificateAuthority: old.crt"), "has expired at"},
+	        {HTTPS, "{}", HUB(", insecureSkipTlsVerify: true"),
+	                "backend \"hub\": insecure-skip-tls-verify: anyone"},
+	        /* what the backend has is not known here */
+	        {HTTPS, "{}", HUB("") "lists: [{clusters: p1, resource: pods.v1}]\n", NULL},
+	        {HTTPS, "{}", HUB(", contexts: [a]") "lists: [{clusters: p1, resource: pods.v1}]\n",
+	                "lists[0].clusters: no cluster matches \"p1\""},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		struct loaded l;
@@ -359,6 +467,9 @@ int main(void)
 	        SCRATCH_TEST(config_flag_beats_settings_beats_environment),
 	        SCRATCH_TEST(config_entries_give_options),
 	        SCRATCH_TEST(config_entries_have_kubeconfigs_of_their_own),
+	        SCRATCH_TEST(config_backends_bring_the_clusters_they_name),
+	        SCRATCH_TEST(config_a_kubeconfig_has_the_plain_name),
+	        SCRATCH_TEST(config_compression_is_what_both_files_allow),
 	        SCRATCH_TEST(config_broken_context_leaves_the_others),
 	        SCRATCH_TEST(config_reload_of_a_broken_file_keeps_the_old),
 	        SCRATCH_TEST(check_finds_what_needs_no_connection),

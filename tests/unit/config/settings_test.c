@@ -184,8 +184,50 @@ static const struct {
         {"clusters: [{qps: 1}]\n", ":3:12: clusters[0]: needs a context"},
         {"clusters: [{context: a, qps: 0}]\n", "clusters[0].qps: must be from 1 to 10000"},
         {"clusters: [{context: a, strategy: legacy}]\n",
-                ":3:35: clusters[0]: strategy: only direct is supported so far"},
-        {"clusters: [{context: a, strategy: x}]\n", "clusters[0].strategy: must be one of: direct"},
+                ":3:35: clusters[0]: strategy: goes through a Headlamp backend: add headlamp: "
+                "{url: https://HOST:PORT} to this entry"},
+        {"clusters: [{context: a, strategy: multiplexed}]\n", "add headlamp"},
+        {"clusters: [{context: a, strategy: http}]\n", "add headlamp"},
+        {"clusters: [{context: a, compression: gzip}]\n",
+                "clusters[0].compression: must be one of: off, auto"},
+        {"clusters: [{name: a, strategy: direct, headlamp: {url: 'https://h'}}]\n",
+                ":3:32: clusters[0]: strategy: goes straight to a kube-apiserver"},
+        {"clusters: [{name: a, strategy: websocket, headlamp: {url: 'https://h'}}]\n",
+                "use auto, multiplexed, legacy or http"},
+        {"clusters: [{headlamp: {url: 'https://h'}}]\n",
+                ":3:12: clusters[0]: needs a name: that of the Headlamp backend"},
+        {"clusters: [{name: a, context: b, headlamp: {url: 'https://h'}}]\n",
+                "clusters[0]: context: is of a kubeconfig"},
+        {"clusters: [{name: a, kubeconfig: b, headlamp: {url: 'https://h'}}]\n",
+                "clusters[0]: kubeconfig: the clusters of a Headlamp backend come from"},
+        {"clusters: [{name: a, headlamp: {}}]\n", ":3:32: clusters[0].headlamp: url is missing"},
+        {"clusters: [{name: a, headlamp: [x]}]\n",
+                "clusters[0].headlamp: expected a mapping, found a list"},
+        {"clusters: [{name: a, headlamp: {url: 'ftp://h'}}]\n",
+                ":3:38: clusters[0].headlamp: url: only http and https are supported"},
+        {"clusters: [{name: a, headlamp: {url: 'https://h', tokn: x}}]\n",
+                "unknown field \"tokn\""},
+        {"clusters: [{name: a, headlamp: {url: 'http://hub:4466', backendToken: x}}]\n",
+                ":3:38: clusters[0].headlamp: url: the backend token would travel in the clear "
+                "to hub: use https"},
+        {"clusters: [{name: a, headlamp: {url: 'http://10.0.0.1', backendTokenFile: x}}]\n",
+                "in the clear to 10.0.0.1"},
+        {"clusters: [{name: a, headlamp: {url: 'http://localhost.evil', backendToken: x}}]\n",
+                "in the clear to localhost.evil"},
+        {"clusters: [{name: a, headlamp: {url: 'https://h', backendToken: x, "
+         "backendTokenFile: y}}]\n",
+                "backendTokenFile is given together with backendToken"},
+        {"clusters: [{name: a, headlamp: {url: 'https://h', backendToken: \"x\\ny\"}}]\n",
+                "backendToken has a control character"},
+        {"clusters: [{name: a, headlamp: {url: 'https://h', user: a.b}}]\n",
+                "user may have letters"},
+        {"clusters: [{name: a, headlamp: {url: 'https://h', contexts: []}}]\n",
+                "contexts names nothing"},
+        {"clusters: [{name: a, headlamp: {url: 'https://h', certificateAuthority: c, "
+         "insecureSkipTlsVerify: true}}]\n",
+                "certificateAuthority is not allowed together"},
+        {"clusters: [{context: a, strategy: x}]\n",
+                "clusters[0].strategy: must be one of: auto, direct"},
         {"clusters: [{context: a, watchList: always}]\n", "watchList: must be one of: auto, never"},
         {"clusters: {a: b}\n", "clusters: expected a list"},
         {"clusters: [a]\n", ":3:12: clusters[0]: expected a mapping, found a string"},
@@ -373,6 +415,54 @@ static void settings_users_and_groups_are_looked_up(void **state)
 	unload(&l);
 }
 
+static void settings_strategies_and_headlamp(void **state)
+{
+	struct loaded l;
+	fine(&l, *state,
+	        "clusters:\n- {context: a}\n- {context: a, strategy: auto}\n"
+	        "- {context: a, strategy: websocket, compression: auto}\n"
+	        "- {name: hub, headlamp: {url: 'https://h/base/', backendTokenFile: tok, user: "
+	        "u-1_A, contexts: ['p*', dev], certificateAuthority: ca.crt}}\n"
+	        "- {name: h2, strategy: legacy, headlamp: {url: 'http://localhost:4466', "
+	        "backendToken: t}}\n"
+	        "- {name: h3, strategy: multiplexed, headlamp: {url: 'http://127.0.0.9:1', "
+	        "backendToken: t, contexts: '*'}}\n"
+	        "- {name: h4, strategy: http, headlamp: {url: 'http://[::1]:1', backendToken: t}}\n"
+	        "- {name: h5, strategy: auto, headlamp: {url: 'http://10.0.0.1', "
+	        "insecureSkipTlsVerify: true}}\n"
+	        "- {context: z, headlamp: null}\n");
+	static const unsigned strategies[] = {SETTINGS_STRATEGY_DIRECT, SETTINGS_STRATEGY_DIRECT,
+	        SETTINGS_STRATEGY_WEBSOCKET, SETTINGS_STRATEGY_AUTO, SETTINGS_STRATEGY_LEGACY,
+	        SETTINGS_STRATEGY_MULTIPLEXED, SETTINGS_STRATEGY_HTTP, SETTINGS_STRATEGY_AUTO,
+	        SETTINGS_STRATEGY_DIRECT};
+	char want[160];
+	assert_int_equal(l.s->cluster_count, 9);
+	for (size_t i = 0; i < 9; i++) {
+		const struct settings_cluster *c = &l.s->clusters[i];
+		assert_int_equal(c->strategy, strategies[i]);
+		assert_int_equal(c->headlamp != NULL, i > 2 && i < 8);
+		assert_int_equal(c->compression,
+		        i == 2 ? SETTINGS_COMPRESSION_AUTO : SETTINGS_COMPRESSION_OFF);
+	}
+	const struct settings_headlamp *h = l.s->clusters[3].headlamp;
+	assert_string_equal(h->server.path, "/base");
+	assert_true(h->server.tls);
+	assert_null(h->token);
+	snprintf(want, sizeof want, "%s/d/tok", ((struct scratch *)*state)->dir);
+	assert_string_equal(h->token_file, want);
+	snprintf(want, sizeof want, "%s/d/ca.crt", ((struct scratch *)*state)->dir);
+	assert_string_equal(h->certificate_authority, want);
+	assert_string_equal(h->user, "u-1_A");
+	assert_int_equal(h->contexts.count, 2);
+	assert_false(h->insecure);
+	assert_null(l.s->clusters[3].context);
+	assert_int_equal(l.s->clusters[4].headlamp->contexts.count, 0);
+	assert_string_equal(l.s->clusters[4].headlamp->token, "t");
+	assert_int_equal(l.s->clusters[5].headlamp->contexts.count, 1);
+	assert_true(l.s->clusters[7].headlamp->insecure);
+	unload(&l);
+}
+
 #define SCRATCH_TEST(f) cmocka_unit_test_setup_teardown(f, scratch_setup, scratch_teardown)
 
 int main(void)
@@ -380,6 +470,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(settings_defaults_without_a_file),
 	        SCRATCH_TEST(settings_reads_every_field),
+	        SCRATCH_TEST(settings_strategies_and_headlamp),
 	        SCRATCH_TEST(settings_mistakes_name_line_column_and_field),
 	        SCRATCH_TEST(settings_all_mistakes_are_told_in_one_run),
 	        SCRATCH_TEST(settings_head_is_required),

@@ -1,0 +1,434 @@
+#include "control/backends.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "config/config.h"
+#include "config/pattern.h"
+#include "control/core.h"
+#include "headlamp/backend.h"
+
+#define SECOND_NS 1000000000ull
+enum {
+	BACKENDS_PREFIX_BYTES = SERVER_URL_BYTES_MAX + 3 * BACKEND_NAME_MAX + 16,
+	BACKENDS_CONF_BYTES = 64 << 10,
+};
+
+static void on_due(struct loop_timer *t);
+
+/* --- rows -------------------------------------------------------------------------------- */
+
+static void add_backend(struct control *c, struct config_backend *from, struct known_cluster *k)
+{
+	struct backend *b = &c->backends.rows[c->backends.count++];
+	k->name = from->name;
+	k->is_backend = true;
+	k->user = from->entry->headlamp->user;
+	if (from->entry->qps)
+		k->qps = (uint32_t)from->entry->qps;
+	k->broken = from->error;
+	k->conf = config_take(&from->conf);
+	*b = (struct backend){.control = c, .conf = from, .self = k};
+	b->clusters.by_context = true;
+	loop_timer_init(&b->timer, on_due);
+}
+
+err_t backends_load(struct control *c)
+{
+	struct config *from = c->config.config;
+	if (!from->backend_count)
+		return ERR_OK;
+	c->backends.rows = calloc(from->backend_count, sizeof *c->backends.rows);
+	if (!c->backends.rows)
+		return ERR_NO_MEMORY;
+	for (size_t i = 0; i < from->backend_count; i++) {
+		struct known_cluster *k = clusters_new(&c->clusters);
+		if (!k)
+			return ERR_NO_MEMORY;
+		add_backend(c, &from->backends[i], k);
+	}
+	return ERR_OK;
+}
+
+void backends_fini(struct control *c)
+{
+	for (uint32_t i = 0; i < c->backends.count; i++) {
+		loop_timer_set(c->loop, &c->backends.rows[i].timer, UINT64_MAX);
+		cluster_index_fini(&c->backends.rows[i].clusters);
+	}
+	free(c->backends.rows);
+	c->backends = (struct backends){0};
+}
+
+static enum strategy_way way_of(unsigned strategy)
+{
+	switch ((enum settings_strategy)strategy) {
+	case SETTINGS_STRATEGY_LEGACY: return STRATEGY_LEGACY;
+	case SETTINGS_STRATEGY_HTTP: return STRATEGY_HTTP;
+	case SETTINGS_STRATEGY_AUTO: /* the first to be tried */
+	case SETTINGS_STRATEGY_MULTIPLEXED:
+	case SETTINGS_STRATEGY_DIRECT: /* the last two: settings_headlamp.c lets neither through */
+	case SETTINGS_STRATEGY_WEBSOCKET: break;
+	}
+	return STRATEGY_MULTIPLEXED;
+}
+
+/* The backend's address, and a path of its own there. */
+static err_t describe_server(const struct server_url *home, struct cluster_conf *conf)
+{
+	char prefix[BACKENDS_PREFIX_BYTES];
+	size_t n =
+	        backend_prefix(span_of(home->path), span_of(conf->context), prefix, sizeof prefix);
+	if (!n)
+		return ERR_LIMIT;
+	conf->server = *home;
+	conf->server.path = arena_copy(&conf->arena, (struct span){prefix, n});
+	conf->server.text = arena_format(&conf->arena, "http%s://%s%.*s", home->tls ? "s" : "",
+	        home->authority, (int)n, prefix);
+	return conf->server.path && conf->server.text ? ERR_OK : ERR_NO_MEMORY;
+}
+
+/* at: its name at the backend. */
+static err_t describe(
+        const struct backend *b, struct known_cluster *k, const char *name, const char *at)
+{
+	struct cluster_conf *conf = &k->conf;
+	arena_init(&conf->arena, BACKENDS_CONF_BYTES);
+	conf->namespace_ = "default";
+	conf->insecure = b->self->conf.insecure;
+	conf->context = arena_copy(&conf->arena, span_of(at));
+	k->name = arena_copy(&conf->arena, span_of(name));
+	if (!conf->context || !k->name)
+		return ERR_NO_MEMORY;
+	return k->broken.code ? ERR_OK : describe_server(&b->self->conf.server, conf);
+}
+
+static void set_options(const struct backend *b, struct known_cluster *k)
+{
+	const struct settings_cluster *entry = b->conf->entry;
+	k->qps = b->self->qps;
+	k->watch_list = entry->watch_list == SETTINGS_WATCH_LIST_AUTO;
+	k->gzip = entry->compression == SETTINGS_COMPRESSION_AUTO;
+	k->way = way_of(entry->strategy);
+	k->way_auto = entry->strategy == SETTINGS_STRATEGY_AUTO;
+	k->backend = b->self;
+	k->user = b->self->user;
+}
+
+static err_t add_cluster(struct backend *b, const char *name, const char *at,
+        const struct errmsg *broken, struct known_cluster **out)
+{
+	struct clusters *t = &b->control->clusters;
+	if (t->count >= CONFIG_CLUSTERS_MAX)
+		return ERR_LIMIT;
+	struct known_cluster *k = clusters_new(t);
+	if (!k)
+		return ERR_NO_MEMORY;
+	k->broken = *broken;
+	set_options(b, k);
+	err_t err = describe(b, k, name, at);
+	if (!err)
+		err = cluster_index_add(&b->clusters, k);
+	if (!err)
+		err = cluster_index_add(&t->by_name, k);
+	*out = k;
+	return err; /* then no name leads to the row */
+}
+
+err_t backends_add_named(struct control *c, const struct config_cluster *from)
+{
+	char at[BACKEND_NAME_MAX + 1];
+	struct known_cluster *k;
+	struct backend *b = c->backends.rows;
+	while (b->conf != from->backend)
+		b++;
+	struct errmsg broken = b->self->broken;
+	size_t n = backend_cluster_name(span_of(from->context), at, sizeof at - 1);
+	if (!n)
+		(void)errmsg_set(&broken, ERR_CONFIG,
+		        "context \"%.60s...\" is longer than a backend's names are", from->context);
+	at[n] = 0;
+	return add_cluster(b, from->name, n ? at : from->context, &broken, &k);
+}
+
+/* --- its answers ------------------------------------------------------------------------- */
+
+static void warn(const struct backend *b, const char *what, const char *which)
+{
+	char text[ERRMSG_BYTES + 320];
+	snprintf(text, sizeof text, "Headlamp backend \"%.60s\" %.160s: %s", b->self->name, what,
+	        which);
+	b->control->config.warn(text);
+}
+
+static bool is_wanted(const struct backend *b, const char *context)
+{
+	const struct fields_texts *p = &b->conf->entry->headlamp->contexts;
+	for (size_t i = 0; i < p->count; i++)
+		if (pattern_is_glob(p->items[i]) && pattern_match(p->items[i], context))
+			return true;
+	return p->count == 0;
+}
+
+/* It goes into paths, keys, tables and logs. */
+static bool is_name(const char *s)
+{
+	size_t n = strlen(s);
+	for (size_t i = 0; i < n; i++)
+		if ((unsigned char)s[i] < 0x20 || s[i] == 0x7f)
+			return false;
+	return n > 0 && n <= BACKEND_NAME_MAX;
+}
+
+/* false: it cannot be taken. */
+static bool take(struct backend *b, const char *context, struct known_cluster **out)
+{
+	char full[2 * BACKEND_NAME_MAX + 2];
+	const char *name = context;
+	if (!is_name(context))
+		return false;
+	if (clusters_find(b->control, name)) {
+		snprintf(full, sizeof full, "%s/%s", b->self->name, context);
+		name = full;
+	}
+	return strlen(name) <= CLUSTER_CONF_NAME_MAX && !clusters_find(b->control, name) &&
+	       add_cluster(b, name, context, &b->self->broken, out) == ERR_OK;
+}
+
+static void set_unlisted(struct known_cluster *k, const struct backend_cluster *row, bool before)
+{
+	if (row && !row->error)
+		k->unlisted = (struct errmsg){0};
+	else if (row)
+		(void)errmsg_set(&k->unlisted, ERR_HEADLAMP_REFUSED,
+		        "the backend cannot use context \"%.100s\": %.200s", k->conf.context,
+		        row->error);
+	else
+		(void)errmsg_set(&k->unlisted, ERR_UNKNOWN_CLUSTER,
+		        "the backend %s context \"%.100s\"",
+		        before ? "no longer lists" : "does not list", k->conf.context);
+}
+
+static struct backend_cluster *row_of(const struct backend_clusters *list, const char *context)
+{
+	size_t a = 0, b = list->count;
+	while (a < b) {
+		size_t at = a + (b - a) / 2;
+		int order = strcmp(list->rows[at].name, context);
+		if (order == 0)
+			return &list->rows[at];
+		if (order < 0)
+			a = at + 1;
+		else
+			b = at;
+	}
+	return NULL;
+}
+
+/* Those that are known, against the list. */
+static void compare(struct backend *b, const struct backend_clusters *list)
+{
+	for (uint32_t i = 0; i < b->clusters.count; i++) {
+		struct known_cluster *k = b->clusters.rows[i];
+		bool was_listed = !k->unlisted.code && b->answered;
+		set_unlisted(k, row_of(list, k->conf.context), b->answered);
+		if (was_listed && k->unlisted.code)
+			warn(b, "lost a cluster", k->unlisted.text);
+	}
+}
+
+/* Those that are not known yet. */
+static void adopt(struct backend *b, const struct backend_clusters *list)
+{
+	const char *first = "";
+	uint32_t refused = 0;
+	for (size_t i = 0; i < list->count; i++) {
+		const struct backend_cluster *row = &list->rows[i];
+		uint32_t at = cluster_index_at(&b->clusters, row->name);
+		struct known_cluster *k = NULL;
+		if (at < b->clusters.count &&
+		        strcmp(b->clusters.rows[at]->conf.context, row->name) == 0)
+			continue;
+		if (!is_wanted(b, row->name))
+			continue;
+		if (!take(b, row->name, &k)) {
+			first = refused++ ? first : row->name;
+			continue;
+		}
+		set_unlisted(k, row, true);
+		lists_pin_cluster(b->control, k);
+	}
+	if (refused && refused != b->refused)
+		warn(b,
+		        "lists contexts that cannot be served (a broken or taken name, or too many "
+		        "clusters); the first",
+		        is_name(first) ? first : "no name at all");
+	b->refused = refused;
+}
+
+static void on_list(struct backend *b, const struct backend_clusters *list)
+{
+	char listed[16];
+	snprintf(listed, sizeof listed, "%zu", list->count);
+	if (b->failed.code)
+		warn(b, "answers; contexts that it lists", listed);
+	b->failed = (struct errmsg){0};
+	b->logged_ns = 0;
+	b->listed = (uint32_t)list->count;
+	compare(b, list);
+	b->answered = true;
+	adopt(b, list);
+}
+
+static void on_failure(struct backend *b, const struct errmsg *m)
+{
+	uint64_t now = loop_now_ns(b->control->loop);
+	b->failed = *m;
+	if (b->logged_ns && now - b->logged_ns < BACKENDS_LOG_S * SECOND_NS)
+		return;
+	b->logged_ns = now;
+	warn(b,
+	        b->answered ? "does not tell its clusters"
+	                    : "has not answered yet, so its clusters are not known",
+	        m->text);
+}
+
+/* --- asking ------------------------------------------------------------------------------ */
+
+static void ask_in(struct backend *b, uint64_t seconds)
+{
+	loop_timer_set(
+	        b->control->loop, &b->timer, loop_now_ns(b->control->loop) + seconds * SECOND_NS);
+}
+
+static void ask(struct backend *b)
+{
+	struct reactor_msg *m = reactor_msg_new(REACTOR_FETCH);
+	/* An answer comes within 30 s; where a message was lost for want of memory, it is asked
+	 * again. */
+	ask_in(b, BACKENDS_ASK_S);
+	if (!m)
+		return;
+	m->id = m->cluster = b->self->id;
+	m->fetch.accept = strdup("application/json");
+	if (asprintf(&m->fetch.target, "%s/config", b->self->conf.server.path) < 0)
+		m->fetch.target = NULL;
+	if (!m->fetch.target || !m->fetch.accept) {
+		reactor_msg_free(&m);
+		return;
+	}
+	b->asking = true;
+	control_post(b->control, b->self->reactor, m);
+}
+
+static void on_due(struct loop_timer *t)
+{
+	ask(CONTAINER_OF(t, struct backend, timer));
+}
+
+static struct backend *backend_of(const struct control *c, uint32_t id)
+{
+	for (uint32_t i = 0; i < c->backends.count; i++)
+		if (c->backends.rows[i].self->id == id)
+			return &c->backends.rows[i];
+	CHECK(false);
+	return NULL;
+}
+
+void backends_start(struct control *c)
+{
+	for (uint32_t i = 0; i < c->backends.count; i++) {
+		struct backend *b = &c->backends.rows[i];
+		struct errmsg m = {0};
+		if (clusters_place(c, b->self, &m))
+			on_failure(b, &m); /* it is broken, for good */
+		else
+			ask(b);
+	}
+}
+
+static err_t read_answer(
+        const struct reactor_note *n, struct backend_clusters *list, struct errmsg *m)
+{
+	if (n->err) {
+		*m = (struct errmsg){.code = n->err};
+		snprintf(m->text, sizeof m->text, "%s", n->text[0] ? n->text : err_text(n->err));
+		return m->code;
+	}
+	if (n->http_status != 200)
+		return errmsg_set(m, ERR_HTTP_STATUS, "%d to GET /config%s", n->http_status,
+		        n->http_status == 401 || n->http_status == 403
+		                ? ": check headlamp.backendToken, and that the url names it as it "
+		                  "listens"
+		                : ": check headlamp.url");
+	return backend_read_config((struct span){n->body, n->body_bytes}, list, m);
+}
+
+void backends_on_fetched(struct control *c, const struct reactor_note *n)
+{
+	struct backend *b = backend_of(c, n->id);
+	struct backend_clusters list = {0};
+	struct errmsg m = {0};
+	if (c->stopping)
+		return;
+	b->asking = false;
+	err_t err = read_answer(n, &list, &m);
+	if (err)
+		on_failure(b, &m);
+	else
+		on_list(b, &list);
+	backend_clusters_fini(&list);
+	ask_in(b, err ? BACKENDS_AGAIN_S : BACKENDS_ASK_S);
+}
+
+void backends_on_turned(struct control *c, const struct known_cluster *self, err_t err)
+{
+	struct backend *b = backend_of(c, self->id);
+	if (!err && !b->asking && !c->stopping)
+		ask(b);
+}
+
+/* --- what others ask --------------------------------------------------------------------- */
+
+bool backends_excuse(const struct control *c, const char *cluster, struct errmsg *m)
+{
+	for (uint32_t i = 0; i < c->backends.count; i++) {
+		const struct backend *b = &c->backends.rows[i];
+		if (strcmp(b->self->name, cluster) == 0) {
+			(void)errmsg_set(m, ERR_UNKNOWN_CLUSTER,
+			        "\"%.100s\" is a Headlamp backend; the clusters behind it are "
+			        "listed by: kubering clusters",
+			        cluster);
+			return true;
+		}
+	}
+	for (uint32_t i = 0; i < c->backends.count; i++) {
+		const struct backend *b = &c->backends.rows[i];
+		if (b->answered || !b->conf->discovers)
+			continue;
+		(void)errmsg_set(m, ERR_UNKNOWN_CLUSTER,
+		        "\"%.100s\" is not known: backend \"%.60s\" has not answered yet: %.200s",
+		        cluster, b->self->name,
+		        b->failed.code ? b->failed.text : "it has been asked just now");
+		return true;
+	}
+	return false;
+}
+
+bool backends_were_asked(const struct control *c)
+{
+	for (uint32_t i = 0; i < c->backends.count; i++)
+		if (!c->backends.rows[i].answered && !c->backends.rows[i].failed.code)
+			return false;
+	return true;
+}
+
+uint32_t backends_answering(const struct control *c)
+{
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < c->backends.count; i++)
+		n += c->backends.rows[i].answered && !c->backends.rows[i].failed.code;
+	return n;
+}

@@ -1,0 +1,67 @@
+/* backends.h - Headlamp backends: where some clusters come from, and the way to them.
+ *
+ * A backend is placed on one reactor, and its clusters on the same one, because they share its
+ * sockets. It is asked for its clusters (GET /config) at start, every minute, and at once when it
+ * answers again after it was away; while it does not answer, every few seconds, and the reactor's
+ * gate spaces what really goes out. What it lists and the settings' patterns let through becomes a
+ * cluster; a cluster never goes: what is no longer listed keeps its row, with an error.
+ *
+ * What a backend says is foreign: names are checked before they become clusters, and their number
+ * is bounded (CONFIG_CLUSTERS_MAX).
+ */
+#ifndef KR_CONTROL_BACKENDS_H
+#define KR_CONTROL_BACKENDS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "control/clusters.h"
+#include "control/loop.h"
+
+struct config_backend;
+struct config_cluster;
+struct control;
+struct reactor_note;
+
+enum {
+	BACKENDS_ASK_S = 60,
+	BACKENDS_AGAIN_S = 10, /* after a failure */
+	BACKENDS_LOG_S = 60,   /* one line about a backend that does not answer */
+};
+
+/* Owner: control->backends. Thread: control. Life: backends_load to backends_fini. */
+struct backend {
+	struct control *control;
+	const struct config_backend *conf; /* borrow(config) */
+	struct known_cluster *self;        /* its row among the clusters */
+	struct cluster_index clusters;     /* by context: those behind it */
+	struct loop_timer timer;           /* when it is asked again */
+	bool asking, answered;             /* answered: at least once, well */
+	struct errmsg failed;     /* code ERR_OK: the last answer was good, or none was due */
+	uint64_t logged_ns;       /* 0: never */
+	uint32_t listed, refused; /* in its last answer: contexts; those that could not be taken */
+};
+
+struct backends {
+	struct backend *rows; /* own */
+	uint32_t count;
+};
+
+/* Before the clusters: a row for each backend. */
+err_t backends_load(struct control *c) MUST_USE;
+/* A cluster that the configuration names. */
+err_t backends_add_named(struct control *c, const struct config_cluster *from) MUST_USE;
+/* The reactors are there: places them and asks. */
+void backends_start(struct control *c);
+void backends_fini(struct control *c);
+void backends_on_fetched(struct control *c, const struct reactor_note *n);
+/* err ERR_OK: it answers again. */
+void backends_on_turned(struct control *c, const struct known_cluster *self, err_t err);
+/* Why there is no cluster of that name, if a backend is the reason. false: none is. */
+bool backends_excuse(const struct control *c, const char *cluster, struct errmsg *m);
+/* Each has answered or failed at least once. */
+bool backends_were_asked(const struct control *c);
+uint32_t backends_answering(const struct control *c);
+
+#endif

@@ -1,0 +1,464 @@
+/* backends_test.c - Headlamp backends on the control thread, with a reactor on a scripted io: what
+ * is asked, which clusters an answer makes, and what people are told. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "config/config.h"
+#include "control/core.h"
+#include "control/questions.h"
+#include "control/report.h"
+#include "harness/fake_io.h"
+#include "include/kubering.h"
+#include "reactor/core.h"
+
+struct rig {
+	char dir[64], path[96];
+	struct settings settings;
+	struct settings_realm realm;
+	struct settings_grant grant;
+	struct settings_list list;
+	struct settings_headlamp headlamp;
+	struct settings_cluster entry;
+	struct config_backend backend;
+	struct config_cluster clusters[2];
+	struct config config;
+	uid_t uid;
+	struct control *control;
+	struct reactor *reactors[2];
+	struct fake_io io[2];
+};
+
+static char warned[2048]; /* all lines, in order */
+static void warn(const char *text)
+{
+	size_t n = strlen(warned);
+	snprintf(warned + n, sizeof warned - n, "%s\n", text);
+}
+
+static const char *const patterns[] = {"prod-*", "dev/x"};
+
+static void rig_config(struct rig *g)
+{
+	*g = (struct rig){.uid = geteuid()};
+	warned[0] = 0;
+	snprintf(g->dir, sizeof g->dir, "/tmp/kr-control-XXXXXX");
+	assert_non_null(mkdtemp(g->dir));
+	snprintf(g->path, sizeof g->path, "%s/s", g->dir);
+	g->realm = (struct settings_realm){.name = "r",
+	        .uids = &g->uid,
+	        .uid_count = 1,
+	        .grants = &g->grant,
+	        .grant_count = 1};
+	g->headlamp = (struct settings_headlamp){.user = "u1", .contexts = {patterns, 2}};
+	g->entry = (struct settings_cluster){.name = "hub",
+	        .qps = 7,
+	        .compression = SETTINGS_COMPRESSION_AUTO,
+	        .headlamp = &g->headlamp};
+	g->settings = (struct settings){.realms = &g->realm,
+	        .realm_count = 1,
+	        .limits = {.consumers_max = 100, .objects_max = 1000}};
+	struct server_url here = {.text = "http://127.0.0.1:1/base",
+	        .host = "127.0.0.1",
+	        .authority = "127.0.0.1:1",
+	        .path = "/base",
+	        .port = 1};
+	g->backend = (struct config_backend){.name = "hub",
+	        .entry = &g->entry,
+	        .discovers = true,
+	        .conf = {.context = "hub", .server = here, .credential = {.token = "secret"}}};
+	g->clusters[0] = (struct config_cluster){
+	        .name = "dev/x", .context = "dev/x", .backend = &g->backend, .qps = 7};
+	g->clusters[1] = (struct config_cluster){.name = "prod-1",
+	        .context = "prod-1",
+	        .conf = {.context = "prod-1", .server = here}};
+	g->config = (struct config){.settings = &g->settings,
+	        .clusters = g->clusters,
+	        .cluster_count = 2,
+	        .backends = &g->backend,
+	        .backend_count = 1};
+}
+
+static void rig_start(struct rig *g)
+{
+	struct errmsg m = {0};
+	struct control_config cc = {.socket_path = g->path,
+	        .config = &g->config,
+	        .settings = &g->settings,
+	        .seed = 3,
+	        .reactor_count = 2,
+	        .warn = warn};
+	assert_int_equal(control_new(&cc, &g->control, &m), ERR_OK);
+	for (uint32_t i = 0; i < 2; i++) {
+		struct reactor_config rc = {.index = i,
+		        .count = 2,
+		        .seed = 7,
+		        .ring_entries = 256,
+		        .lists_max = 64,
+		        .shard_bytes_max = 64 << 20,
+		        .retained_bytes_max = 1 << 20,
+		        .block_segment_bytes = 1 << 22,
+		        .objects_max = 1000,
+		        .user_agent = "test/1",
+		        .in_process = true,
+		        .note = control_note,
+		        .note_arg = g->control};
+		assert_int_equal(reactor_new(&rc, &g->reactors[i]), ERR_OK);
+		fake_io_init(&g->io[i], &reactor_io_handlers, g->reactors[i]);
+		reactor_set_io(g->reactors[i], &g->io[i].io);
+	}
+	control_set_reactors(g->control, g->reactors);
+	backends_start(g->control); /* as control_run does */
+	lists_open_pinned(g->control);
+}
+
+static void both(struct rig *g)
+{
+	for (uint32_t i = 0; i < 2; i++) {
+		g->io[i].now_ns += 20000000;
+		reactor_turn(g->reactors[i], 0);
+	}
+	loop_turn(g->control->loop, loop_now_ns(g->control->loop)); /* what is there, no waiting */
+}
+
+static void rig_fini(struct rig *g)
+{
+	consumers_bye(g->control);
+	for (uint32_t i = 0; i < 2; i++) {
+		reactor_post(g->reactors[i], reactor_msg_new(REACTOR_STOP));
+		while (!g->reactors[i]->stopped)
+			reactor_turn(g->reactors[i], 0);
+	}
+	control_free(&g->control);
+	for (uint32_t i = 0; i < 2; i++) {
+		reactor_free(&g->reactors[i]);
+		fake_io_fini(&g->io[i]);
+	}
+	cluster_conf_fini(&g->backend.conf);
+	char lock[128];
+	snprintf(lock, sizeof lock, "%s.lock", g->path);
+	(void)!unlink(lock);
+	assert_int_equal(rmdir(g->dir), 0);
+}
+
+/* GET /config is on its way: the request that the backend sees. */
+static struct fake_sock *asked(struct rig *g)
+{
+	uint32_t r = g->control->backends.rows[0].self->reactor;
+	for (int i = 0; i < 20; i++) {
+		struct fake_sock *s = fake_io_sock(&g->io[r], 0);
+		if (s && s->sent_bytes)
+			return s;
+		if (s && !s->open)
+			fake_io_connected(s, ERR_OK);
+		both(g);
+	}
+	fail_msg("nothing was asked");
+	return NULL;
+}
+
+static void answer(struct rig *g, const char *status, const char *body)
+{
+	char text[2048];
+	struct backend *b = &g->control->backends.rows[0];
+	if (!b->asking)
+		b->timer.on_due(&b->timer); /* the minute is over */
+	struct fake_sock *s = asked(g);
+	snprintf(text, sizeof text, "HTTP/1.1 %s\r\nContent-Length: %zu\r\n\r\n%s", status,
+	        strlen(body), body);
+	fake_io_bytes(s, text);
+	for (int i = 0; i < 20 && b->asking; i++)
+		both(g);
+	assert_false(b->asking);
+	for (int i = 0; i < 5; i++)
+		both(g);
+}
+
+#define LISTED(...) "{\"clusters\":[" __VA_ARGS__ "]}"
+#define ONE(name)   "{\"name\":\"" name "\"}"
+
+static const struct cluster_spec *spec_of(struct rig *g, const struct known_cluster *k)
+{
+	for (int i = 0; i < 20 && !core_cluster(g->reactors[k->reactor], k->id); i++)
+		both(g);
+	const struct cluster *c = core_cluster(g->reactors[k->reactor], k->id);
+	assert_non_null(c);
+	return &c->spec;
+}
+
+static void has(const char *text, const char *part)
+{
+	if (!strstr(text, part))
+		fail_msg("expected \"%s\" in:\n%s", part, text);
+}
+
+static void a_backend_is_asked_with_its_token(void **state)
+{
+	struct rig g;
+	(void)state;
+	rig_config(&g);
+	rig_start(&g);
+	const struct fake_sock *s = asked(&g);
+	has(s->sent, "GET /base/config HTTP/1.1\r\n");
+	has(s->sent, "X-HEADLAMP_BACKEND-TOKEN: secret\r\n");
+	has(s->sent, "X-HEADLAMP-USER-ID: u1\r\n");
+	assert_null(strstr(s->sent, "Authorization"));
+	rig_fini(&g);
+}
+
+static void what_it_lists_becomes_clusters_beside_it(void **state)
+{
+	struct rig g;
+	struct errmsg m = {0};
+	(void)state;
+	rig_config(&g);
+	rig_start(&g);
+	assert_null(clusters_find(g.control, "prod-2"));
+	answer(&g, "200 OK", LISTED(ONE("prod-2") "," ONE("test") "," ONE("dev--x")));
+	struct known_cluster *k = clusters_find(g.control, "prod-2");
+	assert_non_null(k);
+	assert_null(clusters_find(g.control, "test"));   /* no pattern wants it */
+	assert_null(clusters_find(g.control, "dev--x")); /* known as dev/x */
+	assert_null(clusters_find(g.control, "hub"));
+	assert_int_equal(g.control->clusters.by_name.count, 3);
+	const struct known_cluster *self = g.control->backends.rows[0].self;
+	struct known_cluster *other = clusters_find(g.control, "prod-1");
+	assert_int_equal(clusters_place(g.control, other, &m), ERR_OK);
+	assert_int_not_equal(other->reactor, self->reactor); /* the least loaded */
+	assert_int_equal(clusters_place(g.control, k, &m), ERR_OK);
+	assert_int_equal(k->reactor, self->reactor);
+	const struct cluster_spec *spec = spec_of(&g, k);
+	assert_string_equal(spec->context, "prod-2");
+	assert_string_equal(spec->prefix, "/base/clusters/prod-2");
+	assert_string_equal(spec->host, "127.0.0.1:1");
+	assert_string_equal(spec->user, "u1");
+	assert_int_equal(spec->backend, self->id);
+	assert_int_equal(spec->way, STRATEGY_MULTIPLEXED);
+	assert_true(spec->way_auto);
+	assert_true(spec->gzip);
+	assert_int_equal(spec->connects_per_s, 7);
+	spec = spec_of(&g, other);
+	assert_int_equal(spec->backend, REACTOR_NO_CLUSTER);
+	assert_int_equal(spec->way, STRATEGY_DIRECT);
+	assert_false(spec->way_auto);
+	assert_null(spec->context);
+	spec = spec_of(&g, self);
+	assert_int_equal(spec->backend, REACTOR_NO_CLUSTER);
+	assert_string_equal(spec->prefix, "/base");
+	k = clusters_find(g.control, "dev/x");
+	assert_int_equal(clusters_place(g.control, k, &m), ERR_OK);
+	assert_string_equal(spec_of(&g, k)->context, "dev--x");
+	rig_fini(&g);
+}
+
+static void a_taken_name_is_prefixed_with_the_backend(void **state)
+{
+	struct rig g;
+	(void)state;
+	rig_config(&g);
+	rig_start(&g);
+	struct known_cluster *before = clusters_find(g.control, "prod-1");
+	answer(&g, "200 OK", LISTED(ONE("prod-1") "," ONE("dev--x")));
+	assert_ptr_equal(clusters_find(g.control, "prod-1"), before);
+	struct known_cluster *k = clusters_find(g.control, "hub/prod-1");
+	assert_non_null(k);
+	assert_string_equal(k->conf.context, "prod-1");
+	/* said twice, it is there once */
+	uint32_t count = g.control->clusters.count;
+	answer(&g, "200 OK", LISTED(ONE("prod-1") "," ONE("dev--x")));
+	assert_int_equal(g.control->clusters.count, count);
+	rig_fini(&g);
+}
+
+static void a_name_that_cannot_be_one_is_told_once(void **state)
+{
+	static char body[1024], name[300];
+	struct rig g;
+	(void)state;
+	rig_config(&g);
+	rig_start(&g);
+	memset(name, 'a', sizeof name - 1);
+	memcpy(name, "prod-", 5);
+	snprintf(body, sizeof body, LISTED(ONE("%s") "," ONE("prod-\x7f") "," ONE("prod-3")), name);
+	for (int i = 0; i < 2; i++)
+		answer(&g, "200 OK", body);
+	assert_non_null(clusters_find(g.control, "prod-3"));
+	assert_int_equal(g.control->clusters.by_name.count, 3);
+	const char *said = strstr(warned, "lists contexts that cannot be served");
+	assert_non_null(said);
+	assert_null(strstr(said + 1, "lists contexts that cannot be served"));
+	rig_fini(&g);
+}
+
+static void a_vanished_context_keeps_its_cluster(void **state)
+{
+	struct rig g;
+	(void)state;
+	rig_config(&g);
+	rig_start(&g);
+	answer(&g, "200 OK", LISTED(ONE("prod-2")));
+	struct known_cluster *k = clusters_find(g.control, "prod-2");
+	assert_int_equal(k->unlisted.code, ERR_OK);
+	has(clusters_find(g.control, "dev/x")->unlisted.text,
+	        "the backend does not list context \"dev--x\"");
+	answer(&g, "200 OK", LISTED(""));
+	assert_ptr_equal(clusters_find(g.control, "prod-2"), k);
+	has(k->unlisted.text, "the backend no longer lists context \"prod-2\"");
+	has(warned, "Headlamp backend \"hub\" lost a cluster");
+	answer(&g, "200 OK", LISTED("{\"name\":\"prod-2\",\"error\":\"no user\"}"));
+	has(k->unlisted.text, "the backend cannot use context \"prod-2\": no user");
+	answer(&g, "200 OK", LISTED(ONE("prod-2")));
+	assert_int_equal(k->unlisted.code, ERR_OK);
+	rig_fini(&g);
+}
+
+static void a_backend_that_does_not_answer_is_told(void **state)
+{
+	struct rig g;
+	struct errmsg m = {0};
+	(void)state;
+	rig_config(&g);
+	rig_start(&g);
+	struct backend *b = &g.control->backends.rows[0];
+	assert_null(clusters_require(g.control, "prod-9", &m));
+	assert_int_equal(m.code, ERR_UNKNOWN_CLUSTER);
+	has(m.text,
+	        "\"prod-9\" is not known: backend \"hub\" has not answered yet: it has been asked");
+	assert_false(backends_were_asked(g.control));
+	assert_null(clusters_require(g.control, "hub", &m));
+	has(m.text, "\"hub\" is a Headlamp backend");
+	for (int i = 0; i < 2; i++)
+		answer(&g, "403 Forbidden", "no");
+	assert_true(backends_were_asked(g.control));
+	assert_int_equal(backends_answering(g.control), 0);
+	assert_null(clusters_require(g.control, "prod-9", &m));
+	has(m.text, "has not answered yet: unexpected HTTP status: 403 to GET /config: check");
+	has(warned, "Headlamp backend \"hub\" has not answered yet");
+	assert_null(strstr(strchr(warned, '\n') + 1, "has not answered yet")); /* once a minute */
+	b->logged_ns -= BACKENDS_LOG_S * 1000000000ull;
+	answer(&g, "200 OK", "[]");
+	has(strchr(warned, '\n'), "has not answered yet");
+	assert_int_equal(b->failed.code, ERR_HEADLAMP_CONFIG);
+	answer(&g, "200 OK", LISTED(""));
+	has(warned, "Headlamp backend \"hub\" answers; contexts that it lists: 0");
+	assert_null(clusters_require(g.control, "prod-9", &m));
+	has(m.text, "\"prod-9\"; known clusters are listed by");
+	assert_int_equal(backends_answering(g.control), 1);
+	rig_fini(&g);
+}
+
+static void a_backend_that_is_back_is_asked_at_once(void **state)
+{
+	struct rig g;
+	(void)state;
+	rig_config(&g);
+	rig_start(&g);
+	struct backend *b = &g.control->backends.rows[0];
+	answer(&g, "200 OK", LISTED(""));
+	assert_false(b->asking);
+	backends_on_turned(g.control, b->self, ERR_CONN_REFUSED);
+	assert_false(b->asking);
+	backends_on_turned(g.control, b->self, ERR_OK);
+	assert_true(b->asking);
+	rig_fini(&g);
+}
+
+static void lists_of_the_settings_open_in_what_is_found(void **state)
+{
+	struct rig g;
+	(void)state;
+	rig_config(&g);
+	g.list = (struct settings_list){.clusters = "prod-2*",
+	        .resource = {.resource = "pods", .version = "v1", .group = ""}};
+	g.settings.lists = &g.list;
+	g.settings.list_count = 1;
+	rig_start(&g);
+	assert_true(list_empty(&g.control->questions));
+	answer(&g, "200 OK", LISTED(ONE("prod-2") "," ONE("prod-3")));
+	struct known_cluster *k = clusters_find(g.control, "prod-2");
+	assert_true(k->placed);
+	assert_false(clusters_find(g.control, "prod-3")->placed);
+	assert_false(list_empty(&g.control->questions));
+	const struct question *q = CONTAINER_OF(g.control->questions.next, struct question, link);
+	assert_int_equal(q->kind, QUESTION_PIN);
+	assert_ptr_equal(q->cluster, k);
+	assert_ptr_equal(q->pin, &g.list);
+	rig_fini(&g);
+}
+
+static void status_names_the_way_and_the_backend(void **state)
+{
+	struct rig g;
+	struct report doc = {0};
+	(void)state;
+	rig_config(&g);
+	rig_start(&g);
+	answer(&g, "200 OK", LISTED(ONE("prod-2")));
+	status_write(g.control, NULL, &doc);
+	assert_false(doc.failed);
+	has(doc.p, "{\"name\":\"prod-2\",\"server\":\"http://127.0.0.1:1/base/clusters/prod-2\","
+	           "\"strategy\":\"multiplexed\",\"backend\":\"hub\",\"context\":\"prod-2\",");
+	has(doc.p, "{\"name\":\"prod-1\",\"server\":\"http://127.0.0.1:1/base\","
+	           "\"strategy\":\"direct\",\"state\":");
+	has(doc.p, "\"backends\":[{\"name\":\"hub\",");
+	has(doc.p, "does not list context \\\"dev--x\\\"");
+	assert_null(strstr(doc.p, "secret"));
+	report_fini(&doc);
+	struct {
+		struct reactor_status s;
+		struct cluster_status c;
+	} *row = calloc(1, sizeof *row);
+	struct errmsg m = {0};
+	struct known_cluster *k = clusters_find(g.control, "prod-2");
+	assert_int_equal(clusters_place(g.control, k, &m), ERR_OK);
+	row->s.clusters = 1;
+	row->s.cluster[0] = (struct cluster_status){
+	        .cluster = k->id, .way = STRATEGY_LEGACY, .way_text = "multiplexer answered 404"};
+	struct reactor_status *status[2] = {NULL, NULL};
+	status[k->reactor] = &row->s;
+	status_write(g.control, status, &doc);
+	has(doc.p, "\"strategy\":\"legacy\",\"strategy_reason\":\"multiplexer answered 404\"");
+	report_fini(&doc);
+	free(row);
+	rig_fini(&g);
+}
+
+static void a_broken_backend_breaks_its_clusters_only(void **state)
+{
+	struct rig g;
+	struct errmsg m = {0};
+	(void)state;
+	rig_config(&g);
+	cluster_conf_fini(&g.backend.conf);
+	(void)errmsg_set(&g.backend.error, ERR_CRED_FILE, "ca.crt no such file");
+	rig_start(&g);
+	has(warned, "ca.crt no such file");
+	assert_int_equal(
+	        clusters_place(g.control, clusters_find(g.control, "dev/x"), &m), ERR_CRED_FILE);
+	assert_int_equal(clusters_place(g.control, clusters_find(g.control, "prod-1"), &m), ERR_OK);
+	for (int i = 0; i < 5; i++)
+		both(&g);
+	rig_fini(&g);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(a_backend_is_asked_with_its_token),
+	        cmocka_unit_test(what_it_lists_becomes_clusters_beside_it),
+	        cmocka_unit_test(a_taken_name_is_prefixed_with_the_backend),
+	        cmocka_unit_test(a_name_that_cannot_be_one_is_told_once),
+	        cmocka_unit_test(a_vanished_context_keeps_its_cluster),
+	        cmocka_unit_test(a_backend_that_does_not_answer_is_told),
+	        cmocka_unit_test(a_backend_that_is_back_is_asked_at_once),
+	        cmocka_unit_test(lists_of_the_settings_open_in_what_is_found),
+	        cmocka_unit_test(status_names_the_way_and_the_backend),
+	        cmocka_unit_test(a_broken_backend_breaks_its_clusters_only),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
