@@ -83,8 +83,8 @@ static void hit_sent(struct model_conn *c, size_t n)
 
 /* --- life --- */
 
-struct model_conn *model_conn_new(
-        struct model_server *s, struct model_cluster *only, uint64_t now_ns)
+static struct model_conn *conn_new(
+        struct model_server *s, struct model_cluster *only, struct span fault_name, uint64_t now_ns)
 {
 	struct model_conn *c = calloc(1, sizeof *c);
 	CHECK(c);
@@ -96,15 +96,25 @@ struct model_conn *model_conn_new(
 	list_init(&c->watcher.ready_link);
 	c->watcher.ready = &s->ready;
 	s->connections++;
-	struct model_fault_what w = {.verb = MODEL_VERB_CONNECT};
-	if (only)
-		w.cluster = span_of(only->name);
+	struct model_fault_what w = {.verb = MODEL_VERB_CONNECT, .cluster = fault_name};
 	model_conn_strike(c, &w);
 	if (model_conn_hit(c, MODEL_FAULT_CLOSE))
 		c->closed = MODEL_CLOSED_CUT;
 	if (c->hits)
 		c->hits->deaf = model_conn_hit(c, MODEL_FAULT_NOT_READING) != NULL;
 	return c;
+}
+
+struct model_conn *model_conn_new(
+        struct model_server *s, struct model_cluster *only, uint64_t now_ns)
+{
+	return conn_new(s, only, only ? span_of(only->name) : SPAN_NONE, now_ns);
+}
+
+struct model_conn *model_conn_new_as(
+        struct model_server *s, const char *fault_name, uint64_t now_ns)
+{
+	return conn_new(s, NULL, span_of(fault_name), now_ns);
 }
 
 static void drop_answer(struct model_conn *c)
@@ -137,7 +147,7 @@ void model_conn_free(struct model_conn **cp)
 		return;
 	drop_answer(c);
 	if (c->speaker)
-		c->speaker->drop(c);
+		c->speaker->free(c);
 	c->server->chunk.n = 0;
 	model_reply_abort(c);
 	list_unlink(&c->watcher.link);

@@ -54,6 +54,8 @@ bool model_conn_wants_input(const struct model_conn *c);
 /* The host closes it: cut by a control command. */
 void model_conn_cut(struct model_conn *c, enum model_closed how);
 
+/* It is put on the list of those that have something to do, once. */
+void model_conn_wake(struct model_conn *c);
 /* A connection with something to send because of a write to a cluster, and so on until NULL. */
 struct model_conn *model_conn_next_ready(struct model_server *s);
 

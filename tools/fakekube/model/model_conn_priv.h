@@ -69,8 +69,9 @@ struct model_speaker {
 	void (*pump)(struct model_conn *c);
 	uint64_t (*deadline_ns)(const struct model_conn *c);
 	bool (*wants_input)(const struct model_conn *c);
-	/* The connection has ended: what belongs to it goes. Called once or more. */
+	/* The connection has been cut, or ended: what belongs to it goes. */
 	void (*drop)(struct model_conn *c);
+	void (*free)(struct model_conn *c); /* and its own memory */
 };
 
 /* Owner: the host. Life: new .. free. */
@@ -137,6 +138,9 @@ void model_upgrade_free(struct model_conn *c);
 
 /* --- faults of a request --- */
 
+/* A connection to something else than an API server: fault rules know it as that cluster. */
+struct model_conn *model_conn_new_as(
+        struct model_server *s, const char *fault_name, uint64_t now_ns);
 /* Draws the faults of a request (or of a new connection). */
 void model_conn_strike(struct model_conn *c, const struct model_fault_what *w);
 
@@ -161,9 +165,6 @@ void model_get_list(struct model_conn *c, struct model_cluster *cluster, struct 
         const struct model_request *r);
 void model_watch_open(struct model_conn *c, struct model_cluster *cluster, struct model_store *st,
         const struct model_request *r);
-
-/* It is put on the list of those that have something to do, once. */
-void model_conn_wake(struct model_conn *c);
 
 /* The newest version that this request may see: the fault lag puts it back. */
 uint64_t model_conn_seen_rv(const struct model_conn *c, const struct model_cluster *cluster);

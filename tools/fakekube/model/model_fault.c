@@ -12,7 +12,7 @@ const struct model_fault_row model_fault_rows[MODEL_FAULT_COUNT] = {
 };
 
 static const char *const verbs[MODEL_VERB_COUNT] = {
-        "connect", "discovery", "get", "list", "continue", "watch", "watchlist"};
+        "connect", "discovery", "get", "list", "continue", "watch", "watchlist", "mux"};
 
 const char *model_verb_name(enum model_verb v)
 {
@@ -44,7 +44,7 @@ void model_fault_clear(struct model_faults *f)
 
 static bool applies(const struct model_fault *r, const struct model_fault_what *w)
 {
-	unsigned mask = r->verbs ? r->verbs : ~(1u << MODEL_VERB_CONNECT);
+	unsigned mask = r->verbs ? r->verbs : ~(1u << MODEL_VERB_CONNECT | 1u << MODEL_VERB_MUX);
 	if (!(mask & 1u << w->verb))
 		return false;
 	if (r->cluster[0] && !span_is(w->cluster, r->cluster))

@@ -9,8 +9,8 @@
  *	cut-rst a=700 verb=watch resource=pods nth=2 count=1      # comment
  *
  * Parameters may also be given by their own name (byte=700). Verbs: connect discovery get list
- *continue watch watchlist; left out: any request (not connect). nth counts matches from 1; count=0
- *is for ever; both default to 1 and 0.
+ *continue watch watchlist mux; left out: any request (not connect, not mux). nth counts matches
+ *from 1; count=0 is for ever; both default to 1 and 0.
  *
  * Limits: 64 rules. Not thread-safe. */
 #ifndef KR_MODEL_MODEL_FAULT_H
@@ -39,6 +39,7 @@ enum model_verb {
 	MODEL_VERB_CONTINUE,
 	MODEL_VERB_WATCH,
 	MODEL_VERB_WATCHLIST,
+	MODEL_VERB_MUX, /* the upgrade to Headlamp's multiplexer (model_backend.h) */
 	MODEL_VERB_COUNT
 };
 const char *model_verb_name(enum model_verb v);
