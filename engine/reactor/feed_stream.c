@@ -142,6 +142,15 @@ void feed_send_mux(struct feed *f)
 	}
 }
 
+void feed_refresh_mux(struct feed *f, struct mux *m)
+{
+	struct span path, query;
+	/* If it cannot be said, the old one stays: what comes again is out of order, and the list
+	 * is taken anew. */
+	if (split_target(f, &path, &query))
+		(void)!mux_set_query(m, f->sub, query);
+}
+
 void feed_leave_mux(struct feed *f)
 {
 	if (!list_empty(&f->mux_link))

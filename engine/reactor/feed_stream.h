@@ -3,6 +3,7 @@
 #ifndef KR_REACTOR_FEED_STREAM_H
 #define KR_REACTOR_FEED_STREAM_H
 
+#include "headlamp/mux.h"
 #include "headlamp/strategy.h"
 #include "reactor/feed.h"
 
@@ -36,6 +37,8 @@ void feed_on_mux_document(struct feed *f, struct span data);
 void feed_on_mux_ended(struct feed *f);
 void feed_on_mux_failed(struct feed *f, struct span text);
 void feed_on_mux_lost(struct feed *f, err_t err, const char *text);
+/* The watch is about to be asked for once more: from the version that it has now. */
+void feed_refresh_mux(struct feed *f, struct mux *m);
 /* It waits, without a timer of its own: tells who reads the list why. */
 void feed_say_why(struct feed *f, err_t err, const char *text);
 

@@ -208,6 +208,9 @@ static void flush(struct mux_link *l)
 {
 	struct reactor *r = reactor_of(l);
 	while (l->state == MUX_LINK_OPEN) {
+		struct mux_sub *s = mux_wants_query(l->mux);
+		if (s)
+			feed_refresh_mux(s->owner, l->mux);
 		size_t n = mux_take(l->mux, r->now_ns, l->message, sizeof l->message);
 		if (!n)
 			break;

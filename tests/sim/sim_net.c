@@ -227,13 +227,22 @@ static int deliver_bytes(struct sim_net *n, struct sim_sock *k)
 	return count;
 }
 
+static struct model_conn *peer_of(struct sim_net *n, uint32_t cluster)
+{
+	uint64_t now = n->clock->now_ns;
+	return cluster == SIM_NET_BACKEND
+	               ? model_backend_accept(n->backend, now)
+	               : model_conn_new(n->server, n->server->clusters[cluster], now);
+}
+
 static void connected(struct sim_net *n, struct sim_sock *k)
 {
 	k->event_ns = UINT64_MAX;
+	if (k->cluster == SIM_NET_BACKEND && !model_backend_listens(n->backend, n->clock->now_ns))
+		k->event_err = ERR_CONN_REFUSED;
 	if (!k->event_err) {
 		k->state = SIM_OPEN;
-		k->peer = model_conn_new(
-		        n->server, n->server->clusters[k->cluster], n->clock->now_ns);
+		k->peer = peer_of(n, k->cluster);
 		CHECK(k->peer);
 		model_conn_set_context(k->peer, k);
 		pump(n, k);

@@ -2,20 +2,23 @@
  * that only the world moves, everything drawn from a seed.
  *
  * Bytes arrive in order, cut into pieces at random places and delayed at random, as TCP may.
- * Addresses: 10.0.0.0 + cluster number stands for that cluster. A cluster can be unreachable
- * (refused or silent). Nothing here waits: a tick delivers what is due now and returns. */
+ * Addresses: 10.0.0.0 + cluster number stands for that cluster, 10.0.0.63 for the Headlamp backend.
+ * A cluster can be unreachable (refused or silent). Nothing here waits: a tick delivers what is due
+ * now and returns. */
 #ifndef KR_TESTS_SIM_NET_H
 #define KR_TESTS_SIM_NET_H
 
 #include "base/list.h"
 #include "base/prng.h"
 #include "io/io.h"
-#include "model/model_conn.h"
+#include "model/model_backend.h"
 
 /* Shared by all nets of one world. */
 struct sim_clock {
 	uint64_t now_ns;
 };
+
+enum { SIM_NET_BACKEND = 63 }; /* the backend's number, where a cluster is asked for */
 
 enum sim_reach { SIM_UP, SIM_REFUSED, SIM_BLACK_HOLE };
 
@@ -28,6 +31,7 @@ struct sim_net {
 	struct io io; /* first: this is a struct io */
 	struct sim_clock *clock;
 	struct model_server *server;
+	struct model_backend *backend; /* NULL: there is none */
 	struct prng rng;
 	struct sim_net_options options;
 	struct list socks;  /* struct sim_sock */

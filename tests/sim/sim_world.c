@@ -12,7 +12,8 @@
 #include "sim/sim_net.h"
 
 enum {
-	SIM_CLUSTERS_MAX = 4,
+	SIM_MODELS_MAX = 4,   /* clusters of the model */
+	SIM_CLUSTERS_MAX = 8, /* ways to them: what the reactor calls a cluster */
 	SIM_REACTORS_MAX = 2,
 	SIM_LISTS_MAX = 12,
 	SIM_FOLLOWS = 2,
@@ -42,16 +43,24 @@ struct sim_list {
 	uint64_t heals_at; /* syncs after which a restore is behind it */
 };
 
+/* One way to a cluster of the model. Several lead to the same one, and all must agree. */
+struct sim_way {
+	uint32_t model, reactor;
+	enum strategy_way way;
+	bool is_auto, through; /* through: the Headlamp backend */
+};
+
 struct sim_world {
 	struct prng rng;
 	struct sim_clock clock;
 	struct model_server server;
-	struct model_workload work[SIM_CLUSTERS_MAX][SIM_KINDS];
+	struct model_backend *backend;
+	struct model_workload work[SIM_MODELS_MAX][SIM_KINDS];
 	const struct model_kind *kinds[SIM_KINDS];
-	uint32_t clusters, reactors, lists;
+	uint32_t models, clusters, reactors, lists;
+	struct sim_way way[SIM_CLUSTERS_MAX + 1]; /* the last stands for the backend itself */
 	struct reactor *reactor[SIM_REACTORS_MAX];
 	struct sim_net net[SIM_REACTORS_MAX];
-	uint32_t reactor_of[SIM_CLUSTERS_MAX];
 	struct sim_list list[SIM_LISTS_MAX];
 	struct list notes;
 	uint32_t stopped;
@@ -73,8 +82,9 @@ static void send_address(struct sim_world *w, uint32_t cluster)
 	CHECK(m);
 	m->cluster = cluster;
 	m->addresses.count = 1;
-	sim_net_address(cluster, &m->addresses.at[0], &m->addresses.bytes[0]);
-	reactor_post(w->reactor[w->reactor_of[cluster]], m);
+	sim_net_address(w->way[cluster].through ? SIM_NET_BACKEND : w->way[cluster].model,
+	        &m->addresses.at[0], &m->addresses.bytes[0]);
+	reactor_post(w->reactor[w->way[cluster].reactor], m);
 }
 
 static void send_credential(struct sim_world *w, uint32_t cluster)
@@ -83,7 +93,7 @@ static void send_credential(struct sim_world *w, uint32_t cluster)
 	CHECK(m);
 	m->cluster = cluster;
 	m->credential.auth = auth_new();
-	reactor_post(w->reactor[w->reactor_of[cluster]], m);
+	reactor_post(w->reactor[w->way[cluster].reactor], m);
 }
 
 static void on_opened(struct sim_world *w, const struct reactor_note *n)
@@ -136,12 +146,15 @@ static void make_clusters(struct sim_world *w)
 	w->kinds[1] = kind("", "v1", "configmaps");
 	w->kinds[2] = kind("apps", "v1", "deployments");
 	w->kinds[3] = kind("", "v1", "nodes");
-	for (uint32_t i = 0; i < w->clusters; i++) {
+	w->backend = model_backend_new(&w->server, &(struct model_backend_options){0});
+	CHECK(w->backend);
+	for (uint32_t i = 0; i < w->models; i++) {
 		char name[16];
 		snprintf(name, sizeof name, "c%u", i);
 		struct model_cluster_options co = {.name = name, .seed = prng_next(&w->rng)};
 		struct model_cluster *c = model_server_add_cluster(&w->server, &co);
-		CHECK(c);
+		CHECK(c && model_backend_add_cluster(
+		                   w->backend, c, &(struct model_context_options){0}));
 		for (int k = 0; k < SIM_KINDS; k++) {
 			struct model_workload_options wo = {.seed = prng_next(&w->rng),
 			        .namespaces = 3,
@@ -174,32 +187,64 @@ static void make_reactors(struct sim_world *w)
 		        .piece_max = prng_below(&w->rng, 3) ? IO_RECV_BYTES : 200};
 		sim_net_init(&w->net[i], &w->clock, &w->server, prng_next(&w->rng), &o,
 		        &reactor_io_handlers, w->reactor[i]);
+		w->net[i].backend = w->backend;
 		reactor_set_io(w->reactor[i], &w->net[i].io);
 	}
 }
 
+static void draw_way(struct sim_world *w, uint32_t id)
+{
+	struct sim_way *y = &w->way[id];
+	y->model = id < w->models ? id : (uint32_t)prng_below(&w->rng, w->models);
+	y->reactor = id % w->reactors;
+	y->way = (enum strategy_way)prng_below(&w->rng, STRATEGY_HTTP + 1);
+	y->through = y->way >= STRATEGY_MULTIPLEXED;
+	if (!y->through)
+		return;
+	y->reactor = 0; /* with the backend: its socket carries the lists of all of them */
+	if (prng_below(&w->rng, 2)) {
+		y->is_auto = true;
+		y->way = STRATEGY_MULTIPLEXED;
+	}
+}
+
+static void add_cluster(struct sim_world *w, uint32_t id)
+{
+	const struct sim_way *y = &w->way[id];
+	struct reactor_msg *m = reactor_msg_new(REACTOR_CLUSTER_ADD);
+	char name[16], context[16], prefix[32] = "";
+	CHECK(m);
+	snprintf(name, sizeof name, "w%u", id);
+	snprintf(context, sizeof context, "c%u", y->model);
+	bool lists = y->through && id < w->clusters;
+	if (lists)
+		snprintf(prefix, sizeof prefix, "/clusters/%s", context);
+	m->cluster = id;
+	m->cluster_spec = (struct cluster_spec){.cluster = id,
+	        .name = strdup(name),
+	        .host = strdup("sim"),
+	        .prefix = strdup(prefix),
+	        .gzip = prng_below(&w->rng, 2),
+	        .watch_list = prng_below(&w->rng, 4) != 0,
+	        .connects_per_s = 20,
+	        .connects_burst = 40,
+	        .way = y->way,
+	        .way_auto = y->is_auto,
+	        .backend = lists ? w->clusters : REACTOR_NO_CLUSTER,
+	        .context = lists ? strdup(context) : NULL};
+	reactor_post(w->reactor[y->reactor], m);
+	send_credential(w, id);
+	send_address(w, id);
+}
+
+/* The backend first: its socket is a connection of the cluster that stands for it. */
 static void add_clusters(struct sim_world *w)
 {
+	w->way[w->clusters] = (struct sim_way){.through = true};
+	add_cluster(w, w->clusters);
 	for (uint32_t i = 0; i < w->clusters; i++) {
-		struct reactor_msg *m = reactor_msg_new(REACTOR_CLUSTER_ADD);
-		char name[16];
-		snprintf(name, sizeof name, "c%u", i);
-		CHECK(m);
-		w->reactor_of[i] = i % w->reactors;
-		m->cluster = i;
-		m->cluster_spec = (struct cluster_spec){.cluster = i,
-		        .name = strdup(name),
-		        .host = strdup("sim"),
-		        .prefix = strdup(""),
-		        .gzip = prng_below(&w->rng, 2),
-		        .watch_list = prng_below(&w->rng, 4) != 0,
-		        .connects_per_s = 20,
-		        .connects_burst = 40,
-		        .way = prng_below(&w->rng, 2) ? STRATEGY_WEBSOCKET : STRATEGY_DIRECT,
-		        .backend = REACTOR_NO_CLUSTER};
-		reactor_post(w->reactor[w->reactor_of[i]], m);
-		send_credential(w, i);
-		send_address(w, i);
+		draw_way(w, i);
+		add_cluster(w, i);
 	}
 }
 
@@ -210,7 +255,7 @@ static void add_list(struct sim_world *w, uint32_t id)
 	CHECK(m);
 	l->id = id;
 	l->cluster = (uint32_t)prng_below(&w->rng, w->clusters);
-	l->reactor = w->reactor_of[l->cluster];
+	l->reactor = w->way[l->cluster].reactor;
 	l->kind = w->kinds[prng_below(&w->rng, SIM_KINDS)];
 	if (l->kind->namespaced && prng_below(&w->rng, 3) == 0)
 		snprintf(l->namespace_, sizeof l->namespace_, "ns-00%u",
@@ -229,11 +274,16 @@ static void add_list(struct sim_world *w, uint32_t id)
 	reactor_post(w->reactor[l->reactor], m);
 }
 
+static struct model_cluster *model_of(const struct sim_world *w, const struct sim_list *l)
+{
+	return w->server.clusters[w->way[l->cluster].model];
+}
+
 /* --- the oracle -------------------------------------------------------------------------- */
 
 static bool in_history(struct sim_world *w, const struct sim_list *l, const struct shm_list *row)
 {
-	struct model_cluster *c = w->server.clusters[l->cluster];
+	struct model_cluster *c = model_of(w, l);
 	for (uint32_t back = 0; back < 4; back++) {
 		struct model_query q = {.kind = l->kind,
 		        .ns = span_of(l->namespace_),
@@ -266,8 +316,8 @@ static void explain(struct sim_world *w, const struct sim_list *l, const struct 
 	        .selector = l->selector,
 	        .rv = row->rv_num};
 	fprintf(stderr, "labels \"%s\", cluster at rv %llu\n", l->labels,
-	        (unsigned long long)w->server.clusters[l->cluster]->rv);
-	if (!model_list_at(w->server.clusters[l->cluster], &q, print_version, NULL))
+	        (unsigned long long)model_of(w, l)->rv);
+	if (!model_list_at(model_of(w, l), &q, print_version, NULL))
 		fprintf(stderr, "  that version is compacted or in the future\n");
 	for (size_t i = 0; l->following && i < l->follow[0].cap; i++)
 		if (l->follow[0].table[i].live)
@@ -285,7 +335,7 @@ static void check_list(struct sim_world *w, struct sim_list *l)
 	/* A restore from backup gives versions a second meaning. A watch that resumes after the
 	 * server has passed its version again cannot see that (nobody's can: only an audit of the
 	 * whole list would); the next sync heals it. */
-	uint32_t timeline = w->server.clusters[l->cluster]->timeline;
+	uint32_t timeline = model_of(w, l)->timeline;
 	if (timeline != l->timeline)
 		l->heals_at = l->synced + 2; /* one sync may have begun before it */
 	l->tainted |= timeline != l->timeline;
@@ -297,7 +347,7 @@ static void check_list(struct sim_world *w, struct sim_list *l)
 		l->synced = l->follow[0].synced;
 		l->tainted &= l->synced < l->heals_at;
 	}
-	if (row.rv_num <= w->server.clusters[l->cluster]->horizon)
+	if (row.rv_num <= model_of(w, l)->horizon)
 		return; /* compacted: the server itself does not know any more */
 	w->out->checks++;
 	if (!l->tainted && !in_history(w, l, &row)) {
@@ -318,7 +368,7 @@ static bool converged(struct sim_world *w, struct sim_list *l)
 	struct model_query q = {
 	        .kind = l->kind, .ns = span_of(l->namespace_), .selector = l->selector};
 	struct model_list_sum sum;
-	CHECK(model_list_digest(w->server.clusters[l->cluster], &q, &sum));
+	CHECK(model_list_digest(model_of(w, l), &q, &sum));
 	return l->open && read_row(l->shard, l->row, l->gen, &row) == READ_OK && row.whole &&
 	       row.state == SHM_LIST_LIVE &&
 	       (l->tainted || (row.digest == sum.digest && row.objects == sum.objects));
@@ -380,24 +430,59 @@ static void draw_fault(struct sim_world *w)
 			w->list[i].tainted = true;
 }
 
+static void tell_backend(struct sim_world *w, const char *line)
+{
+	struct model_text answer = {0};
+	model_backend_command(w->backend, span_of(line), w->clock.now_ns, &answer);
+	CHECK(answer.n >= 2 && memcmp(answer.p, "ok", 2) == 0);
+	if (w->verbose)
+		fprintf(stderr, "%8.3f s: backend: %s\n", (double)w->clock.now_ns / 1e9, line);
+	model_text_fini(&answer);
+	w->out->faults++;
+}
+
+/* What a backend does to those behind it: headlamp.md 2.10, 5. */
+static void disturb_backend(struct sim_world *w, uint32_t model)
+{
+	static const char *const words[] = {"context c%u ok", "context c%u ok",
+	        "context c%u refuse", "context c%u hang", "context c%u hang 5000",
+	        "context c%u invalid", "mux ok", "mux ok", "mux refuse", "mux silent",
+	        "drop-data 5", "restart 0", "restart 3000"};
+	char line[64];
+	const char *word = words[prng_below(&w->rng, ARRAY_LEN(words))];
+	const char *at = strstr(word, "%u");
+	if (at)
+		snprintf(line, sizeof line, "%.*s%u%s", (int)(at - word), word, model, at + 2);
+	else
+		snprintf(line, sizeof line, "%s", word);
+	tell_backend(w, line);
+}
+
 static void disturb(struct sim_world *w)
 {
-	uint32_t c = (uint32_t)prng_below(&w->rng, w->clusters);
-	struct sim_net *n = &w->net[w->reactor_of[c]];
+	uint32_t c = (uint32_t)prng_below(&w->rng, w->clusters), model = w->way[c].model;
+	struct sim_net *n = &w->net[w->way[c].reactor];
+	uint32_t peer = w->way[c].through ? SIM_NET_BACKEND : model;
+	if (w->way[c].through && prng_below(&w->rng, 2)) {
+		disturb_backend(w, model);
+		return;
+	}
 	switch (prng_below(&w->rng, 8)) {
-	case 0: sim_net_cut(n, c); break;
-	case 1: n->reach[c] = SIM_REFUSED; break;
-	case 2: n->reach[c] = SIM_BLACK_HOLE; break;
+	case 0: sim_net_cut(n, peer); break;
+	case 1: n->reach[peer] = SIM_REFUSED; break;
+	case 2: n->reach[peer] = SIM_BLACK_HOLE; break;
 	case 3:
-	case 4: n->reach[c] = SIM_UP; break;
-	case 5: model_cluster_compact(w->server.clusters[c], w->server.clusters[c]->rv); break;
+	case 4: n->reach[peer] = SIM_UP; break;
+	case 5:
+		model_cluster_compact(w->server.clusters[model], w->server.clusters[model]->rv);
+		break;
 	default: draw_fault(w); break;
 	}
 }
 
 static void write_something(struct sim_world *w)
 {
-	uint32_t c = (uint32_t)prng_below(&w->rng, w->clusters),
+	uint32_t c = (uint32_t)prng_below(&w->rng, w->models),
 	         k = (uint32_t)prng_below(&w->rng, SIM_KINDS);
 	w->out->writes += model_workload_step(&w->work[c][k], w->clock.now_ns, w->clock.now_ns);
 }
@@ -456,6 +541,12 @@ static void heal(struct sim_world *w)
 	model_server_clear_deny(&w->server);
 	for (uint32_t i = 0; i < w->reactors; i++)
 		memset(w->net[i].reach, 0, sizeof w->net[i].reach);
+	tell_backend(w, "mux ok");
+	for (uint32_t i = 0; i < w->models; i++) {
+		char line[32];
+		snprintf(line, sizeof line, "context c%u ok", i);
+		tell_backend(w, line);
+	}
 }
 
 static void report_unconverged(struct sim_world *w, struct sim_list *l)
@@ -533,6 +624,7 @@ static void tear_down(struct sim_world *w)
 		reactor_free(&w->reactor[i]);
 		sim_net_fini(&w->net[i]);
 	}
+	model_backend_free(&w->backend);
 	model_server_fini(&w->server);
 }
 
@@ -546,7 +638,8 @@ void sim_world_run(uint64_t seed, bool verbose, struct sim_result *out)
 	w->out = out;
 	w->verbose = verbose;
 	w->faults_on = prng_below(&w->rng, 8) != 0;
-	w->clusters = 1 + (uint32_t)prng_below(&w->rng, SIM_CLUSTERS_MAX);
+	w->models = 1 + (uint32_t)prng_below(&w->rng, SIM_MODELS_MAX);
+	w->clusters = w->models + (uint32_t)prng_below(&w->rng, SIM_CLUSTERS_MAX - w->models + 1);
 	w->reactors = 1 + (uint32_t)prng_below(&w->rng, SIM_REACTORS_MAX);
 	w->lists = 1 + (uint32_t)prng_below(&w->rng, SIM_LISTS_MAX);
 	list_init(&w->notes);
