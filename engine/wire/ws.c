@@ -178,7 +178,7 @@ static void enter_payload(struct ws_parser *p)
 		p->_controls = 0;
 	if (p->_opcode != WS_CONTINUATION) {
 		p->_message_opcode = p->_opcode;
-		p->_utf8 = WS_UTF8_START;
+		CHECK_SLOW(p->_utf8 == WS_UTF8_START); /* as each text before left it */
 	}
 	p->_in_message = true;
 	p->_state = ST_DATA;

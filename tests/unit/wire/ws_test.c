@@ -5,7 +5,16 @@
 #include <stdlib.h>
 
 static unsigned own_calls, own_fail_at; /* 0: never */
-#define realloc(p, n) (++own_calls == own_fail_at ? NULL : (realloc)(p, n))
+static void *own_realloc(void *p, unsigned long n)
+{
+	if (++own_calls == own_fail_at)
+		return NULL;
+	void *grown = realloc(p, n);
+	if (grown && !p)
+		__builtin_memset(grown, 0xAA, n); /* not by chance what it should become */
+	return grown;
+}
+#define realloc(p, n) own_realloc(p, n)
 #include "wire/ws.c"
 #undef realloc
 
@@ -501,6 +510,29 @@ static void carry_of_fragments_grows_by_doubling_up_to_the_limit(void **state)
 	ws_fini(&p);
 }
 
+static void carry_of_a_last_frame_is_exact(void **state)
+{
+	(void)state;
+	struct ws_parser p;
+	struct ws_event ev;
+	size_t used;
+	char in[1024];
+	ws_init(&p, NULL, true);
+	assert_int_equal(ws_feed(&p, "\x81\x05h", 3, &used, &ev), WS_NEED_MORE);
+	assert_int_equal(ws_bytes(&p), 5 + WS_SLACK);
+	assert_int_equal(ws_feed(&p, "ello", 4, &used, &ev), WS_EVENT);
+	assert_memory_equal(ev.data.p, "hello", 5);
+	size_t n = put_frame(in, 0x01, 900);
+	assert_int_equal(ws_feed(&p, in, n, &used, &ev), WS_NEED_MORE);
+	assert_int_equal(ws_bytes(&p), 1024 + WS_SLACK);
+	n = put_frame(in, 0x80, 125);
+	assert_int_equal(ws_feed(&p, in, n - 1, &used, &ev), WS_NEED_MORE);
+	assert_int_equal(ws_bytes(&p), 1025 + WS_SLACK);
+	assert_int_equal(ws_feed(&p, in + n - 1, 1, &used, &ev), WS_EVENT);
+	assert_int_equal(ev.data.n, 1025);
+	ws_fini(&p);
+}
+
 static void close_and_errors_free_what_is_carried(void **state)
 {
 	(void)state;
@@ -793,6 +825,7 @@ int main(void)
 	        cmocka_unit_test(whole_frame_is_handed_out_in_place),
 	        cmocka_unit_test(carried_message_takes_one_allocation_and_gives_it_back),
 	        cmocka_unit_test(carry_of_fragments_grows_by_doubling_up_to_the_limit),
+	        cmocka_unit_test(carry_of_a_last_frame_is_exact),
 	        cmocka_unit_test(close_and_errors_free_what_is_carried),
 	        cmocka_unit_test(busy_is_from_the_first_byte_of_a_message_to_its_last),
 	        cmocka_unit_test(every_failed_allocation_ends_the_connection),
