@@ -8,7 +8,7 @@
 
 #define WEBSOCKET_BINARY "base64.binary.k8s.io"
 #define MULTIPLEXER      "headlamp.multiplexer.k8s.io"
-#define USER             "base64url.headlamp.authorization.k8s.io."
+#define USER_PREFIX      "base64url.headlamp.authorization.k8s.io."
 
 size_t backend_cluster_name(struct span context, char *out, size_t cap)
 {
@@ -52,7 +52,7 @@ err_t backend_legacy_protocols(struct span user, struct backend_protocols *out)
 	out->count = 1;
 	if (!user.n)
 		return ERR_OK;
-	struct span prefix = SPAN(USER);
+	struct span prefix = SPAN(USER_PREFIX);
 	if (!user_ok(user))
 		return ERR_ARGUMENT;
 	if (user.n > BACKEND_PROTOCOL_BYTES_MAX - prefix.n)
