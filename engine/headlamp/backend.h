@@ -35,8 +35,9 @@ struct backend_protocols {
 	char bytes[2 * BACKEND_PROTOCOL_BYTES_MAX];
 };
 /* base64.binary.k8s.io, then base64url.headlamp.authorization.k8s.io.USER when user is not empty.
- * ERR_LIMIT. The backend token goes as the header X-HEADLAMP_BACKEND-TOKEN, never as a
- * sub-protocol: one form is enough, and two that differ are refused (headlamp.md 6.2). */
+ * ERR_LIMIT; ERR_ARGUMENT: a user that is not [A-Za-z0-9_-]. The backend token goes as the header
+ * X-HEADLAMP_BACKEND-TOKEN, never as a sub-protocol: one form is enough, and two that differ are
+ * refused (headlamp.md 6.2). */
 err_t backend_legacy_protocols(struct span user, struct backend_protocols *out) MUST_USE;
 /* headlamp.multiplexer.k8s.io. */
 void backend_mux_protocols(struct backend_protocols *out);
@@ -50,7 +51,8 @@ struct backend_clusters {
 	struct backend_cluster *rows; /* own; sorted by name, each once */
 	size_t count;
 };
-/* ERR_HEADLAMP_CONFIG with a text that says what was expected and what came. */
+/* ERR_HEADLAMP_CONFIG with a text that says what was expected and what came; ERR_NO_MEMORY. On an
+ * error *out is empty. A name over BACKEND_NAME_MAX is an error of its row. */
 err_t backend_read_config(
         struct span json, struct backend_clusters *out, struct errmsg *m) MUST_USE;
 void backend_clusters_fini(struct backend_clusters *c);

@@ -11,7 +11,14 @@
  * of a path that several subscriptions share is resolved by asserting each of them again with the
  * same key and the latest version: the backend ignores it for those that live and opens the one
  * that ended. At most one REQUEST to a cluster that has not yet answered on this socket is under
- * way; requests of clusters that have answered go before it.
+ * way; requests of clusters that have answered go before it. A cluster of which a watch has ended
+ * or failed counts as one that has not answered.
+ *
+ * Two things keep this safe where a STATUS can be read in two ways. A subscription that ends here
+ * by a STATUS is also closed there, which is silent if it was so already: no watch is left behind.
+ * And an assertion is not repeated before something came through the subscription: then all of that
+ * path end, so that the back-off of whoever subscribes bounds what a server can cause that closes
+ * every watch at once.
  */
 #ifndef KR_HEADLAMP_MUX_H
 #define KR_HEADLAMP_MUX_H
@@ -26,24 +33,22 @@
 #include "headlamp/envelope.h"
 
 enum {
-	MUX_ANSWER_S = 60,   /* a REQUEST that has no STATUS and no ERROR by then: the socket is
-	                        silent (45 s is the backend's dial) */
+	MUX_ANSWER_S = 60,   /* a REQUEST is unanswered, and nothing else was answered for so long:
+	                        the socket is silent (45 s is the backend's dial) */
 	MUX_USER_BYTES = 16, /* hex digits, as the frontend's */
+	MUX_MESSAGE_BYTES_MAX = 16384,
 };
 
 enum mux_sub_state { MUX_SUB_IDLE, MUX_SUB_QUEUED, MUX_SUB_ASKED, MUX_SUB_OPEN };
 
+struct mux_key; /* what the backend knows of a watch: it may outlive the subscription */
+
 /* One watch on the socket. Owner: whoever subscribes (a feed); zeroed before the first use. The
  * fields are the mux's. */
 struct mux_sub {
-	struct list link, queue;      /* in the hash row; in the queue of requests */
-	struct mux_sub *next;         /* hash chain of (cluster, path) */
-	void *owner;                  /* set by the caller, never touched */
-	char *cluster, *path, *query; /* own; query is the latest that was asked for */
-	char user[MUX_USER_BYTES + 1];
-	uint64_t asked_ns;
+	void *owner;         /* set by the caller, never touched */
+	struct mux_key *key; /* own: NULL when IDLE and told so */
 	uint8_t state;
-	bool asserted; /* asked again because a STATUS was ambiguous: silence means that it lives */
 };
 
 enum mux_event_type {
@@ -66,14 +71,16 @@ struct mux *mux_new(uint64_t seed);
 void mux_free(struct mux **m);
 
 /* Asks for a watch: a REQUEST when the socket is open, else with the next one. From IDLE only.
- * path: absolute, of the cluster's own API ("/api/v1/pods"); query: without "?". ERR_NO_MEMORY. */
+ * path: absolute, of the cluster's own API ("/api/v1/pods"); query: without "?". ERR_ARGUMENT:
+ * cluster or path empty (the backend drops such a frame without a word); ERR_LIMIT: the message
+ * would be longer than MUX_MESSAGE_BYTES_MAX; ERR_NO_MEMORY. */
 err_t mux_subscribe(struct mux *m, struct mux_sub *s, struct span cluster, struct span path,
         struct span query, uint64_t now_ns) MUST_USE;
 /* Any state; a CLOSE follows if the backend knows it. s is IDLE and free of the mux afterwards, its
  * strings freed. */
 void mux_unsubscribe(struct mux *m, struct mux_sub *s);
 /* The version from which an assertion would ask again has moved: the query of a live subscription,
- * nothing is sent. */
+ * nothing is sent. ERR_ARGUMENT when IDLE; ERR_LIMIT, ERR_NO_MEMORY: the old one stays. */
 err_t mux_set_query(struct mux *m, struct mux_sub *s, struct span query) MUST_USE;
 
 /* The socket is up: what is queued goes out. */
@@ -85,20 +92,21 @@ struct mux_sub *mux_next_lost(struct mux *m);
 
 /* One message. A frame that cannot be read is an error of the socket (ERR_HEADLAMP_FRAME): the
  * backend never sends one. One message may end or open several subscriptions: call mux_next_event()
- * until MUX_NOTHING. */
+ * until it says no, before the next message: the data is valid until then. */
 err_t mux_on_message(struct mux *m, struct envelope_reader *r, struct span message, uint64_t now_ns,
         struct mux_event *ev, struct errmsg *e) MUST_USE;
 bool mux_next_event(struct mux *m, struct mux_event *ev);
 
 /* The next message to send, written to buf; 0: nothing to send now (or cap is too small for even
- * one: cap must be 16 KiB or more). */
+ * one: cap must be MUX_MESSAGE_BYTES_MAX or more). */
 size_t mux_take(struct mux *m, uint64_t now_ns, char *buf, size_t cap);
-/* When something is overdue: a REQUEST unanswered for MUX_ANSWER_S. UINT64_MAX: never. */
+/* When something is overdue: MUX_ANSWER_S after the oldest unanswered REQUEST, or after the last
+ * answer, for the backend serves one after the other. UINT64_MAX: never. */
 uint64_t mux_deadline(const struct mux *m);
 /* True when the deadline has passed: the socket is silent and should be given up. */
 bool mux_overdue(const struct mux *m, uint64_t now_ns);
-/* Which cluster's dial blocks the requests behind it, for status; empty: none. since_ns: when it
- * was asked. */
+/* Which cluster's dial blocks the requests behind it, for status; empty: none. Valid until the next
+ * call. since_ns: since when the backend has been at it. */
 struct span mux_blocked_by(const struct mux *m, uint64_t *since_ns);
 
 #endif

@@ -36,8 +36,11 @@ enum strategy_failure {
  * text. */
 struct strategy {
 	enum strategy_way way;
-	bool is_auto, direct; /* direct: no backend; `way` never changes */
-	bool worked[5];       /* by way: something came through it in this life of the backend */
+	bool is_auto, direct;    /* direct: no backend; `way` never changes */
+	enum strategy_way first; /* the choice of the settings: what is tried again */
+	bool worked[5];          /* by way: something came through it in this life of the backend */
+	bool has_failed[5];      /* by way: given up, and not tried again since */
+	bool probing;            /* trying the first choice once more: one failure is enough */
 	uint8_t failures[5], reprobes;
 	uint64_t failed_ns[5], reprobe_ns; /* UINT64_MAX: nothing better to try */
 	char text[160]; /* why it is this way and not a better one; "" : the first choice, or fixed
@@ -50,7 +53,10 @@ void strategy_init(struct strategy *s, enum strategy_way way, bool is_auto);
 void strategy_on_works(struct strategy *s, enum strategy_way way, uint64_t now_ns);
 /* Returns true when `way` has changed: streams that run stay as they are, the next ones take the
  * new way. A single loss of a way that has worked is no reason to leave it: only STRATEGY_TRIES in
- * a row, or a refusal, is. */
+ * a row, or a refusal, is. Silence of a way that has never worked, and any failure of one that is
+ * tried once more, is reason enough. Where every way has failed, none is tried again before
+ * STRATEGY_REPROBE_MIN_S. Failures of another way than the one in use change nothing. text: what
+ * happened ("the upgrade was refused (404)"). */
 bool strategy_on_failure(struct strategy *s, enum strategy_way way, enum strategy_failure f,
         const char *text, uint64_t now_ns);
 /* The backend was away and is back: what failed in its former life may work now. True when `way`
