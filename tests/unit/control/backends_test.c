@@ -409,18 +409,16 @@ static void status_names_the_way_and_the_backend(void **state)
 	has(doc.p, "does not list context \\\"dev--x\\\"");
 	assert_null(strstr(doc.p, "secret"));
 	report_fini(&doc);
-	struct {
-		struct reactor_status s;
-		struct cluster_status c;
-	} *row = calloc(1, sizeof *row);
+	struct reactor_status *row = calloc(1, sizeof *row + sizeof row->cluster[0]);
+	assert_non_null(row);
 	struct errmsg m = {0};
 	struct known_cluster *k = clusters_find(g.control, "prod-2");
 	assert_int_equal(clusters_place(g.control, k, &m), ERR_OK);
-	row->s.clusters = 1;
-	row->s.cluster[0] = (struct cluster_status){
+	row->clusters = 1;
+	row->cluster[0] = (struct cluster_status){
 	        .cluster = k->id, .way = STRATEGY_LEGACY, .way_text = "multiplexer answered 404"};
 	struct reactor_status *status[2] = {NULL, NULL};
-	status[k->reactor] = &row->s;
+	status[k->reactor] = row;
 	status_write(g.control, status, &doc);
 	has(doc.p, "\"strategy\":\"legacy\",\"strategy_reason\":\"multiplexer answered 404\"");
 	report_fini(&doc);
