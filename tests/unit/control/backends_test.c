@@ -275,22 +275,21 @@ static void a_taken_name_is_prefixed_with_the_backend(void **state)
 	rig_fini(&g);
 }
 
-static void a_name_that_cannot_be_one_is_told_once(void **state)
+static void a_name_that_cannot_be_given_is_told_once(void **state)
 {
-	static char body[1024], name[300];
 	struct rig g;
 	(void)state;
 	rig_config(&g);
+	g.clusters[0].name = "hub/prod-1"; /* and prod-1 is taken too */
 	rig_start(&g);
-	memset(name, 'a', sizeof name - 1);
-	memcpy(name, "prod-", 5);
-	snprintf(body, sizeof body, LISTED(ONE("%s") "," ONE("prod-\x7f") "," ONE("prod-3")), name);
 	for (int i = 0; i < 2; i++)
-		answer(&g, "200 OK", body);
+		answer(&g, "200 OK", LISTED(ONE("prod-1") "," ONE("prod-\x7f") "," ONE("prod-3")));
 	assert_non_null(clusters_find(g.control, "prod-3"));
 	assert_int_equal(g.control->clusters.by_name.count, 3);
+	assert_int_equal(g.control->backends.rows[0].refused, 2);
 	const char *said = strstr(warned, "lists contexts that cannot be served");
 	assert_non_null(said);
+	has(said, "the first: prod-1");
 	assert_null(strstr(said + 1, "lists contexts that cannot be served"));
 	rig_fini(&g);
 }
@@ -450,7 +449,7 @@ int main(void)
 	        cmocka_unit_test(a_backend_is_asked_with_its_token),
 	        cmocka_unit_test(what_it_lists_becomes_clusters_beside_it),
 	        cmocka_unit_test(a_taken_name_is_prefixed_with_the_backend),
-	        cmocka_unit_test(a_name_that_cannot_be_one_is_told_once),
+	        cmocka_unit_test(a_name_that_cannot_be_given_is_told_once),
 	        cmocka_unit_test(a_vanished_context_keeps_its_cluster),
 	        cmocka_unit_test(a_backend_that_does_not_answer_is_told),
 	        cmocka_unit_test(a_backend_that_is_back_is_asked_at_once),
