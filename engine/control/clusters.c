@@ -351,10 +351,10 @@ void clusters_on_turned(struct control *c, const struct reactor_note *n)
 	struct known_cluster *k = c->clusters.rows[n->cluster];
 	uint64_t now = loop_now_ns(c->loop);
 	bool down = n->err != ERR_OK;
-	if (k->is_backend) {
-		backends_on_turned(c, k, n->err);
-		return;
-	}
+	if (!down && is_through(k))
+		backends_on_answers(c, k->backend ? k->backend : k);
+	if (k->is_backend)
+		return; /* backends.c tells of it */
 	/* Behind one backend that is away all are away: one line says it. */
 	uint64_t *logged_ns = k->backend ? &k->backend->logged_ns : &k->logged_ns;
 	if (down == k->logged_down || (down && *logged_ns && now - *logged_ns < CLUSTERS_LOG_NS))

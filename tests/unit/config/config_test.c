@@ -431,14 +431,15 @@ static void check_reads_what_backends_need(void **state)
 		const char *settings, *problem; /* problem NULL: fine */
 	} rows[] = {
 	        {HUB(", backendTokenFile: token, certificateAuthority: good.crt"), NULL},
-	        {HUB(", backendTokenFile: none"), "/k.yaml:3:12: backend \"hub\": tokenFile /"},
+	        {HUB(", backendTokenFile: none"),
+	                "/k.yaml:3:12: backend \"hub\": headlamp.backendTokenFile /"},
 	        {HUB(", backendTokenFile: blank"), "/blank: is empty"},
 	        {HUB(", certificateAuthority: none"),
-	                "/k.yaml:3:12: backend \"hub\": certificateAuthority: /"},
+	                "/k.yaml:3:12: backend \"hub\": headlamp.certificateAuthority: /"},
 	        {HUB(", certificateAuthority: token"), "no PEM certificate inside"},
 	        {HUB(", certificateAuthority: old.crt"), "has expired at"},
 	        {HUB(", insecureSkipTlsVerify: true"),
-	                "backend \"hub\": insecure-skip-tls-verify: anyone"},
+	                "backend \"hub\": headlamp.insecureSkipTlsVerify: anyone"},
 	        /* what the backend has is not known here */
 	        {HUB("") "lists: [{clusters: p1, resource: pods.v1}]\n", NULL},
 	        {HUB(", contexts: [a]") "lists: [{clusters: p1, resource: pods.v1}]\n",
