@@ -50,6 +50,7 @@ def found(programs):
         row = daemon.cluster("fake-1")
         expect(row["backend"] == "hub" and f":{port}/clusters/fake-1" in row["server"], json.dumps(row))
         expect(daemon.kubering("doctor")[0] == 0, "doctor")
+        expect(re.search(r"^hub +true +3 +2 ", daemon.kubering("status")[1], re.M), daemon.kubering("status")[1])
         watch = Watch(world, daemon, "pods", "-A", cluster="fake-1")
         fake.say("run fake-1 pods update 30")
         wait_until("changes come through", lambda: watch.check() and watch.digest("fake-1") == fake.digest("fake-1", "pods"))
