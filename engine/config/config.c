@@ -228,7 +228,7 @@ static err_t config_backend_ca(struct config_backend *b, const char *path)
 		b->conf.ca_pem = (struct span){bytes.p, bytes.n};
 	if (b->conf.ca_pem.n == 0)
 		return errmsg_set(&b->error, ERR_CRED_FILE,
-		        "%s:%u:%u: backend \"%.60s\": certificateAuthority: %.160s %s",
+		        "%s:%u:%u: backend \"%.60s\": headlamp.certificateAuthority: %.160s %s",
 		        b->place.file, b->place.line, b->place.column, b->name, path, why);
 	b->conf.ca_file = path;
 	return ERR_OK;

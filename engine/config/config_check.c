@@ -15,6 +15,7 @@ enum { CONFIG_CHECK_SCRATCH_BYTES = 16 << 20, CONFIG_CHECK_SOON_S = 14 * 24 * 36
 struct config_checker {
 	const struct config *config;
 	const char *kind, *name;
+	const char *token_field, *ca_field, *insecure_field; /* as the file calls them */
 	struct problem_place place;
 	const struct cluster_conf *conf;
 	const char *search_path;
@@ -63,12 +64,12 @@ static void config_check_token_file(struct config_checker *k)
 {
 	const char *file = k->conf->credential.token_file;
 	struct span token;
-	if (!file || !config_check_read(k, "tokenFile", file, SPAN_NONE, &token))
+	if (!file || !config_check_read(k, k->token_field, file, SPAN_NONE, &token))
 		return;
 	for (; token.n > 0 && strchr(" \t\r\n", *token.p); token.n--)
 		token.p++;
 	if (token.n == 0)
-		config_check_tell(k, PROBLEM_LEVEL_ERROR, "tokenFile", file, "is empty");
+		config_check_tell(k, PROBLEM_LEVEL_ERROR, k->token_field, file, "is empty");
 }
 
 static void config_check_pair(struct config_checker *k)
@@ -96,9 +97,9 @@ static void config_check_ca(struct config_checker *k)
 	const struct cluster_conf *c = k->conf;
 	struct pem_facts facts;
 	if (c->ca_pem.n > 0 && !pem_check_certificates(c->ca_pem, &facts))
-		config_check_expiry(k, "certificate-authority", c->ca_file, &facts);
+		config_check_expiry(k, k->ca_field, c->ca_file, &facts);
 	if (c->insecure)
-		config_check_tell(k, PROBLEM_LEVEL_WARNING, "insecure-skip-tls-verify", NULL,
+		config_check_tell(k, PROBLEM_LEVEL_WARNING, k->insecure_field, NULL,
 		        "anyone on the way can read and change what this cluster sends");
 }
 
@@ -142,6 +143,9 @@ static void config_check_cluster(struct config_checker *k, const struct config_c
 	if (c->backend)
 		return; /* all that there is to say is said of the backend */
 	k->kind = "context";
+	k->token_field = "tokenFile";
+	k->ca_field = "certificate-authority";
+	k->insecure_field = "insecure-skip-tls-verify";
 	k->name = c->context;
 	k->place = c->place;
 	k->conf = &c->conf;
@@ -154,6 +158,9 @@ static void config_check_cluster(struct config_checker *k, const struct config_c
 static void config_check_backend(struct config_checker *k, const struct config_backend *b)
 {
 	k->kind = "backend";
+	k->token_field = "headlamp.backendTokenFile";
+	k->ca_field = "headlamp.certificateAuthority";
+	k->insecure_field = "headlamp.insecureSkipTlsVerify";
 	k->name = b->name;
 	k->place = b->place;
 	k->conf = &b->conf;

@@ -309,6 +309,7 @@ static void ask(struct backend *b)
 	/* An answer comes within 30 s; where a message was lost for want of memory, it is asked
 	 * again. */
 	ask_in(b, BACKENDS_ASK_S);
+	b->asked_ns = loop_now_ns(b->control->loop);
 	if (!m)
 		return;
 	m->id = m->cluster = b->self->id;
@@ -383,11 +384,12 @@ void backends_on_fetched(struct control *c, const struct reactor_note *n)
 	ask_in(b, err ? BACKENDS_AGAIN_S : BACKENDS_ASK_S);
 }
 
-void backends_on_turned(struct control *c, const struct known_cluster *self, err_t err)
+void backends_on_answers(struct control *c, const struct known_cluster *self)
 {
 	struct backend *b = backend_of(c, self->id);
-	if (!err && !b->asking && !c->stopping)
-		ask(b);
+	uint64_t at = b->asked_ns + BACKENDS_SOON_S * SECOND_NS;
+	if (!b->asking && !c->stopping && at < b->timer.timer.at_ns)
+		loop_timer_set(c->loop, &b->timer, at);
 }
 
 /* --- what others ask --------------------------------------------------------------------- */

@@ -27,6 +27,7 @@ struct reactor_note;
 enum {
 	BACKENDS_ASK_S = 60,
 	BACKENDS_AGAIN_S = 10, /* after a failure */
+	BACKENDS_SOON_S = 5,   /* after the last time, however many clusters turn */
 	BACKENDS_LOG_S = 60,   /* one line about a backend that does not answer */
 };
 
@@ -37,7 +38,8 @@ struct backend {
 	struct known_cluster *self;        /* its row among the clusters */
 	struct cluster_index clusters;     /* by context: those behind it */
 	struct loop_timer timer;           /* when it is asked again */
-	bool asking, answered;             /* answered: at least once, well */
+	uint64_t asked_ns;
+	bool asking, answered;    /* answered: at least once, well */
 	struct errmsg failed;     /* code ERR_OK: the last answer was good, or none was due */
 	uint64_t logged_ns;       /* 0: never */
 	uint32_t listed, refused; /* in its last answer: contexts; those that could not be taken */
@@ -56,8 +58,9 @@ err_t backends_add_named(struct control *c, const struct config_cluster *from) M
 void backends_start(struct control *c);
 void backends_fini(struct control *c);
 void backends_on_fetched(struct control *c, const struct reactor_note *n);
-/* err ERR_OK: it answers again. */
-void backends_on_turned(struct control *c, const struct known_cluster *self, err_t err);
+/* It answers again, or something behind it does: where its own sockets are few, that is the sign.
+ */
+void backends_on_answers(struct control *c, const struct known_cluster *self);
 /* Why there is no cluster of that name, if a backend is the reason. false: none is. */
 bool backends_excuse(const struct control *c, const char *cluster, struct errmsg *m);
 /* Each has answered or failed at least once. */

@@ -300,6 +300,8 @@ static void send_credential(struct control *c, struct known_cluster *k)
 		msg->err = why->code;
 		snprintf(msg->text, sizeof msg->text, "%s", why->text);
 	}
+	msg->credential.renewed = !msg->err && k->credential && cred &&
+	                          !credential_same_certificate(k->credential, cred);
 	credential_put(&k->credential);
 	k->credential = cred;
 	k->asked_401 = false;
@@ -349,14 +351,15 @@ void clusters_on_turned(struct control *c, const struct reactor_note *n)
 	struct known_cluster *k = c->clusters.rows[n->cluster];
 	uint64_t now = loop_now_ns(c->loop);
 	bool down = n->err != ERR_OK;
-	if (k->is_backend) {
-		backends_on_turned(c, k, n->err);
+	if (!down && is_through(k))
+		backends_on_answers(c, k->backend ? k->backend : k);
+	if (k->is_backend)
+		return; /* backends.c tells of it */
+	/* Behind one backend that is away all are away: one line says it. */
+	uint64_t *logged_ns = k->backend ? &k->backend->logged_ns : &k->logged_ns;
+	if (down == k->logged_down || (down && *logged_ns && now - *logged_ns < CLUSTERS_LOG_NS))
 		return;
-	}
-	if (down == k->logged_down ||
-	        (down && k->logged_ns && now - k->logged_ns < CLUSTERS_LOG_NS))
-		return;
-	k->logged_ns = now;
+	*logged_ns = now;
 	k->logged_down = down;
 	char text[ERRMSG_BYTES + 320];
 	snprintf(text, sizeof text, "cluster \"%s\" %s%s", k->name,

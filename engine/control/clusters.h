@@ -46,7 +46,7 @@ struct known_cluster {
 	struct discovery *discovery;      /* own; NULL: not asked yet */
 	struct discovery *discovery_next; /* own: the one under way */
 	uint64_t discovered_ns;
-	uint64_t logged_ns; /* last line about it being down or up */
+	uint64_t logged_ns; /* last line about it, or what is behind it, being down or up */
 	bool logged_down;
 	struct list discovery_waiters;  /* struct question */
 	struct errmsg discovery_failed; /* code != ERR_OK: why the last one failed; for status */

@@ -120,6 +120,8 @@ struct reactor_msg {
 		struct {
 			struct auth *auth;      /* may be NULL: anonymous */
 			struct tls_config *tls; /* NULL for http:// */
+			bool renewed; /* another client certificate than before: connections that
+			                 were made with the old one are to be closed */
 		} credential;
 		struct {
 			int eventfd;

@@ -190,12 +190,43 @@ static void check_reactors(struct doctor *d, struct json_node s)
 	text_fini(&t);
 }
 
+/* Where clusters come from: those of a backend that has not answered are not even known. */
+static unsigned check_backends(struct doctor *d, struct json_node s)
+{
+	struct json_iter it = {0};
+	struct json_node b;
+	struct text name = {0}, t = {0};
+	unsigned n = 0;
+	while (json_dom_next(json_dom_get(s, "backends"), &it, NULL, &b)) {
+		struct json_node error = json_dom_get(b, "last_error");
+		bool bad = span_is(json_dom_string(json_dom_get(b, "state")), "broken") ||
+		           json_dom_type(error) == JSON_OBJECT;
+		bool answered = json_dom_bool(json_dom_get(b, "answered"), false);
+		n++;
+		text_clear(&name);
+		text_clear(&t);
+		text_printf(
+		        &name, "backend %.*s", SPAN_ARG(json_dom_string(json_dom_get(b, "name"))));
+		text_printf(&t, "%s, %" PRId64 " clusters", answered ? "answers" : "no answer yet",
+		        json_dom_int(json_dom_get(b, "clusters"), 0));
+		if (bad)
+			add_error(&t, error);
+		check(d, bad ? VERDICT_BROKEN : VERDICT_OK, text_cstr(&name), text_cstr(&t),
+		        bad ? "is the Headlamp backend running, and are headlamp.url and "
+		              "headlamp.backendToken right? It is asked again every 10 s"
+		            : "");
+	}
+	text_fini(&name);
+	text_fini(&t);
+	return n;
+}
+
 static void check_clusters(struct doctor *d, struct json_node s)
 {
 	struct json_iter it = {0};
 	struct json_node c;
 	struct text name = {0}, t = {0};
-	unsigned n = 0;
+	unsigned n = check_backends(d, s);
 	while (json_dom_next(json_dom_get(s, "clusters"), &it, NULL, &c)) {
 		struct span state = json_dom_string(json_dom_get(c, "state"));
 		struct json_node error = json_dom_get(c, "last_error");

@@ -108,6 +108,27 @@ void report_clusters(struct json_node status, const struct args *a)
 	table_fini(&t);
 }
 
+void report_backends(struct json_node status, const struct args *a)
+{
+	static const char *const headers[] = {
+	        "BACKEND", "ANSWERED", "CONTEXTS", "CLUSTERS", "SERVER", "ERROR", NULL};
+	struct table t;
+	struct json_iter it = {0};
+	struct json_node b;
+	begin(&t, a, headers);
+	while (json_dom_next(json_dom_get(status, "backends"), &it, NULL, &b)) {
+		table_begin_row(&t, SPAN(""), false);
+		add_text(&t, json_dom_get(b, "name"), NULL);
+		add_text(&t, json_dom_get(b, "answered"), NULL);
+		add_text(&t, json_dom_get(b, "contexts"), "0");
+		add_text(&t, json_dom_get(b, "clusters"), "0");
+		add_text(&t, json_dom_get(b, "server"), "-");
+		add_text(&t, json_dom_path(b, "last_error.text"), "");
+	}
+	table_print(&t, stdout);
+	table_fini(&t);
+}
+
 static void list_row(struct table *t, struct json_node l)
 {
 	struct text cell = {0};

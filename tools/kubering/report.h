@@ -18,6 +18,7 @@ void report_add_age(struct text *t, struct json_node seconds);
 /* "deployments.apps" */
 void report_add_resource(struct text *t, struct json_node list);
 /* Tables of status, to stdout. */
+void report_backends(struct json_node status, const struct args *a);
 void report_clusters(struct json_node status, const struct args *a);
 void report_lists(struct json_node status, const struct args *a);
 

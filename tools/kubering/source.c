@@ -76,8 +76,9 @@ static int name_one(struct json_node clusters, size_t count)
 		text_printf(&names, "%s%.*s", i ? ", " : "",
 		        SPAN_ARG(json_dom_string(json_dom_get(c, "name"))));
 	if (count == 0)
-		say_error(
-		        "the daemon has no cluster: start kuberingd with --kubeconfig or --config");
+		say_error("the daemon has no cluster: start kuberingd with --kubeconfig or "
+		          "--config, or "
+		          "see kubering doctor if they are behind a Headlamp backend");
 	else
 		say_error("there are %zu clusters: choose one with --cluster, or --all-clusters: "
 		          "%s%s",

@@ -44,6 +44,12 @@ int command_status(const struct args *a)
 	} else if (code == CODE_OK) {
 		head(root);
 		putchar('\n');
+		struct json_iter it = {0};
+		struct json_node first;
+		if (json_dom_next(json_dom_get(root, "backends"), &it, NULL, &first)) {
+			report_backends(root, a);
+			putchar('\n');
+		}
 		report_clusters(root, a);
 		putchar('\n');
 		report_lists(root, a);

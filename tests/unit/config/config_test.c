@@ -407,26 +407,47 @@ static void check_finds_what_needs_no_connection(void **state)
 	        {HTTPS, "{}", "lists: [{resource: pods.v1}]\nrealms: []\n",
 	                "lists[0]: no realm covers it for 1 of 1 clusters"},
 	        {HTTPS, "{}", "lists: [{resource: pods.v1}]\n", NULL},
-#define HUB(more) "clusters: [{name: hub, headlamp: {url: 'https://h'" more "}}]\n"
-	        {HTTPS, "{}", HUB(", backendTokenFile: token, certificateAuthority: good.crt"),
-	                NULL},
-	        {HTTPS, "{}", HUB(", backendTokenFile: none"),
-	                "/k.yaml:3:12: backend \"hub\": tokenFile /"},
-	        {HTTPS, "{}", HUB(", backendTokenFile: blank"), "/blank: is empty"},
-	        {HTTPS, "{}", HUB(", certificateAuthority: none"),
-	                "/k.yaml:3:12: backend \"hub\": certificateAuthority: /"},
-	        {HTTPS, "{}", HUB(", certificateAuthority: token"), "no PEM certificate inside"},
-	        {HTTPS, "{}", HUB(", certificateAuthority: old.crt"), "has expired at"},
-	        {HTTPS, "{}", HUB(", insecureSkipTlsVerify: true"),
-	                "backend \"hub\": insecure-skip-tls-verify: anyone"},
-	        /* what the backend has is not known here */
-	        {HTTPS, "{}", HUB("") "lists: [{clusters: p1, resource: pods.v1}]\n", NULL},
-	        {HTTPS, "{}", HUB(", contexts: [a]") "lists: [{clusters: p1, resource: pods.v1}]\n",
-	                "lists[0].clusters: no cluster matches \"p1\""},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		struct loaded l;
 		check_one(&l, s, rows[i].cluster, rows[i].user, rows[i].settings);
+		if (!rows[i].problem && l.problems.count > 0)
+			fail_msg("row %zu: %s", i, scratch_problems(&l.problems));
+		if (rows[i].problem)
+			scratch_has(scratch_problems(&l.problems), rows[i].problem);
+		unload(&l);
+	}
+}
+
+static void check_reads_what_backends_need(void **state)
+{
+	struct scratch *s = *state;
+	scratch_write(s, "good.crt", pair.cert);
+	scratch_write(s, "old.crt", old_pair.cert);
+	scratch_write(s, "token", "t\n");
+	scratch_write(s, "blank", "\n");
+#define HUB(more) "clusters: [{name: hub, headlamp: {url: 'https://h'" more "}}]\n"
+	static const struct {
+		const char *settings, *problem; /* problem NULL: fine */
+	} rows[] = {
+	        {HUB(", backendTokenFile: token, certificateAuthority: good.crt"), NULL},
+	        {HUB(", backendTokenFile: none"),
+	                "/k.yaml:3:12: backend \"hub\": headlamp.backendTokenFile /"},
+	        {HUB(", backendTokenFile: blank"), "/blank: is empty"},
+	        {HUB(", certificateAuthority: none"),
+	                "/k.yaml:3:12: backend \"hub\": headlamp.certificateAuthority: /"},
+	        {HUB(", certificateAuthority: token"), "no PEM certificate inside"},
+	        {HUB(", certificateAuthority: old.crt"), "has expired at"},
+	        {HUB(", insecureSkipTlsVerify: true"),
+	                "backend \"hub\": headlamp.insecureSkipTlsVerify: anyone"},
+	        /* what the backend has is not known here */
+	        {HUB("") "lists: [{clusters: p1, resource: pods.v1}]\n", NULL},
+	        {HUB(", contexts: [a]") "lists: [{clusters: p1, resource: pods.v1}]\n",
+	                "lists[0].clusters: no cluster matches \"p1\""},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct loaded l;
+		check_one(&l, s, HTTPS, "{}", rows[i].settings);
 		if (!rows[i].problem && l.problems.count > 0)
 			fail_msg("row %zu: %s", i, scratch_problems(&l.problems));
 		if (rows[i].problem)
@@ -473,6 +494,7 @@ int main(void)
 	        SCRATCH_TEST(config_broken_context_leaves_the_others),
 	        SCRATCH_TEST(config_reload_of_a_broken_file_keeps_the_old),
 	        SCRATCH_TEST(check_finds_what_needs_no_connection),
+	        SCRATCH_TEST(check_reads_what_backends_need),
 	        SCRATCH_TEST(check_tells_every_problem_of_every_cluster),
 	};
 	return cmocka_run_group_tests(tests, group_setup, NULL);

@@ -275,22 +275,21 @@ static void a_taken_name_is_prefixed_with_the_backend(void **state)
 	rig_fini(&g);
 }
 
-static void a_name_that_cannot_be_one_is_told_once(void **state)
+static void a_name_that_cannot_be_given_is_told_once(void **state)
 {
-	static char body[1024], name[300];
 	struct rig g;
 	(void)state;
 	rig_config(&g);
+	g.clusters[0].name = "hub/prod-1"; /* and prod-1 is taken too */
 	rig_start(&g);
-	memset(name, 'a', sizeof name - 1);
-	memcpy(name, "prod-", 5);
-	snprintf(body, sizeof body, LISTED(ONE("%s") "," ONE("prod-\x7f") "," ONE("prod-3")), name);
 	for (int i = 0; i < 2; i++)
-		answer(&g, "200 OK", body);
+		answer(&g, "200 OK", LISTED(ONE("prod-1") "," ONE("prod-\x7f") "," ONE("prod-3")));
 	assert_non_null(clusters_find(g.control, "prod-3"));
 	assert_int_equal(g.control->clusters.by_name.count, 3);
+	assert_int_equal(g.control->backends.rows[0].refused, 2);
 	const char *said = strstr(warned, "lists contexts that cannot be served");
 	assert_non_null(said);
+	has(said, "the first: prod-1");
 	assert_null(strstr(said + 1, "lists contexts that cannot be served"));
 	rig_fini(&g);
 }
@@ -352,7 +351,19 @@ static void a_backend_that_does_not_answer_is_told(void **state)
 	rig_fini(&g);
 }
 
-static void a_backend_that_is_back_is_asked_at_once(void **state)
+static void turned(struct rig *g, const struct known_cluster *k, err_t err)
+{
+	struct reactor_note n = {.type = REACTOR_CLUSTER_TURNED, .cluster = k->id, .err = err};
+	clusters_on_turned(g->control, &n);
+}
+
+static bool is_due(const struct rig *g)
+{
+	const struct backend *b = &g->control->backends.rows[0];
+	return b->timer.timer.at_ns <= loop_now_ns(g->control->loop);
+}
+
+static void what_is_back_has_the_backend_asked(void **state)
 {
 	struct rig g;
 	(void)state;
@@ -360,11 +371,38 @@ static void a_backend_that_is_back_is_asked_at_once(void **state)
 	rig_start(&g);
 	struct backend *b = &g.control->backends.rows[0];
 	answer(&g, "200 OK", LISTED(""));
-	assert_false(b->asking);
-	backends_on_turned(g.control, b->self, ERR_CONN_REFUSED);
-	assert_false(b->asking);
-	backends_on_turned(g.control, b->self, ERR_OK);
-	assert_true(b->asking);
+	const struct known_cluster *behind = clusters_find(g.control, "dev/x"),
+	                           *other = clusters_find(g.control, "prod-1");
+	turned(&g, b->self, ERR_OK);
+	assert_false(is_due(&g)); /* it was asked just now */
+	b->asked_ns -= BACKENDS_SOON_S * 1000000000ull;
+	turned(&g, b->self, ERR_CONN_REFUSED);
+	turned(&g, behind, ERR_CONN_REFUSED);
+	turned(&g, other, ERR_OK);
+	assert_false(is_due(&g));
+	turned(&g, behind, ERR_OK);
+	assert_true(is_due(&g));
+	answer(&g, "200 OK", LISTED(""));
+	b->asked_ns -= BACKENDS_SOON_S * 1000000000ull;
+	turned(&g, b->self, ERR_OK);
+	assert_true(is_due(&g));
+	rig_fini(&g);
+}
+
+static void one_line_says_that_all_behind_a_backend_are_away(void **state)
+{
+	struct rig g;
+	(void)state;
+	rig_config(&g);
+	rig_start(&g);
+	answer(&g, "200 OK", LISTED(ONE("prod-2") "," ONE("prod-3")));
+	turned(&g, clusters_find(g.control, "prod-2"), ERR_CONN_REFUSED);
+	turned(&g, clusters_find(g.control, "prod-3"), ERR_CONN_REFUSED);
+	turned(&g, clusters_find(g.control, "prod-3"), ERR_OK);
+	has(warned, "cluster \"prod-2\" is not reached");
+	assert_null(strstr(warned, "cluster \"prod-3\""));
+	turned(&g, clusters_find(g.control, "prod-1"), ERR_CONN_REFUSED);
+	has(warned, "cluster \"prod-1\" is not reached");
 	rig_fini(&g);
 }
 
@@ -409,18 +447,16 @@ static void status_names_the_way_and_the_backend(void **state)
 	has(doc.p, "does not list context \\\"dev--x\\\"");
 	assert_null(strstr(doc.p, "secret"));
 	report_fini(&doc);
-	struct {
-		struct reactor_status s;
-		struct cluster_status c;
-	} *row = calloc(1, sizeof *row);
+	struct reactor_status *row = calloc(1, sizeof *row + sizeof row->cluster[0]);
+	assert_non_null(row);
 	struct errmsg m = {0};
 	struct known_cluster *k = clusters_find(g.control, "prod-2");
 	assert_int_equal(clusters_place(g.control, k, &m), ERR_OK);
-	row->s.clusters = 1;
-	row->s.cluster[0] = (struct cluster_status){
+	row->clusters = 1;
+	row->cluster[0] = (struct cluster_status){
 	        .cluster = k->id, .way = STRATEGY_LEGACY, .way_text = "multiplexer answered 404"};
 	struct reactor_status *status[2] = {NULL, NULL};
-	status[k->reactor] = &row->s;
+	status[k->reactor] = row;
 	status_write(g.control, status, &doc);
 	has(doc.p, "\"strategy\":\"legacy\",\"strategy_reason\":\"multiplexer answered 404\"");
 	report_fini(&doc);
@@ -452,10 +488,11 @@ int main(void)
 	        cmocka_unit_test(a_backend_is_asked_with_its_token),
 	        cmocka_unit_test(what_it_lists_becomes_clusters_beside_it),
 	        cmocka_unit_test(a_taken_name_is_prefixed_with_the_backend),
-	        cmocka_unit_test(a_name_that_cannot_be_one_is_told_once),
+	        cmocka_unit_test(a_name_that_cannot_be_given_is_told_once),
 	        cmocka_unit_test(a_vanished_context_keeps_its_cluster),
 	        cmocka_unit_test(a_backend_that_does_not_answer_is_told),
-	        cmocka_unit_test(a_backend_that_is_back_is_asked_at_once),
+	        cmocka_unit_test(what_is_back_has_the_backend_asked),
+	        cmocka_unit_test(one_line_says_that_all_behind_a_backend_are_away),
 	        cmocka_unit_test(lists_of_the_settings_open_in_what_is_found),
 	        cmocka_unit_test(status_names_the_way_and_the_backend),
 	        cmocka_unit_test(a_broken_backend_breaks_its_clusters_only),

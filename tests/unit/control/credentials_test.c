@@ -1,0 +1,147 @@
+/* credentials_test.c - what control tells a reactor of a credential that has changed. The reactor
+ * never turns while that is asked: its mailbox is read. */
+#include "unit/config/scratch.h"
+
+#include "config/config.h"
+#include "control/core.h"
+#include "harness/fake_io.h"
+#include "reactor/core.h"
+
+struct rig {
+	char path[96];
+	struct settings settings;
+	struct config_cluster cluster;
+	struct config config;
+	struct control *control;
+	struct reactor *reactor;
+	struct fake_io io;
+};
+
+static void warn(const char *text)
+{
+	fail_msg("%s", text);
+}
+
+static void rig_init(struct rig *g, struct scratch *s)
+{
+	struct errmsg m = {0};
+	*g = (struct rig){0};
+	snprintf(g->path, sizeof g->path, "%s/socket", s->dir);
+	g->cluster = (struct config_cluster){.name = "c",
+	        .context = "c",
+	        .conf = {.context = "c",
+	                .insecure = true,
+	                .server = {.tls = true,
+	                        .text = "https://127.0.0.1:1",
+	                        .host = "127.0.0.1",
+	                        .authority = "127.0.0.1:1",
+	                        .path = "",
+	                        .port = 1},
+	                .credential = {.cert_file = scratch_path(s, "c.crt"),
+	                        .key_file = scratch_path(s, "c.key"),
+	                        .token_file = scratch_path(s, "token")}}};
+	g->config = (struct config){
+	        .settings = &g->settings, .clusters = &g->cluster, .cluster_count = 1};
+	struct control_config cc = {.socket_path = g->path,
+	        .config = &g->config,
+	        .settings = &g->settings,
+	        .reactor_count = 1,
+	        .warn = warn};
+	assert_int_equal(control_new(&cc, &g->control, &m), ERR_OK);
+	struct reactor_config rc = {.count = 1,
+	        .ring_entries = 256,
+	        .lists_max = 64,
+	        .shard_bytes_max = 64 << 20,
+	        .retained_bytes_max = 1 << 20,
+	        .block_segment_bytes = 1 << 22,
+	        .objects_max = 1000,
+	        .user_agent = "test/1",
+	        .in_process = true,
+	        .note = control_note,
+	        .note_arg = g->control};
+	assert_int_equal(reactor_new(&rc, &g->reactor), ERR_OK);
+	fake_io_init(&g->io, &reactor_io_handlers, g->reactor);
+	reactor_set_io(g->reactor, &g->io.io);
+	control_set_reactors(g->control, &g->reactor);
+}
+
+static void rig_fini(struct rig *g)
+{
+	consumers_bye(g->control);
+	reactor_post(g->reactor, reactor_msg_new(REACTOR_STOP));
+	while (!g->reactor->stopped)
+		reactor_turn(g->reactor, 0);
+	control_free(&g->control);
+	reactor_free(&g->reactor);
+	fake_io_fini(&g->io);
+}
+
+/* The last CLUSTER_CREDENTIAL; *count: how many there are. */
+static const struct reactor_msg *told(const struct rig *g, unsigned *count)
+{
+	const struct reactor_msg *last = NULL;
+	*count = 0;
+	LIST_EACH (it, &g->reactor->mailbox) {
+		const struct reactor_msg *m = CONTAINER_OF(it, struct reactor_msg, link);
+		if (m->type != REACTOR_CLUSTER_CREDENTIAL)
+			continue;
+		last = m;
+		++*count;
+	}
+	assert_non_null(last);
+	return last;
+}
+
+/* A 401 reads all files again; the pool's clock runs ahead, over what it spaces refreshes by. */
+static void read_again(struct rig *g, uint64_t *ahead_ns)
+{
+	struct control *c = g->control;
+	*ahead_ns += 20000000000u;
+	clusters_on_wants_credential(c, 0);
+	credential_pool_on_timer(c->credentials, loop_now_ns(c->loop) + *ahead_ns, 1000000000);
+	clusters_on_credentials(c);
+}
+
+static void another_certificate_is_told_as_such(void **state)
+{
+	struct scratch *s = *state;
+	struct scratch_pair first, second;
+	struct rig g;
+	struct errmsg m = {0};
+	unsigned count;
+	uint64_t ahead_ns = 0;
+	scratch_pair_make(&first, 2000000000);
+	scratch_pair_make(&second, 2000000000);
+	scratch_write(s, "c.crt", first.cert);
+	scratch_write(s, "c.key", first.key);
+	scratch_write(s, "token", "one");
+	rig_init(&g, s);
+	assert_int_equal(clusters_place(g.control, clusters_find(g.control, "c"), &m), ERR_OK);
+	const struct reactor_msg *last = told(&g, &count);
+	assert_int_equal(count, 1);
+	assert_int_equal(last->err, ERR_OK);
+	assert_false(last->credential.renewed); /* nothing was made with another one */
+	scratch_write(s, "token", "two");
+	read_again(&g, &ahead_ns);
+	last = told(&g, &count);
+	assert_int_equal(count, 2);
+	assert_string_equal(last->credential.auth->authorization, "Bearer two");
+	assert_false(last->credential.renewed); /* a token is checked with each request */
+	scratch_write(s, "c.crt", second.cert);
+	scratch_write(s, "c.key", second.key);
+	read_again(&g, &ahead_ns);
+	last = told(&g, &count);
+	assert_int_equal(count, 3);
+	assert_int_equal(last->err, ERR_OK);
+	assert_true(last->credential.renewed);
+	rig_fini(&g);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test_setup_teardown(
+	                another_certificate_is_told_as_such, scratch_setup, scratch_teardown),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
