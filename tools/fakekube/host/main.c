@@ -25,6 +25,7 @@
 struct fakekube {
 	struct options options;
 	struct model_server model;
+	struct model_backend *backend;
 	struct tls_server tls;
 	struct load load;
 	struct serve serve;
@@ -92,6 +93,31 @@ static bool read_faults(struct fakekube *f)
 	return ok;
 }
 
+/* The backend's kubeconfig is the one that is written: a context for each cluster. */
+static bool init_backend(struct fakekube *f)
+{
+	const struct options *o = &f->options;
+	f->backend = model_backend_new(&f->model,
+	        &(struct model_backend_options){.token = o->headlamp_token, .check_host = true});
+	char address[64];
+	snprintf(address, sizeof address, "%s:%u", o->bind, serve_port(&f->serve));
+	for (size_t i = 0; i < f->model.cluster_count; i++) {
+		struct model_cluster *c = f->model.clusters[i];
+		char server[320];
+		snprintf(server, sizeof server, "%s://%s/clusters/%s", o->tls ? "https" : "http",
+		        address, c->name);
+		model_backend_add_cluster(f->backend, c,
+		        &(struct model_context_options){.server = server,
+		                .address = address,
+		                .token = o->client_cert ? NULL : o->token,
+		                .user = o->client_cert ? "admin" : NULL});
+	}
+	if (!serve_backend(&f->serve, f->backend, o->headlamp_port))
+		return false;
+	model_backend_set_port(f->backend, f->serve.front_port);
+	return true;
+}
+
 static bool init(struct fakekube *f)
 {
 	struct options *o = &f->options;
@@ -118,7 +144,9 @@ static bool init(struct fakekube *f)
 	if (!serve_init(&f->serve, &f->model, f->tls.ctx, o->bind, o->port))
 		return false;
 	f->has_serve = true;
-	f->target = (struct command_target){&f->serve, &f->load, &f->model, false};
+	if (o->headlamp && !init_backend(f))
+		return false;
+	f->target = (struct command_target){&f->serve, &f->load, &f->model, f->backend, false};
 	if (o->control && !control_init(&f->control, &f->target, o->control))
 		return false;
 	f->has_control = o->control != NULL;
@@ -131,6 +159,7 @@ static void fini(struct fakekube *f)
 		control_fini(&f->control);
 	if (f->has_serve)
 		serve_fini(&f->serve);
+	model_backend_free(&f->backend);
 	load_fini(&f->load);
 	tls_server_fini(&f->tls);
 	if (f->has_model)
@@ -189,7 +218,10 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	bool ok = init(&f);
 	if (ok) {
-		printf("ready port=%u\n", serve_port(&f.serve));
+		printf("ready port=%u", serve_port(&f.serve));
+		if (f.backend)
+			printf(" headlamp=%u", f.serve.front_port);
+		printf("\n");
 		fflush(stdout);
 		loop(&f);
 		if (!f.options.quiet)
