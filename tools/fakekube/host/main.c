@@ -7,6 +7,7 @@
 #include "host/options.h"
 #include "host/serve.h"
 #include "host/tls.h"
+#include "host/upstream.h"
 #include "model/model_blast.h"
 
 #include <errno.h>
@@ -29,6 +30,7 @@ struct fakekube {
 	struct tls_server tls;
 	struct load load;
 	struct serve serve;
+	struct upstreams upstreams;
 	struct command_target target;
 	struct control control;
 	struct serve_source signals;
@@ -93,7 +95,8 @@ static bool read_faults(struct fakekube *f)
 	return ok;
 }
 
-/* The backend's kubeconfig is the one that is written: a context for each cluster. */
+/* The backend's kubeconfig is the one that is written, a context for each cluster; or what
+ * --upstream says. */
 static bool init_backend(struct fakekube *f)
 {
 	const struct options *o = &f->options;
@@ -101,7 +104,11 @@ static bool init_backend(struct fakekube *f)
 	        &(struct model_backend_options){.token = o->headlamp_token, .check_host = true});
 	char address[64];
 	snprintf(address, sizeof address, "%s:%u", o->bind, serve_port(&f->serve));
-	for (size_t i = 0; i < f->model.cluster_count; i++) {
+	upstreams_init(&f->upstreams, &f->serve);
+	for (uint32_t i = 0; i < o->upstream_count; i++)
+		if (!upstreams_add(&f->upstreams, f->backend, o->upstreams[i]))
+			return false;
+	for (size_t i = 0; i < f->model.cluster_count && !o->upstream_count; i++) {
 		struct model_cluster *c = f->model.clusters[i];
 		char server[320];
 		snprintf(server, sizeof server, "%s://%s/clusters/%s", o->tls ? "https" : "http",
@@ -159,6 +166,7 @@ static void fini(struct fakekube *f)
 		control_fini(&f->control);
 	if (f->has_serve)
 		serve_fini(&f->serve);
+	upstreams_fini(&f->upstreams);
 	model_backend_free(&f->backend);
 	load_fini(&f->load);
 	tls_server_fini(&f->tls);
@@ -205,6 +213,7 @@ static void loop(struct fakekube *f)
 		f->serve.now_ns = now;
 		serve_flush_ready(&f->serve);
 		serve_turn(&f->serve, next < now + IDLE_WAIT_NS ? next : now + IDLE_WAIT_NS);
+		upstreams_bury(&f->upstreams);
 	}
 }
 

@@ -2,11 +2,14 @@
 #ifndef KR_HOST_OPTIONS_H
 #define KR_HOST_OPTIONS_H
 
+#define OPTIONS_UPSTREAMS_MAX 64
+
 #include <stdbool.h>
 #include <stdint.h>
 
 struct options {
-	const char *headlamp_token;
+	const char *headlamp_token, *upstreams[OPTIONS_UPSTREAMS_MAX];
+	uint32_t upstream_count;
 	const char *bind, *kubeconfig_out, *profile, *faults, *token, *control, *resources;
 	uint16_t port, headlamp_port; /* 0 = any free one */
 	uint32_t clusters, objects, object_bytes, namespaces;

@@ -154,8 +154,7 @@ static void conn_interest(struct serve_conn *c)
 	if (want == c->events)
 		return;
 	c->events = want;
-	struct epoll_event e = {.events = want, .data.ptr = &c->source};
-	epoll_ctl(c->serve->epoll, EPOLL_CTL_MOD, c->source.fd, &e);
+	serve_interest(c->serve, &c->source, want);
 }
 
 /* After anything happened to it: send, close, set the timer, tell epoll. */
@@ -310,6 +309,12 @@ bool serve_watch(struct serve *s, struct serve_source *src)
 {
 	struct epoll_event e = {.events = EPOLLIN, .data.ptr = src};
 	return epoll_ctl(s->epoll, EPOLL_CTL_ADD, src->fd, &e) == 0;
+}
+
+void serve_interest(struct serve *s, struct serve_source *src, uint32_t events)
+{
+	struct epoll_event e = {.events = events, .data.ptr = src};
+	epoll_ctl(s->epoll, EPOLL_CTL_MOD, src->fd, &e);
 }
 
 static int listen_on(const char *bind_to, uint16_t port)

@@ -48,6 +48,8 @@ uint16_t serve_port(const struct serve *s);
 bool serve_backend(struct serve *s, struct model_backend *b, uint16_t port);
 /* The descriptor is watched for input from now on. False: the kernel refused. */
 bool serve_watch(struct serve *s, struct serve_source *src);
+/* What it is watched for, from then on: EPOLLIN, EPOLLOUT. */
+void serve_interest(struct serve *s, struct serve_source *src, uint32_t events);
 
 /* One turn: waits until something is ready or until_ns has come. */
 void serve_turn(struct serve *s, uint64_t until_ns);
