@@ -10,7 +10,7 @@
 
 #define CLIENTS 3
 #define UPGRADE                                                                                    \
-	"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"                \
+	"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"               \
 	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 
 /* An upstream that is written by hand. */
@@ -79,8 +79,7 @@ static void scripted_free(struct model_link *l)
 	free(s);
 }
 
-static inline struct model_link *script_open(
-        void *arg, struct model_conn *owner, uint64_t now_ns)
+static inline struct model_link *script_open(void *arg, struct model_conn *owner, uint64_t now_ns)
 {
 	static const struct model_link_ops ops = {scripted_state, scripted_send, scripted_peek,
 	        scripted_consume, scripted_deadline, scripted_free};
@@ -107,12 +106,11 @@ static inline void bench_init(struct bench *b, const struct model_backend_option
 	        &(struct model_context_options){
 	                .name = "admin", .server = "https://127.0.0.1:16443", .user = "admin"}));
 	b->script.state = MODEL_LINK_OPEN;
-	assert_true(model_backend_add(b->backend,
-	        &(struct model_context_options){.name = "c1",
-	                .server = "http://127.0.0.1:8001",
-	                .address = "127.0.0.1:8001",
-	                .open = script_open,
-	                .arg = &b->script}));
+	assert_true(model_backend_add(b->backend, &(struct model_context_options){.name = "c1",
+	                                                  .server = "http://127.0.0.1:8001",
+	                                                  .address = "127.0.0.1:8001",
+	                                                  .open = script_open,
+	                                                  .arg = &b->script}));
 }
 
 static inline void bench_fini(struct bench *b)
@@ -186,8 +184,7 @@ static inline const char *bench_ask(
 	return c->got.p;
 }
 
-static inline const char *bench_get(
-        struct bench *b, size_t i, const char *url, const char *fields)
+static inline const char *bench_get(struct bench *b, size_t i, const char *url, const char *fields)
 {
 	return bench_ask(b, i, "GET", url, fields);
 }

@@ -4,11 +4,11 @@
 
 #define PATH "/api/v1/namespaces/demo/configmaps"
 #define STATUS(cluster, path, state, error)                                                        \
-	"{\"clusterId\":\"" cluster "\",\"path\":\"" path                                            \
-	"\",\"query\":\"\",\"userId\":\"\",\"data\":\"{\\\"state\\\":\\\"" state                     \
+	"{\"clusterId\":\"" cluster "\",\"path\":\"" path                                          \
+	"\",\"query\":\"\",\"userId\":\"\",\"data\":\"{\\\"state\\\":\\\"" state                   \
 	"\\\",\\\"error\\\":\\\"" error "\\\"}\",\"type\":\"STATUS\"}"
 #define FRAME(cluster, path, query, rest)                                                          \
-	"{\"clusterId\":\"" cluster "\",\"path\":\"" path "\",\"query\":\"" query                    \
+	"{\"clusterId\":\"" cluster "\",\"path\":\"" path "\",\"query\":\"" query                  \
 	"\",\"userId\":\"u1\"," rest "}"
 
 static int setup(void **state)
@@ -70,7 +70,8 @@ static void answer_upgrade(struct bench *b)
 
 static void open_c1(struct bench *b, size_t client)
 {
-	bench_message(b, client, "c1", "/api/v1/pods", "watch=1&resourceVersion=5", "u1", "REQUEST");
+	bench_message(
+	        b, client, "c1", "/api/v1/pods", "watch=1&resourceVersion=5", "u1", "REQUEST");
 	answer_upgrade(b);
 	expect_line(b, client, STATUS("c1", "/api/v1/pods", "connected", ""));
 }
@@ -93,7 +94,8 @@ static void the_recorded_sequence(void **state)
 	expect_line(b, 0, STATUS("c1", "/api/v1/pods", "connected", ""));
 	expect_one_empty_frame(b);
 	say(b, MODEL_WS_TEXT,
-	        SPAN("{\"type\":\"ADDED\",\"object\":{\"kind\":\"Pod\",\"metadata\":{\"name\":\"a<b>&"
+	        SPAN("{\"type\":\"ADDED\",\"object\":{\"kind\":\"Pod\",\"metadata\":{\"name\":\"a<"
+	             "b>&"
 	             "c\",\"uid\":\"1\",\"resourceVersion\":\"6\"}}}\n"));
 	say(b, MODEL_WS_TEXT,
 	        SPAN("{\"type\":\"MODIFIED\",\"object\":{\"kind\":\"Pod\",\"metadata\":{\"name\":"
@@ -109,20 +111,26 @@ static void the_recorded_sequence(void **state)
 	say(b, MODEL_WS_BINARY, SPAN("\x01\x02\x03\xff"));
 	expect_line(b, 0, C1("\"type\":\"COMPLETE\""));
 	expect_line(b, 0,
-	        C1("\"data\":\"{\\\"type\\\":\\\"ADDED\\\",\\\"object\\\":{\\\"kind\\\":\\\"Pod\\\","
+	        C1("\"data\":\"{\\\"type\\\":\\\"ADDED\\\",\\\"object\\\":{\\\"kind\\\":"
+	           "\\\"Pod\\\","
 	           "\\\"metadata\\\":{\\\"name\\\":\\\"a\\u003cb\\u003e\\u0026c\\\",\\\"uid\\\":"
 	           "\\\"1\\\",\\\"resourceVersion\\\":\\\"6\\\"}}}\\n\",\"type\":\"DATA\""));
 	expect_line(b, 0,
-	        C1("\"data\":\"{\\\"type\\\":\\\"MODIFIED\\\",\\\"object\\\":{\\\"kind\\\":\\\"Pod\\\","
+	        C1("\"data\":\"{\\\"type\\\":\\\"MODIFIED\\\",\\\"object\\\":{\\\"kind\\\":"
+	           "\\\"Pod\\\","
 	           "\\\"metadata\\\":{\\\"name\\\":\\\"x\\\",\\\"uid\\\":\\\"1\\\","
 	           "\\\"resourceVersion\\\":\\\"6\\\"}}}\\n\",\"type\":\"DATA\""));
 	expect_line(b, 0, C1("\"type\":\"COMPLETE\""));
 	expect_line(b, 0,
-	        C1("\"data\":\"{\\\"type\\\":\\\"BOOKMARK\\\",\\\"object\\\":{\\\"kind\\\":\\\"Pod\\\","
-	           "\\\"metadata\\\":{\\\"resourceVersion\\\":\\\"9\\\"}}}\\n\",\"type\":\"DATA\""));
+	        C1("\"data\":\"{\\\"type\\\":\\\"BOOKMARK\\\",\\\"object\\\":{\\\"kind\\\":"
+	           "\\\"Pod\\\","
+	           "\\\"metadata\\\":{\\\"resourceVersion\\\":\\\"9\\\"}}}\\n\",\"type\":"
+	           "\"DATA\""));
 	expect_line(b, 0,
-	        C1("\"data\":\"{\\\"type\\\":\\\"ERROR\\\",\\\"object\\\":{\\\"kind\\\":\\\"Status\\\","
-	           "\\\"apiVersion\\\":\\\"v1\\\",\\\"metadata\\\":{},\\\"status\\\":\\\"Failure\\\","
+	        C1("\"data\":\"{\\\"type\\\":\\\"ERROR\\\",\\\"object\\\":{\\\"kind\\\":"
+	           "\\\"Status\\\","
+	           "\\\"apiVersion\\\":\\\"v1\\\",\\\"metadata\\\":{},\\\"status\\\":"
+	           "\\\"Failure\\\","
 	           "\\\"reason\\\":\\\"Expired\\\",\\\"code\\\":410}}\\n\",\"type\":\"DATA\""));
 	expect_line(b, 0, C1("\"data\":\"not json\",\"type\":\"DATA\""));
 	expect_line(b, 0, C1("\"data\":\"AQID/w==\",\"binary\":true,\"type\":\"DATA\""));
@@ -243,8 +251,9 @@ static void one_watch_from_start_to_end(void **state)
 	        "\\\"apiVersion\\\":\\\"v1\\\",\\\"metadata\\\":{\\\"name\\\":\\\"mx\\\","
 	        "\\\"namespace\\\":\\\"demo\\\",");
 	assert_contains(line, ",\\\"resourceVersion\\\":\\\"307\\\",");
-	static const char tail[] = ",\\\"data\\\":{\\\"a\\\":\\\"\\\\u003cb\\\\u003e\\\\u0026c\\\"}}}"
-	                           "\\n\",\"type\":\"DATA\"}\n";
+	static const char tail[] =
+	        ",\\\"data\\\":{\\\"a\\\":\\\"\\\\u003cb\\\\u003e\\\\u0026c\\\"}}}"
+	        "\\n\",\"type\":\"DATA\"}\n";
 	assert_string_equal(line + strlen(line) - strlen(tail), tail);
 	model_patch_status(b->cluster, cms, SPAN("demo/mx"), 0);
 	model_delete(b->cluster, cms, SPAN("demo/mx"), 0);
@@ -272,8 +281,8 @@ static void the_upstream_ends(void **state)
 	expect_line(b, 0, STATUS("admin", PATH, "closed", ""));
 	bench_message(b, 0, "admin", PATH, "watch=1", "u1", "REQUEST");
 	expect_line(b, 0, STATUS("admin", PATH, "connected", ""));
-	assert_int_equal(model_backend_cut(b->backend, b->cluster, kind_of("", "pods"),
-	                         MODEL_CLOSED_RST),
+	assert_int_equal(
+	        model_backend_cut(b->backend, b->cluster, kind_of("", "pods"), MODEL_CLOSED_RST),
 	        0);
 	assert_int_equal(model_backend_cut(b->backend, b->cluster, NULL, MODEL_CLOSED_RST), 1);
 	expect_line(b, 0, STATUS("admin", PATH, "closed", ""));
@@ -293,7 +302,8 @@ static void gone(void **state)
 	                "\"data\":\"{\\\"type\\\":\\\"ERROR\\\",\\\"object\\\":{\\\"kind\\\":"
 	                "\\\"Status\\\",\\\"apiVersion\\\":\\\"v1\\\",\\\"metadata\\\":{},"
 	                "\\\"status\\\":\\\"Failure\\\",\\\"message\\\":\\\"too old resource "
-	                "version: 1 (310)\\\",\\\"reason\\\":\\\"Expired\\\",\\\"code\\\":410}}\\n\","
+	                "version: 1 "
+	                "(310)\\\",\\\"reason\\\":\\\"Expired\\\",\\\"code\\\":410}}\\n\","
 	                "\"type\":\"DATA\""));
 	expect_line(b, 0, STATUS("admin", PATH, "closed", ""));
 	expect_nothing(b, 0);
@@ -305,7 +315,8 @@ static void gone(void **state)
 #define REFUSED       "dialing WebSocket: dial tcp 127.0.0.1:1: connect: connection refused"
 #define DEADLINE      "dialing WebSocket: context deadline exceeded"
 #define ERROR(cluster, path, query, text)                                                          \
-	FRAME(cluster, path, query, "\"data\":\"{\\\"error\\\":\\\"" text "\\\"}\",\"type\":\"ERROR\"")
+	FRAME(cluster, path, query,                                                                \
+	        "\"data\":\"{\\\"error\\\":\\\"" text "\\\"}\",\"type\":\"ERROR\"")
 
 static void errors(void **state)
 {
@@ -535,8 +546,8 @@ static void the_upgrade(void **state)
 	char expected[512];
 	snprintf(expected, sizeof expected, "%s\r\n", head);
 	assert_string_equal(bench_fresh(b, 0, "/wsMultiplexer", UPGRADE), expected);
-	assert_string_equal(bench_fresh(b, 0, "/wsMultiplexer",
-	                            UPGRADE "Sec-WebSocket-Protocol: nonsense\r\n"),
+	assert_string_equal(
+	        bench_fresh(b, 0, "/wsMultiplexer", UPGRADE "Sec-WebSocket-Protocol: nonsense\r\n"),
 	        expected);
 	snprintf(expected, sizeof expected,
 	        "%sSec-WebSocket-Protocol: headlamp.multiplexer.k8s.io\r\n\r\n", head);
@@ -559,7 +570,9 @@ static void pings_and_the_end(void **state)
 	bench_frame(b, 0, MODEL_WS_PING, "hello");
 	assert_string_equal(bench_next(b, 0, &opcode), "hello");
 	assert_int_equal(opcode, MODEL_WS_PONG);
-	bench_frame(b, 0, MODEL_WS_CLOSE, "\x03\xe8" "bye");
+	bench_frame(b, 0, MODEL_WS_CLOSE,
+	        "\x03\xe8"
+	        "bye");
 	assert_string_equal(bench_next(b, 0, &opcode), "\x03\xe8");
 	assert_int_equal(opcode, MODEL_WS_CLOSE);
 	assert_int_equal(model_conn_closed(b->clients[0].conn), MODEL_CLOSED_CUT);
@@ -628,8 +641,8 @@ static void a_context_becomes_invalid(void **state)
 	expect_line(b, 0,
 	        ERROR("admin", "/api/v1/pods", "watch=1",
 	                "getting cluster config: getting context: key not found"));
-	assert_starts(bench_get(b, 1, "/clusters/admin/api/v1/pods", NULL),
-	        "HTTP/1.1 404 Not Found\r\n");
+	assert_starts(
+	        bench_get(b, 1, "/clusters/admin/api/v1/pods", NULL), "HTTP/1.1 404 Not Found\r\n");
 	assert_contains(b->clients[1].got.p, "\r\n\r\nkey not found\n");
 	assert_lacks(bench_get(b, 1, "/config", NULL), "admin");
 	/* what is open goes on (BM-18) */
@@ -701,8 +714,8 @@ static void faults_of_the_transport(void **state)
 	static const char *const rules[] = {"cut-rst byte=160 verb=mux",
 	        "cut-fin byte=160 verb=connect cluster=headlamp", "half-open byte=160 verb=mux",
 	        "split bytes=3 verb=mux", "close verb=mux"};
-	static const enum model_closed closed[] = {MODEL_CLOSED_RST, MODEL_CLOSED_CUT, MODEL_OPEN,
-	        MODEL_OPEN, MODEL_CLOSED_CUT};
+	static const enum model_closed closed[] = {
+	        MODEL_CLOSED_RST, MODEL_CLOSED_CUT, MODEL_OPEN, MODEL_OPEN, MODEL_CLOSED_CUT};
 	for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
 		struct model_fault rule;
 		struct model_text error = {0};
@@ -713,7 +726,9 @@ static void faults_of_the_transport(void **state)
 			assert_starts(b->clients[0].got.p, "HTTP/1.1 101 ");
 			bench_message(b, 0, "admin", PATH, "watch=1", "u1", "REQUEST");
 		}
-		assert_int_equal(b->clients[0].got.n, i < 3 ? 160 : i == 3 ? b->clients[0].got.n : 0);
+		assert_int_equal(b->clients[0].got.n, i < 3    ? 160
+		                                      : i == 3 ? b->clients[0].got.n
+		                                               : 0);
 		assert_int_equal(model_conn_closed(b->clients[0].conn), closed[i]);
 		model_fault_clear(&b->server.faults);
 		if (i == 3) {

@@ -32,7 +32,7 @@ struct program {
 	char dir[64], kubeconfig[96], control[96];
 	pid_t pid;
 	int out, err; /* its stdout and stderr */
-	uint16_t port;
+	uint16_t port, headlamp;
 };
 
 static void fail_errno(const char *what)
@@ -45,7 +45,7 @@ static size_t read_until(int fd, char *buf, size_t bytes, const char *what)
 {
 	size_t n = 0;
 	buf[0] = 0;
-	while (n + 1 < bytes && !(what && strstr(buf, what))) {
+	while (n + 1 < bytes && !(what && memmem(buf, n, what, strlen(what)))) {
 		struct pollfd p = {.fd = fd, .events = POLLIN};
 		if (poll(&p, 1, DEADLINE_MS) <= 0)
 			fail_msg("nothing came in time; so far: %.300s", buf);
@@ -109,10 +109,11 @@ static struct program *start(const char *const *more)
 	spawn(p, args);
 	char line[128];
 	read_until(p->out, line, sizeof line, "\n");
-	unsigned port;
-	if (sscanf(line, "ready port=%u", &port) != 1)
+	unsigned port, headlamp = 0;
+	if (sscanf(line, "ready port=%u headlamp=%u", &port, &headlamp) < 1)
 		fail_msg("not ready: %s", line);
 	p->port = (uint16_t)port;
+	p->headlamp = (uint16_t)headlamp;
 	return p;
 }
 
@@ -126,15 +127,32 @@ static void stop(struct program *p)
 	free(p);
 }
 
-static int dial(const struct program *p)
+/* -1: refused. */
+static int try_dial(uint16_t port)
 {
 	struct sockaddr_in a = {.sin_family = AF_INET,
-	        .sin_port = htons(p->port),
+	        .sin_port = htons(port),
 	        .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
-	if (connect(fd, (struct sockaddr *)&a, sizeof a) != 0)
+	if (connect(fd, (struct sockaddr *)&a, sizeof a) == 0)
+		return fd;
+	if (errno != ECONNREFUSED)
 		fail_errno("connect");
+	close(fd);
+	return -1;
+}
+
+static int dial_port(uint16_t port)
+{
+	int fd = try_dial(port);
+	if (fd < 0)
+		fail_msg("port %u refuses", port);
 	return fd;
+}
+
+static int dial(const struct program *p)
+{
+	return dial_port(p->port);
 }
 
 static int get(const struct program *p, const char *url)
@@ -260,6 +278,82 @@ static SSL *tls_dial(const struct program *p, SSL_CTX *ctx)
 	return ssl;
 }
 
+#define UPGRADE                                                                                    \
+	"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"               \
+	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: http://x\r\n"
+
+static int front(const struct program *p, const char *url, const char *fields)
+{
+	int fd = dial_port(p->headlamp);
+	assert_true(dprintf(fd, "GET %s HTTP/1.1\r\nHost: localhost\r\n%s\r\n", url, fields) > 0);
+	return fd;
+}
+
+/* A short message of the multiplexer, masked with nothing. */
+static void send_message(int fd, const char *cluster, const char *query)
+{
+	char json[512], frame[520] = {(char)0x81, (char)0xfe};
+	int n = snprintf(json, sizeof json,
+	        "{\"clusterId\":\"%s\",\"path\":\"/api/v1/pods\",\"query\":\"%s\",\"userId\":"
+	        "\"test-user-0000000001\",\"type\":\"REQUEST\"}",
+	        cluster, query);
+	assert_in_range(n, 126, sizeof json - 1);
+	frame[2] = (char)(n >> 8);
+	frame[3] = (char)n;
+	memcpy(frame + 8, json, (size_t)n);
+	assert_int_equal(write(fd, frame, (size_t)n + 8), n + 8);
+}
+
+static void a_backend_in_front(void **state)
+{
+	(void)state;
+	struct program *p = start((const char *const[]){
+	        "--headlamp", "0", "--headlamp-token", "secret", "--objects", "2", "--tls", NULL});
+	static char buf[65536];
+	assert_int_not_equal(p->headlamp, 0);
+	int fd = front(p, "/config", "");
+	read_until(fd, buf, sizeof buf, "denied\n");
+	assert_has(buf, "HTTP/1.1 403 Forbidden\r\n");
+	close(fd);
+	static const char token[] = "X-HEADLAMP_BACKEND-TOKEN: secret\r\n";
+	fd = front(p, "/config", token);
+	read_until(fd, buf, sizeof buf, "}\n");
+	assert_has(buf, "{\"clusters\":[{\"name\":\"fake-1\",\"server\":\"https://127.0.0.1:");
+	close(fd);
+	fd = front(p, "/wsMultiplexer", UPGRADE "X-HEADLAMP_BACKEND-TOKEN: secret\r\n");
+	read_until(fd, buf, sizeof buf, "\r\n\r\n");
+	assert_has(buf, "HTTP/1.1 101 Switching Protocols\r\n");
+	send_message(fd, "fake-1", "watch=1&resourceVersion=1006");
+	read_until(fd, buf, sizeof buf, "\"STATUS\"}\n");
+	assert_has(ask(p, "status fake-1 pods ns-000/pod-0000000"), "ok rv=1007");
+	read_until(fd, buf, sizeof buf, "\"DATA\"}\n");
+	assert_has(ask(p, "headlamp status"), "ok mux=ok connections=1 watches=1 restarts=0");
+	assert_has(ask(p, "headlamp context fake-9 ok"), "error not status | mux");
+	/* cut: the backend's connection, not its client's */
+	assert_has(ask(p, "cut fake-1 rst pods"), "ok connections=1");
+	size_t n = read_until(fd, buf, sizeof buf, "\"STATUS\"}\n");
+	assert_non_null(memmem(buf, n, "closed", 6));
+	/* a restart: reset, then refused, then there again on the same port */
+	assert_has(ask(p, "headlamp restart 30"), "ok");
+	assert_int_equal(read(fd, buf, sizeof buf), -1);
+	assert_int_equal(errno, ECONNRESET);
+	close(fd);
+	while ((fd = try_dial(p->headlamp)) < 0)
+		;
+	close(fd);
+	assert_has(ask(p, "headlamp status"), "ok mux=ok connections=");
+	stop(p);
+}
+
+static void no_backend_no_command(void **state)
+{
+	(void)state;
+	struct program *p = start((const char *const[]){NULL});
+	assert_int_equal(p->headlamp, 0);
+	assert_has(ask(p, "headlamp status"), "error there is none without --headlamp");
+	stop(p);
+}
+
 /* The text between the marks of the kubeconfig, decoded from base64. */
 static char *data_of(const char *kubeconfig, const char *key)
 {
@@ -272,25 +366,86 @@ static char *data_of(const char *kubeconfig, const char *key)
 	return out;
 }
 
-static void tls_with_its_own_ca(void **state)
+/* CA, certificate and key out of the kubeconfig, as files. */
+static void write_pems(const struct program *p, char names[3][96])
 {
-	(void)state;
-	struct program *p = start((const char *const[]){"--tls", "--client-cert", NULL});
+	static const char *const keys[] = {
+	        "certificate-authority-data: ", "client-certificate-data: ", "client-key-data: "};
 	static char buf[65536];
 	int fd = open(p->kubeconfig, O_RDONLY);
 	read_until(fd, buf, sizeof buf, NULL);
 	close(fd);
-	static const char *const keys[] = {
-	        "certificate-authority-data: ", "client-certificate-data: ", "client-key-data: "};
-	char names[3][96];
 	for (int i = 0; i < 3; i++) {
 		char *pem = data_of(buf, keys[i]);
-		snprintf(names[i], sizeof names[i], "%s/pem%d", p->dir, i);
+		snprintf(names[i], 96, "%s/pem%d", p->dir, i);
 		fd = open(names[i], O_WRONLY | O_CREAT | O_EXCL, 0600);
 		assert_int_equal(write(fd, pem, strlen(pem)), strlen(pem));
 		close(fd);
 		free(pem);
 	}
+}
+
+static void expect_answer(
+        const struct program *p, const char *url, const char *fields, const char *starts)
+{
+	static char buf[65536];
+	int fd = front(p, url, fields);
+	read_until(fd, buf, sizeof buf, "\r\n\r\n");
+	close(fd);
+	if (strncmp(buf, starts, strlen(starts)) != 0)
+		fail_msg("%s: not %s but %.200s", url, starts, buf);
+}
+
+/* Another fakekube stands for the real API server. */
+static void a_backend_relays_to_real_servers(void **state)
+{
+	(void)state;
+	struct program *real = start((const char *const[]){
+	        "--tls", "--client-cert", "--objects", "300", "--object-bytes", "8000", NULL});
+	char names[3][96], good[512], bare[512], wrong[512];
+	write_pems(real, names);
+	snprintf(good, sizeof good, "good=127.0.0.1:%u/clusters/fake-1,%s,%s,%s", real->port,
+	        names[0], names[1], names[2]);
+	snprintf(bare, sizeof bare, "bare=localhost:%u/clusters/fake-1,%s", real->port, names[0]);
+	snprintf(wrong, sizeof wrong, "wrong=127.0.0.1:%u,%s", real->port, names[1]);
+	struct program *p = start((const char *const[]){"--headlamp", "0", "--upstream", good,
+	        "--upstream", bare, "--upstream", wrong, NULL});
+	static char buf[4 << 20];
+	expect_answer(p, "/clusters/fake-1/version", "", "HTTP/1.1 404 Not Found\r\n");
+	expect_answer(p, "/clusters/good/version", "", "HTTP/1.1 200 OK\r\n");
+	expect_answer(p, "/clusters/bare/api/v1/pods", "", "HTTP/1.1 403 Forbidden\r\n");
+	expect_answer(p, "/clusters/wrong/version", "", "HTTP/1.1 502 Bad Gateway\r\n");
+	expect_answer(p, "/clusters/good/api/v1/pods?watch=1", UPGRADE,
+	        "HTTP/1.1 101 Switching Protocols\r\nConnection: "
+	        "Upgrade\r\nSec-Websocket-Accept: ");
+	/* more than is read ahead, on one connection */
+	int fd = front(p, "/clusters/good/api/v1/pods", "");
+	size_t n = read_until(fd, buf, sizeof buf, "\r\n0\r\n\r\n");
+	assert_in_range(n, 300 * 8000, sizeof buf);
+	close(fd);
+	fd = front(p, "/wsMultiplexer", UPGRADE);
+	read_until(fd, buf, sizeof buf, "\r\n\r\n");
+	send_message(fd, "good", "watch=1&resourceVersion=1304");
+	read_until(fd, buf, sizeof buf, "\"STATUS\"}\n");
+	assert_has(ask(real, "status fake-1 pods ns-000/pod-0000000"), "ok rv=");
+	read_until(fd, buf, sizeof buf, "\"DATA\"}\n");
+	assert_has(ask(real, "cut fake-1 rst pods"), "ok connections=1");
+	n = read_until(fd, buf, sizeof buf, "\"STATUS\"}\n");
+	assert_non_null(memmem(buf, n, "closed", 6));
+	close(fd);
+	stop(p);
+	for (int i = 0; i < 3; i++)
+		unlink(names[i]);
+	stop(real);
+}
+
+static void tls_with_its_own_ca(void **state)
+{
+	(void)state;
+	struct program *p = start((const char *const[]){"--tls", "--client-cert", NULL});
+	static char buf[65536];
+	char names[3][96];
+	write_pems(p, names);
 	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
 	assert_int_equal(SSL_CTX_load_verify_locations(ctx, names[0], NULL), 1);
@@ -409,6 +564,17 @@ static void bad_command_lines(void **state)
 	        {{"--kubeconfig-out", "/tmp/x", "word", NULL}, 2, "\"word\" is not an option"},
 	        {{"--kubeconfig-out", "/tmp/x", "--client-cert", NULL}, 2,
 	                "--client-cert needs --tls"},
+	        {{"--kubeconfig-out", "/tmp/x", "--headlamp-token", "t", NULL}, 2,
+	                "--headlamp-token needs --headlamp"},
+	        {{"--kubeconfig-out", "/tmp/x", "--upstream", "a=b:1", NULL}, 2,
+	                "--upstream needs --headlamp"},
+	        {{"--kubeconfig-out", "/tmp/x", "--headlamp", "65536", NULL}, 2,
+	                "--headlamp 65536"},
+	        {{"--kubeconfig-out", "/tmp/x", "--headlamp=0", "--upstream=nonsense", NULL}, 1,
+	                "--upstream nonsense: not NAME=HOST:PORT"},
+	        {{"--kubeconfig-out", "/tmp/x", "--headlamp=0",
+	                 "--upstream=a=127.0.0.1:1,/nonexistent", NULL},
+	                1, "--upstream a: /nonexistent: not the PEM file"},
 	        {{"--kubeconfig-out", "/tmp/x", "--resources", "pods,nopes", NULL}, 1,
 	                "\"nopes\" is neither a built-in resource"},
 	        {{"--kubeconfig-out", "/tmp/x", "--faults", "/nonexistent", NULL}, 1,
@@ -439,6 +605,9 @@ int main(void)
 	        cmocka_unit_test(a_watch_follows_commands),
 	        cmocka_unit_test(a_blast_arrives_whole),
 	        cmocka_unit_test(tls_with_its_own_ca),
+	        cmocka_unit_test(a_backend_in_front),
+	        cmocka_unit_test(no_backend_no_command),
+	        cmocka_unit_test(a_backend_relays_to_real_servers),
 	        cmocka_unit_test(a_profile_runs),
 	        cmocka_unit_test(commands_say_what_is_wrong),
 	        cmocka_unit_test(bad_command_lines),

@@ -481,6 +481,19 @@ static void cmd_quit(struct call *c)
 	TEXT_LIT(c->out, "ok");
 }
 
+static void cmd_headlamp(struct call *c)
+{
+	if (!c->t->backend) {
+		problem(c, "there is none without --headlamp", arg(c, 1));
+		return;
+	}
+	struct span rest = {c->words[1].p,
+	        (size_t)(c->words[c->count - 1].p + c->words[c->count - 1].n - c->words[1].p)};
+	model_backend_command(c->t->backend, rest, c->now_ns, c->out);
+	c->t->serve->now_ns = c->now_ns;
+	serve_flush_ready(c->t->serve); /* what it did is done before it is answered */
+}
+
 static void cmd_help(struct call *c);
 
 /* --- the table --- */
@@ -517,6 +530,10 @@ static const struct command commands[] = {
         {"list-at", "CLUSTER RESOURCE RV [NS|-] [selector=LABELS]", 4, true, true, cmd_list_at},
         {"rv", "CLUSTER", 2, true, false, cmd_rv},
         {"stats", "", 1, false, false, cmd_stats},
+        {"headlamp",
+                "status | mux ok|refuse|silent | context NAME ok|refuse|hang [MS]|invalid | "
+                "drop-data [N] | restart [MS]",
+                2, false, false, cmd_headlamp},
         {"quit", "", 1, false, false, cmd_quit},
         {"help", "", 1, false, false, cmd_help},
 };

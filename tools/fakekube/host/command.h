@@ -11,7 +11,8 @@ struct command_target {
 	struct serve *serve;
 	struct load *load;
 	struct model_server *model;
-	bool quit; /* the command quit was given */
+	struct model_backend *backend; /* NULL = without --headlamp */
+	bool quit;                     /* the command quit was given */
 };
 
 /* out: the answer, without its line end. */

@@ -7,6 +7,7 @@
 #include "host/options.h"
 #include "host/serve.h"
 #include "host/tls.h"
+#include "host/upstream.h"
 #include "model/model_blast.h"
 
 #include <errno.h>
@@ -25,9 +26,11 @@
 struct fakekube {
 	struct options options;
 	struct model_server model;
+	struct model_backend *backend;
 	struct tls_server tls;
 	struct load load;
 	struct serve serve;
+	struct upstreams upstreams;
 	struct command_target target;
 	struct control control;
 	struct serve_source signals;
@@ -92,6 +95,36 @@ static bool read_faults(struct fakekube *f)
 	return ok;
 }
 
+/* The backend's kubeconfig is the one that is written, a context for each cluster; or what
+ * --upstream says. */
+static bool init_backend(struct fakekube *f)
+{
+	const struct options *o = &f->options;
+	f->backend = model_backend_new(&f->model,
+	        &(struct model_backend_options){.token = o->headlamp_token, .check_host = true});
+	char address[64];
+	snprintf(address, sizeof address, "%s:%u", o->bind, serve_port(&f->serve));
+	upstreams_init(&f->upstreams, &f->serve);
+	for (uint32_t i = 0; i < o->upstream_count; i++)
+		if (!upstreams_add(&f->upstreams, f->backend, o->upstreams[i]))
+			return false;
+	for (size_t i = 0; i < f->model.cluster_count && !o->upstream_count; i++) {
+		struct model_cluster *c = f->model.clusters[i];
+		char server[320];
+		snprintf(server, sizeof server, "%s://%s/clusters/%s", o->tls ? "https" : "http",
+		        address, c->name);
+		model_backend_add_cluster(f->backend, c,
+		        &(struct model_context_options){.server = server,
+		                .address = address,
+		                .token = o->client_cert ? NULL : o->token,
+		                .user = o->client_cert ? "admin" : NULL});
+	}
+	if (!serve_backend(&f->serve, f->backend, o->headlamp_port))
+		return false;
+	model_backend_set_port(f->backend, f->serve.front_port);
+	return true;
+}
+
 static bool init(struct fakekube *f)
 {
 	struct options *o = &f->options;
@@ -118,7 +151,9 @@ static bool init(struct fakekube *f)
 	if (!serve_init(&f->serve, &f->model, f->tls.ctx, o->bind, o->port))
 		return false;
 	f->has_serve = true;
-	f->target = (struct command_target){&f->serve, &f->load, &f->model, false};
+	if (o->headlamp && !init_backend(f))
+		return false;
+	f->target = (struct command_target){&f->serve, &f->load, &f->model, f->backend, false};
 	if (o->control && !control_init(&f->control, &f->target, o->control))
 		return false;
 	f->has_control = o->control != NULL;
@@ -131,6 +166,8 @@ static void fini(struct fakekube *f)
 		control_fini(&f->control);
 	if (f->has_serve)
 		serve_fini(&f->serve);
+	upstreams_fini(&f->upstreams);
+	model_backend_free(&f->backend);
 	load_fini(&f->load);
 	tls_server_fini(&f->tls);
 	if (f->has_model)
@@ -176,6 +213,7 @@ static void loop(struct fakekube *f)
 		f->serve.now_ns = now;
 		serve_flush_ready(&f->serve);
 		serve_turn(&f->serve, next < now + IDLE_WAIT_NS ? next : now + IDLE_WAIT_NS);
+		upstreams_bury(&f->upstreams);
 	}
 }
 
@@ -189,7 +227,10 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	bool ok = init(&f);
 	if (ok) {
-		printf("ready port=%u\n", serve_port(&f.serve));
+		printf("ready port=%u", serve_port(&f.serve));
+		if (f.backend)
+			printf(" headlamp=%u", f.serve.front_port);
+		printf("\n");
 		fflush(stdout);
 		loop(&f);
 		if (!f.options.quiet)

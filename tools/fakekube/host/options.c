@@ -29,6 +29,14 @@ static const char usage[] =
         "  --client-cert        with --tls: the kubeconfig has a client certificate instead of a "
         "token\n"
         "  --token T            the bearer token that is asked for (default: none is)\n"
+        "  --headlamp PORT      a Headlamp backend on that port of 127.0.0.1 (0: a free one), "
+        "plain "
+        "HTTP; the contexts\n"
+        "                       of its kubeconfig are the clusters\n"
+        "  --headlamp-token T   the backend token that it asks for (HEADLAMP_BACKEND_TOKEN)\n"
+        "  --upstream NAME=HOST:PORT[/PATH][,CA_FILE[,CERT_FILE,KEY_FILE|,token:T]]\n"
+        "                       with --headlamp, again and again: its contexts are these API "
+        "servers and not the model's\n"
         "  --history N          log entries kept per resource, then 410 (default 1000000)\n"
         "  --preload EVENTS     at the first watch of fake-1's first resource, send so many events "
         "at full speed\n"
@@ -55,6 +63,9 @@ enum opt {
 	OPT_TLS,
 	OPT_CLIENT_CERT,
 	OPT_TOKEN,
+	OPT_HEADLAMP,
+	OPT_HEADLAMP_TOKEN,
+	OPT_UPSTREAM,
 	OPT_HISTORY,
 	OPT_PRELOAD,
 	OPT_SEED,
@@ -73,11 +84,12 @@ static const struct option longs[] = {{"port", 1, 0, OPT_PORT}, {"bind", 1, 0, O
         {"resources", 1, 0, OPT_RESOURCES}, {"rate", 1, 0, OPT_RATE},
         {"profile", 1, 0, OPT_PROFILE}, {"faults", 1, 0, OPT_FAULTS}, {"tls", 0, 0, OPT_TLS},
         {"client-cert", 0, 0, OPT_CLIENT_CERT}, {"token", 1, 0, OPT_TOKEN},
-        {"history", 1, 0, OPT_HISTORY}, {"preload", 1, 0, OPT_PRELOAD}, {"seed", 1, 0, OPT_SEED},
-        {"duration", 1, 0, OPT_DURATION}, {"control", 1, 0, OPT_CONTROL},
-        {"kubeconfig-out", 1, 0, OPT_KUBECONFIG}, {"no-stamp", 0, 0, OPT_NO_STAMP},
-        {"no-watchlist", 0, 0, OPT_NO_WATCHLIST}, {"quiet", 0, 0, OPT_QUIET},
-        {"help", 0, 0, OPT_HELP}, {0, 0, 0, 0}};
+        {"headlamp", 1, 0, OPT_HEADLAMP}, {"headlamp-token", 1, 0, OPT_HEADLAMP_TOKEN},
+        {"upstream", 1, 0, OPT_UPSTREAM}, {"history", 1, 0, OPT_HISTORY},
+        {"preload", 1, 0, OPT_PRELOAD}, {"seed", 1, 0, OPT_SEED}, {"duration", 1, 0, OPT_DURATION},
+        {"control", 1, 0, OPT_CONTROL}, {"kubeconfig-out", 1, 0, OPT_KUBECONFIG},
+        {"no-stamp", 0, 0, OPT_NO_STAMP}, {"no-watchlist", 0, 0, OPT_NO_WATCHLIST},
+        {"quiet", 0, 0, OPT_QUIET}, {"help", 0, 0, OPT_HELP}, {0, 0, 0, 0}};
 
 static bool number(const char *text, uint64_t min, uint64_t max, uint64_t *out)
 {
@@ -117,6 +129,12 @@ static bool set_text(struct options *o, int opt, const char *v)
 	case OPT_PROFILE: o->profile = v; return true;
 	case OPT_FAULTS: o->faults = v; return true;
 	case OPT_TOKEN: o->token = v; return true;
+	case OPT_UPSTREAM:
+		if (o->upstream_count == OPTIONS_UPSTREAMS_MAX)
+			return false;
+		o->upstreams[o->upstream_count++] = v;
+		return true;
+	case OPT_HEADLAMP_TOKEN: o->headlamp_token = v; return *v != 0;
 	case OPT_CONTROL: o->control = v; return true;
 	case OPT_KUBECONFIG: o->kubeconfig_out = v; return true;
 	default: return false;
@@ -133,6 +151,10 @@ static bool set_number(struct options *o, int opt, const char *v)
 			return false;
 		o->port = (uint16_t)n;
 		return true;
+	case OPT_HEADLAMP:
+		o->headlamp = number(v, 0, 65535, &n);
+		o->headlamp_port = (uint16_t)n;
+		return o->headlamp;
 	case OPT_CLUSTERS: return number32(v, 1, 100000, &o->clusters);
 	case OPT_OBJECTS: return number32(v, 0, 10000000, &o->objects);
 	case OPT_OBJECT_BYTES: return number32(v, 0, 8u << 20, &o->object_bytes);
@@ -182,6 +204,11 @@ int options_parse(struct options *o, int argc, char **argv)
 		fputs("fakekube: --kubeconfig-out FILE is missing: where shall the way to the "
 		      "clusters be written?\n",
 		        stderr);
+		return 3;
+	}
+	if ((o->headlamp_token || o->upstream_count) && !o->headlamp) {
+		fprintf(stderr, "fakekube: --%s needs --headlamp\n",
+		        o->headlamp_token ? "headlamp-token" : "upstream");
 		return 3;
 	}
 	if (o->client_cert && !o->tls) {

@@ -154,8 +154,7 @@ static void conn_interest(struct serve_conn *c)
 	if (want == c->events)
 		return;
 	c->events = want;
-	struct epoll_event e = {.events = want, .data.ptr = &c->source};
-	epoll_ctl(c->serve->epoll, EPOLL_CTL_MOD, c->source.fd, &e);
+	serve_interest(c->serve, &c->source, want);
 }
 
 /* After anything happened to it: send, close, set the timer, tell epoll. */
@@ -253,7 +252,8 @@ static void conn_on_ready(struct serve_source *src, uint32_t events)
 	conn_settle(c);
 }
 
-static void conn_new(struct serve *s, int fd)
+/* model: own. */
+static void conn_new(struct serve *s, int fd, struct model_conn *model, SSL_CTX *tls)
 {
 	struct serve_conn *c = calloc(1, sizeof *c);
 	CHECK(c);
@@ -264,10 +264,10 @@ static void conn_new(struct serve *s, int fd)
 	list_push(&s->all, &c->all_link);
 	int one = 1;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-	c->model = model_conn_new(s->model, NULL, s->now_ns);
+	c->model = model;
 	model_conn_set_context(c->model, c);
-	if (s->tls) {
-		c->ssl = SSL_new(s->tls);
+	if (tls) {
+		c->ssl = SSL_new(tls);
 		CHECK(c->ssl && SSL_set_fd(c->ssl, fd));
 	}
 	c->events = EPOLLIN;
@@ -277,18 +277,30 @@ static void conn_new(struct serve *s, int fd)
 	conn_settle(c);
 }
 
+/* False: there is none for now. */
+static bool accept_one(struct serve *s, const struct serve_source *src, int *fd)
+{
+	*fd = accept4(src->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	s->refused += *fd < 0 && (errno == EMFILE || errno == ENFILE);
+	return *fd >= 0;
+}
+
 static void listener_on_ready(struct serve_source *src, uint32_t events)
 {
 	struct serve *s = CONTAINER_OF(src, struct serve, listener);
+	int fd;
 	(void)events;
-	for (int i = 0; i < ACCEPTS_MAX; i++) {
-		int fd = accept4(src->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (fd < 0) {
-			s->refused += errno == EMFILE || errno == ENFILE;
-			return;
-		}
-		conn_new(s, fd);
-	}
+	for (int i = 0; i < ACCEPTS_MAX && accept_one(s, src, &fd); i++)
+		conn_new(s, fd, model_conn_new(s->model, NULL, s->now_ns), s->tls);
+}
+
+static void front_on_ready(struct serve_source *src, uint32_t events)
+{
+	struct serve *s = CONTAINER_OF(src, struct serve, front);
+	int fd;
+	(void)events;
+	for (int i = 0; i < ACCEPTS_MAX && accept_one(s, src, &fd); i++)
+		conn_new(s, fd, model_backend_accept(s->backend, s->now_ns), NULL);
 }
 
 /* --- the whole --- */
@@ -297,6 +309,12 @@ bool serve_watch(struct serve *s, struct serve_source *src)
 {
 	struct epoll_event e = {.events = EPOLLIN, .data.ptr = src};
 	return epoll_ctl(s->epoll, EPOLL_CTL_ADD, src->fd, &e) == 0;
+}
+
+void serve_interest(struct serve *s, struct serve_source *src, uint32_t events)
+{
+	struct epoll_event e = {.events = events, .data.ptr = src};
+	epoll_ctl(s->epoll, EPOLL_CTL_MOD, src->fd, &e);
 }
 
 static int listen_on(const char *bind_to, uint16_t port)
@@ -320,6 +338,7 @@ bool serve_init(struct serve *s, struct model_server *model, SSL_CTX *tls, const
         uint16_t port)
 {
 	*s = (struct serve){.model = model, .tls = tls, .epoll = epoll_create1(EPOLL_CLOEXEC)};
+	s->front = (struct serve_source){front_on_ready, -1};
 	s->listener = (struct serve_source){listener_on_ready, listen_on(bind_to, port)};
 	if (s->epoll < 0 || s->listener.fd < 0) {
 		fprintf(stderr, "fakekube: cannot listen on %s:%u: %s\n", bind_to, port,
@@ -342,14 +361,54 @@ void serve_fini(struct serve *s)
 		conn_kill(CONTAINER_OF(it, struct serve_conn, all_link), false);
 	bury(s);
 	close(s->listener.fd);
+	if (s->front.fd >= 0)
+		close(s->front.fd);
 	close(s->epoll);
+}
+
+static uint16_t port_of(int fd)
+{
+	struct sockaddr_in a;
+	socklen_t n = sizeof a;
+	return getsockname(fd, (struct sockaddr *)&a, &n) == 0 ? ntohs(a.sin_port) : 0;
 }
 
 uint16_t serve_port(const struct serve *s)
 {
-	struct sockaddr_in a;
-	socklen_t n = sizeof a;
-	return getsockname(s->listener.fd, (struct sockaddr *)&a, &n) == 0 ? ntohs(a.sin_port) : 0;
+	return port_of(s->listener.fd);
+}
+
+static bool front_open(struct serve *s)
+{
+	s->front.fd = listen_on("127.0.0.1", s->front_port);
+	return s->front.fd >= 0 && serve_watch(s, &s->front);
+}
+
+bool serve_backend(struct serve *s, struct model_backend *b, uint16_t port)
+{
+	s->backend = b;
+	s->front_port = port;
+	if (!front_open(s)) {
+		fprintf(stderr, "fakekube: cannot listen on 127.0.0.1:%u: %s\n", port,
+		        strerror(errno));
+		return false;
+	}
+	s->front_port = port_of(s->front.fd); /* a restart comes back on the same one */
+	return true;
+}
+
+/* A restart of the backend: the port is closed, and opened again when its time has come. */
+static void front_follow(struct serve *s)
+{
+	bool wanted = s->backend && model_backend_listens(s->backend, s->now_ns);
+	if (!s->backend || wanted == (s->front.fd >= 0))
+		return;
+	if (wanted) {
+		front_open(s); /* if somebody else has it, the next turn tries again */
+		return;
+	}
+	close(s->front.fd);
+	s->front.fd = -1;
 }
 
 static void on_timer(struct serve_conn *c)
@@ -384,9 +443,10 @@ static void run_timers(struct serve *s)
 
 void serve_flush_ready(struct serve *s)
 {
+	front_follow(s);
 	for (struct model_conn *m; (m = model_conn_next_ready(s->model));) {
 		struct serve_conn *c = model_conn_context(m);
-		if (!c->blocked)
+		if (!c->blocked || model_conn_closed(m) != MODEL_OPEN)
 			conn_settle(c);
 	}
 }
@@ -438,5 +498,7 @@ size_t serve_cut(struct serve *s, const struct model_cluster *cluster, const str
 		conn_settle(c);
 		n++;
 	}
+	if (s->backend)
+		n += model_backend_cut(s->backend, cluster, k, how);
 	return n;
 }

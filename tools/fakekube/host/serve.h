@@ -9,7 +9,7 @@
 
 #include "base/list.h"
 #include "host/tls.h"
-#include "model/model_conn.h"
+#include "model/model_backend.h"
 
 /* Anything that waits on a descriptor. First member of whoever embeds it. */
 struct serve_source {
@@ -22,6 +22,9 @@ struct serve_source {
 /* Owner: main. Life: init .. fini. */
 struct serve {
 	struct serve_source listener;
+	struct serve_source front;     /* the backend's; fd -1: nobody listens */
+	struct model_backend *backend; /* borrow(until fini); NULL = none */
+	uint16_t front_port;
 	struct model_server *model;
 	SSL_CTX *tls; /* borrow(until fini); NULL = plain */
 	int epoll;
@@ -40,16 +43,21 @@ bool serve_init(
         struct serve *s, struct model_server *model, SSL_CTX *tls, const char *bind, uint16_t port);
 void serve_fini(struct serve *s);
 uint16_t serve_port(const struct serve *s);
+/* A backend on a port of 127.0.0.1 (0 = a free one), plain HTTP. Its restarts close the port for as
+ * long as they take. False: a message was printed. */
+bool serve_backend(struct serve *s, struct model_backend *b, uint16_t port);
 /* The descriptor is watched for input from now on. False: the kernel refused. */
 bool serve_watch(struct serve *s, struct serve_source *src);
+/* What it is watched for, from then on: EPOLLIN, EPOLLOUT. */
+void serve_interest(struct serve *s, struct serve_source *src, uint32_t events);
 
 /* One turn: waits until something is ready or until_ns has come. */
 void serve_turn(struct serve *s, uint64_t until_ns);
-/* Sends what the last writes to clusters have made ready. */
+/* Sends what the last writes to clusters and commands to the backend have made ready. */
 void serve_flush_ready(struct serve *s);
 
-/* Cuts the connections that are busy with that cluster (NULL: any) and resource (NULL: any).
- * Returns how many. */
+/* Cuts the connections that are busy with that cluster (NULL: any) and resource (NULL: any), those
+ * of the backend to it as well. Returns how many. */
 size_t serve_cut(struct serve *s, const struct model_cluster *c, const struct model_kind *k,
         enum model_closed how);
 
