@@ -123,17 +123,32 @@ static size_t take_close(struct mux *m, char *buf, size_t cap)
 	return n;
 }
 
+/* The REQUEST whose turn it is; NULL: none. */
+static struct mux_key *next_request(const struct mux *m)
+{
+	const struct list *from = !list_empty(&m->ready) ? &m->ready : &m->cold;
+	if (list_empty(from) || (from == &m->cold && m->probe))
+		return NULL;
+	struct mux_cluster *c = CONTAINER_OF(from->next, struct mux_cluster, link);
+	return KEY(c->queue.next, queue);
+}
+
+struct mux_sub *mux_wants_query(const struct mux *m)
+{
+	struct mux_key *k = m->open && list_empty(&m->closes) ? next_request(m) : NULL;
+	return k && k->sub->state == MUX_SUB_OPEN ? k->sub : NULL;
+}
+
 size_t mux_take(struct mux *m, uint64_t now_ns, char *buf, size_t cap)
 {
 	if (!m->open)
 		return 0;
 	if (!list_empty(&m->closes))
 		return take_close(m, buf, cap);
-	struct list *from = !list_empty(&m->ready) ? &m->ready : &m->cold;
-	if (list_empty(from) || (from == &m->cold && m->probe))
+	struct mux_key *k = next_request(m);
+	if (!k)
 		return 0;
-	struct mux_cluster *c = CONTAINER_OF(from->next, struct mux_cluster, link);
-	struct mux_key *k = KEY(c->queue.next, queue);
+	struct mux_cluster *c = k->path->cluster;
 	size_t n = write_key(k, false, buf, cap);
 	if (!n)
 		return 0;

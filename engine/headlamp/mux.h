@@ -100,6 +100,9 @@ bool mux_next_event(struct mux *m, struct mux_event *ev);
 /* The next message to send, written to buf; 0: nothing to send now (or cap is too small for even
  * one: cap must be MUX_MESSAGE_BYTES_MAX or more). */
 size_t mux_take(struct mux *m, uint64_t now_ns, char *buf, size_t cap);
+/* Whose latest query mux_take() is about to send once more, because a STATUS was ambiguous: give it
+ * by mux_set_query() first. NULL: nobody's. */
+struct mux_sub *mux_wants_query(const struct mux *m);
 /* When something is overdue: MUX_ANSWER_S after the oldest unanswered REQUEST, or after the last
  * answer, for the backend serves one after the other. UINT64_MAX: never. */
 uint64_t mux_deadline(const struct mux *m);
