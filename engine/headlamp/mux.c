@@ -55,8 +55,12 @@ void mux_free(struct mux **pm)
 static void place(struct mux *m, struct mux_cluster *c)
 {
 	list_unlink(&c->link);
-	if (!list_empty(&c->queue))
-		list_push(c->answered ? &m->ready : &m->cold, &c->link);
+	if (list_empty(&c->queue))
+		return;
+	if (c->answered || (c->doubted && !c->probe))
+		list_push(&m->ready, &c->link);
+	else if (!c->doubted)
+		list_push(&m->cold, &c->link);
 }
 
 static void enqueue(struct mux *m, struct mux_key *k)
@@ -153,12 +157,12 @@ size_t mux_take(struct mux *m, uint64_t now_ns, char *buf, size_t cap)
 	if (!n)
 		return 0;
 	list_unlink(&k->queue);
-	place(m, c); /* behind the other clusters */
 	k->requests++;
 	uint64_t seq = ++m->seq;
 	if (k->sub->state == MUX_SUB_OPEN) {
 		k->asserted = true;
 		k->path->asserted_seq = seq;
+		place(m, c);
 		return n;
 	}
 	k->sub->state = MUX_SUB_ASKED;
@@ -166,8 +170,11 @@ size_t mux_take(struct mux *m, uint64_t now_ns, char *buf, size_t cap)
 	k->asked_ns = now_ns;
 	list_push(&m->sent, &k->sent);
 	list_push(&k->path->asked, &k->asked);
-	if (!c->answered)
+	if (c->doubted)
+		c->probe = k;
+	else if (!c->answered)
 		m->probe = k;
+	place(m, c); /* behind the other clusters */
 	return n;
 }
 
@@ -241,16 +248,17 @@ static void end(struct mux *m, struct mux_key *k)
 	list_push(&m->ended, &k->told);
 }
 
-/* From now on one request after the other. Assertions have no answer to wait for: they cannot be
- * kept waiting, nor let one dead cluster block the others many times. */
-static void turn_cold(struct mux *m, struct mux_cluster *c)
+/* From now on one request after the other; after an end (doubted) those of this cluster, after a
+ * failure those of all that have not answered. Assertions have no answer to wait for: they cannot
+ * be kept waiting, nor let one dead cluster block the others many times. */
+static void turn_cold(struct mux *m, struct mux_cluster *c, bool doubted)
 {
-	if (!c->answered)
-		return;
+	bool was = c->answered;
 	c->answered = false;
+	c->doubted = doubted && (was || c->doubted);
 	LIST_EACH_SAFE (it, &c->queue) {
 		struct mux_key *k = KEY(it, queue);
-		if (k->sub->state == MUX_SUB_OPEN)
+		if (was && k->sub->state == MUX_SUB_OPEN)
 			end(m, k);
 	}
 	place(m, c);
@@ -266,10 +274,13 @@ static void answered(struct mux *m, struct mux_key *k, bool reached, uint64_t no
 	m->answered_ns = now_ns;
 	if (m->probe == k)
 		m->probe = NULL;
+	if (c->probe == k)
+		c->probe = NULL;
 	if (!reached) {
-		turn_cold(m, c);
+		turn_cold(m, c, false);
 	} else if (!c->answered) {
 		c->answered = true;
+		c->doubted = false;
 		place(m, c);
 	}
 }
@@ -314,7 +325,7 @@ static void on_end(struct mux *m, struct mux_path *p, bool failed)
 			enqueue(m, k);
 	}
 	if (sure)
-		turn_cold(m, p->cluster);
+		turn_cold(m, p->cluster, true);
 }
 
 static void on_status(struct mux *m, struct envelope_reader *r, const struct envelope *e,
@@ -376,7 +387,7 @@ static void on_error(struct mux *m, struct envelope_reader *r, const struct enve
 	if (!list_empty(&k->sent))
 		answered(m, k, false, now_ns);
 	else
-		turn_cold(m, k->path->cluster);
+		turn_cold(m, k->path->cluster, false);
 	if (!k->sub) {
 		mux_key_drop(m, k);
 		return;
@@ -456,7 +467,8 @@ static void lose_path(struct mux *m, struct mux_node *n)
 static void lose_cluster(struct mux *m, struct mux_node *n)
 {
 	struct mux_cluster *c = CONTAINER_OF(n, struct mux_cluster, node);
-	c->answered = false;
+	c->answered = c->doubted = false;
+	c->probe = NULL;
 	place(m, c);
 }
 

@@ -11,8 +11,9 @@
  * of a path that several subscriptions share is resolved by asserting each of them again with the
  * same key and the latest version: the backend ignores it for those that live and opens the one
  * that ended. At most one REQUEST to a cluster that has not yet answered on this socket is under
- * way; requests of clusters that have answered go before it. A cluster of which a watch has ended
- * or failed counts as one that has not answered.
+ * way; requests of clusters that have answered go before it. After a watch has ended, its cluster
+ * gets one REQUEST at a time too, but does not queue up behind those; when that fails, it counts as
+ * one that has not answered.
  *
  * Two things keep this safe where a STATUS can be read in two ways. A subscription that ends here
  * by a STATUS is also closed there, which is silent if it was so already: no watch is left behind.

@@ -24,7 +24,9 @@ struct mux_cluster {
 	struct list link;  /* in ready or cold, while something is queued */
 	struct list queue; /* keys to ask for */
 	size_t path_count;
-	bool answered;
+	bool answered;         /* on this socket, and nothing has ended or failed since */
+	bool doubted;          /* it had answered; then a watch ended: one REQUEST at a time */
+	struct mux_key *probe; /* borrow: that one */
 	size_t name_bytes;
 	char name[];
 };

@@ -197,6 +197,43 @@ static void a_cluster_that_fails_waits_behind_the_others(void **state)
 	mux_unsubscribe(m, &b);
 }
 
+static void a_cluster_whose_watch_ended_does_not_wait_for_a_dead_one(void **state)
+{
+	(void)state;
+	struct mux_sub a[3] = {{0}}, dead = {0};
+	mux_on_open(m, 0);
+	for (int i = 0; i < 2; i++) {
+		ask(&a[i], "a", i ? "/nodes" : "/pods", "q");
+		sent();
+		hear(i ? STATUS("a", "/nodes", "connected") : STATUS("a", "/pods", "connected"));
+	}
+	ask(&dead, "dead", "/pods", "q");
+	assert_true(sent_has("\"dead\""));
+	assert_int_equal(hear(STATUS("a", "/pods", "closed")).type, MUX_ENDED);
+	assert_int_equal(hear(STATUS("a", "/nodes", "closed")).type, MUX_ENDED);
+	for (int i = 0; i < 3; i++)
+		ask(&a[i], "a", i == 1 ? "/nodes" : "/pods", "q");
+	assert_true(sent_has("CLOSE"));
+	assert_true(sent_has("CLOSE"));
+	assert_true(sent_has("\"path\":\"/pods\""));
+	assert_string_equal(sent(), ""); /* one at a time: it may be dead as well */
+	assert_ptr_equal(hear(STATUS("a", "/pods", "connected")).sub, &a[0]);
+	assert_true(sent_has("REQUEST"));
+	assert_true(sent_has("REQUEST"));
+	hear(STATUS("a", "/nodes", "connected"));
+	assert_int_equal(hear(STATUS("a", "/nodes", "closed")).type, MUX_ENDED);
+	ask(&a[1], "a", "/nodes", "q");
+	assert_true(sent_has("CLOSE"));
+	assert_true(sent_has("REQUEST"));
+	const char *nodes = "\"clusterId\":\"a\",\"path\":\"/nodes\"";
+	assert_int_equal(hear_from(nodes, "down", "ERROR").type, MUX_FAILED);
+	ask(&a[1], "a", "/nodes", "q");
+	assert_string_equal(sent(), ""); /* now it waits behind the other one */
+	for (int i = 0; i < 3; i++)
+		mux_unsubscribe(m, &a[i]);
+	mux_unsubscribe(m, &dead);
+}
+
 static void a_close_overtakes_requests(void **state)
 {
 	(void)state;
@@ -718,6 +755,7 @@ int main(void)
 	        TEST(what_cannot_be_sent_is_refused),
 	        TEST(unknown_clusters_are_asked_one_at_a_time),
 	        TEST(a_cluster_that_fails_waits_behind_the_others),
+	        TEST(a_cluster_whose_watch_ended_does_not_wait_for_a_dead_one),
 	        TEST(a_close_overtakes_requests),
 	        TEST(documents_go_to_the_user_that_they_name),
 	        TEST(a_document_before_its_status_opens),
