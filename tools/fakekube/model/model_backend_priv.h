@@ -62,6 +62,7 @@ struct relay {
 	uint64_t deadline_ns; /* of the dial */
 	uint64_t body_left;   /* of the request, still to be passed on */
 	bool asked, headed, upgrade, head_only;
+	unsigned interims; /* answers before the answer: a Go client takes five */
 };
 
 struct mux_entry;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #define ANSWER_HEAD_MAX (1u << 20)
+#define INTERIMS_MAX    5
 
 /* --- where a body ends --- */
 
@@ -281,6 +282,8 @@ static bool take_head(struct front *f)
 			put_101(f, &h);
 		else
 			put_head(f, &h, head);
+	} else if (++r->interims > INTERIMS_MAX) {
+		return bad_gateway(f);
 	}
 	r->answer.n = 0; /* after 100 Continue, another head comes */
 	return true;
