@@ -137,8 +137,10 @@ def etcd34(rig):
 def websocket(rig):
     course(rig, 1500, settings={"clusters": [{"context": "real", "strategy": "websocket"}]})
     row = rig.kubering.cluster("real")
-    if row["strategy"] != "websocket":
-        raise Failed(f"the watches were to come over WebSockets: {row}")
+    answers = {entry["responseStatus"]["code"] for entry in rig.stack.audit()
+               if entry["verb"] == "watch" and entry.get("responseStatus", {}).get("code", 500) < 400}
+    if row["strategy"] != "websocket" or answers != {101}:
+        raise Failed(f"the watches were to come over WebSockets, not answered with {answers}: {row}")
 
 
 SCENARIOS = {
