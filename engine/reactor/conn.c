@@ -111,6 +111,14 @@ void conn_lost(struct conn *c, err_t err, const char *text)
 	conn_close(c);
 }
 
+void conn_retire(struct conn *c)
+{
+	if (c->state != CONN_HANDSHAKE && c->state != CONN_OPEN)
+		return; /* it has not logged in yet */
+	c->answered = true;
+	conn_lost(c, ERR_CONN_CLOSED, "the client certificate was renewed");
+}
+
 /* Sends what TLS has to say, or what was written; one send at a time. */
 static void flush(struct conn *c)
 {

@@ -62,7 +62,7 @@ static struct conn_ws *ws_new(struct reactor *r, const struct conn_upgrade *u)
 	if (!w)
 		return NULL;
 	/* json/ validates every document that is in a message: once is enough. */
-	ws_init(&w->parser, NULL, false);
+	ws_init(&w->parser, &r->ws_limits, false);
 	uint8_t nonce[WS_NONCE_BYTES];
 	for (size_t i = 0; i < sizeof nonce; i++)
 		nonce[i] = (uint8_t)prng_next(&r->rng);
