@@ -63,6 +63,12 @@ void feed_praise_way(struct feed *f)
 	strategy_on_works(&f->cluster->strategy, (enum strategy_way)f->way, now_of(f));
 }
 
+void feed_suspect_restart(struct feed *f)
+{
+	if (f->cluster->spec.context)
+		strategy_on_restart(&f->cluster->strategy, now_of(f));
+}
+
 /* --- a WebSocket of its own --------------------------------------------------------------------
  */
 
@@ -104,7 +110,6 @@ void feed_on_message(void *arg, struct conn *c, struct span data)
 	CHECK(f->conn == c);
 	watch_on_bytes(&f->watch, now_of(f));
 	store_list_byte(f->list, now_of(f));
-	feed_praise_way(f);
 	on_message(f, data);
 }
 
@@ -182,7 +187,6 @@ void feed_on_mux_document(struct feed *f, struct span data)
 	feed_on_mux_opened(f);
 	watch_on_bytes(&f->watch, now_of(f));
 	store_list_byte(f->list, now_of(f));
-	feed_praise_way(f);
 	on_message(f, data);
 }
 
