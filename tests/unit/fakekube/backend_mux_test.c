@@ -65,7 +65,7 @@ static void answer_upgrade(struct bench *b)
 	        "Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
 	        accept);
 	s->seen.n = 0;
-	bench_take(b);
+	script_said(b);
 }
 
 static void open_c1(struct bench *b, size_t client)
@@ -156,9 +156,10 @@ static void what_is_no_utf8(void **state)
 	struct bench *b = *state;
 	bench_mux(b, 0, NULL);
 	open_c1(b, 0);
-	say(b, MODEL_WS_TEXT, SPAN("\xff \xe2\x80\xa8 \xc3\xa9 \x7f \b\f\x01"));
+	say(b, MODEL_WS_TEXT, SPAN("\xff \xe2\x80\xa8\xe2\x80\xa9 \xc3\xa9 \x7f \b\f\x01"));
 	expect_line(b, 0,
-	        C1("\"data\":\"\\ufffd \\u2028 \xc3\xa9 \x7f \\b\\f\\u0001\",\"type\":\"DATA\""));
+	        C1("\"data\":\"\\ufffd \\u2028\\u2029 \xc3\xa9 \x7f "
+	           "\\b\\f\\u0001\",\"type\":\"DATA\""));
 }
 
 /* The version is looked for at the top, then in the object; half a document has none. */
@@ -176,6 +177,7 @@ static void versions(void **state)
 	        {"{\"object\":{\"spec\":{\"resourceVersion\":\"3\"},\"metadata\":{\"x\":[1,-2.5e+3,"
 	         "{}],\"resourceVersion\":\"2\"}}}",
 	                true},
+	        {"{\"object\":{\"metadata\":{\"resourceVersion\":\"2\"}}}", false},
 	        {"{\"object\":{\"metadata\":{\"resourceVersion\":\"\"}}}", false},
 	        {"{\"object\":{\"metadata\":{\"resourceVersion\":7}}}", false},
 	        {"[{\"metadata\":{\"resourceVersion\":\"8\"}}]", false},
@@ -497,6 +499,7 @@ static void the_dial_includes_the_handshake(void **state)
 	bench_mux(b, 0, NULL);
 	bench_message(b, 0, "c1", "/a", "watch=1", "u1", "REQUEST");
 	TEXT_LIT(&b->script.say, "HTTP/1.1 101 Switching");
+	script_said(b);
 	bench_wait(b, 45 * SECOND_NS - 1);
 	expect_nothing(b, 0);
 	bench_wait(b, 1);
@@ -504,6 +507,7 @@ static void the_dial_includes_the_handshake(void **state)
 	expect_line(b, 0, ERROR("c1", "/a", "watch=1", DEADLINE));
 	bench_message(b, 0, "c1", "/a", "watch=1", "u1", "REQUEST");
 	b->script.state = MODEL_LINK_ENDED;
+	script_said(b);
 	expect_line(b, 0, STATUS("c1", "/a", "error", "dialing WebSocket: EOF"));
 	expect_line(b, 0, ERROR("c1", "/a", "watch=1", "dialing WebSocket: EOF"));
 	/* 101 with another key's answer */
@@ -511,6 +515,7 @@ static void the_dial_includes_the_handshake(void **state)
 	bench_message(b, 0, "c1", "/a", "watch=1", "u1", "REQUEST");
 	TEXT_LIT(&b->script.say,
 	        "HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: x\r\n\r\n");
+	script_said(b);
 	expect_line(b, 0, STATUS("c1", "/a", "error", BAD_HANDSHAKE));
 	expect_line(b, 0, ERROR("c1", "/a", "watch=1", BAD_HANDSHAKE));
 }
