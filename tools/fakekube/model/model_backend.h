@@ -68,7 +68,7 @@ size_t model_backend_cut(struct model_backend *b, const struct model_cluster *cl
  *	context NAME hang [MS]         a dial takes that long (45000), then fails
  *	context NAME invalid           it is not in the kubeconfig: 404; "key not found"
  *	drop-data [N]                  the Nth DATA frame from now on ends in its middle, with its
- *	                               socket
+ *	                               socket (0: none does)
  *	restart [MS]                   all sockets reset, all state lost; it listens again after MS
  */
 void model_backend_command(
