@@ -68,8 +68,6 @@ bool model_backend_add(struct model_backend *b, const struct model_context_optio
 	x->name = name;
 	x->server = copy(o->server ? o->server : "http://127.0.0.1:1");
 	x->prefix = path_of(o->server);
-	const char *host = strstr(x->server, "://");
-	x->origin_bytes = host ? (size_t)(host + 3 - x->server) + strcspn(host + 3, "/") : 0;
 	x->address = copy(o->address ? o->address : "127.0.0.1:1");
 	x->token = copy(o->token);
 	x->user = copy(o->user);
