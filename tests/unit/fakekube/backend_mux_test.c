@@ -701,6 +701,35 @@ static void data_is_cut_in_its_middle(void **state)
 	assert_int_equal(b->server.watches, 0);
 }
 
+/* Each kind of command is drawn, and taken. */
+static void drawn_commands(void **state)
+{
+	struct bench *b = *state;
+	static const char *const kinds[] = {"mux refuse", "mux silent", "drop-data ", "restart ",
+	        "context admin hang ", "context admin hang", "context c1 refuse",
+	        "context c1 invalid"};
+	bool seen[sizeof kinds / sizeof *kinds] = {0};
+	struct prng r = {1};
+	for (int i = 0; i < 1000; i++) {
+		struct model_text t = {0};
+		model_backend_draw(b->backend, &r, &t);
+		TEXT_LIT(&t, "\0");
+		for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
+			seen[k] |= strncmp(t.p, kinds[k], strlen(kinds[k])) == 0;
+		assert_string_equal(bench_do(b, t.p), "ok");
+		model_text_fini(&t);
+	}
+	for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
+		if (!seen[k])
+			fail_msg("never drawn: %s", kinds[k]);
+	bench_do(b, "mux silent");
+	bench_do(b, "context admin invalid");
+	assert_string_equal(bench_do(b, "clear"), "ok");
+	assert_contains(bench_do(b, "status"), "mux=ok ");
+	assert_contains(bench_do(b, "status"), " context:admin=ok context:c1=ok");
+	assert_int_equal(b->script.opened, 0);
+}
+
 static void commands_say_what_is_wrong(void **state)
 {
 	struct bench *b = *state;
@@ -708,7 +737,8 @@ static void commands_say_what_is_wrong(void **state)
 	        "context nope ok", "context admin", "context admin hang x", "drop-data x",
 	        "restart x", "restart 1 2"};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-		assert_starts(bench_do(b, rows[i]), "error not status | mux ok|refuse|silent");
+		assert_starts(
+		        bench_do(b, rows[i]), "error not status | clear | mux ok|refuse|silent");
 	assert_starts(bench_do(b, "status"), "ok mux=ok ");
 }
 
@@ -770,6 +800,7 @@ int main(void)
 	        TEST(a_context_becomes_invalid),
 	        TEST(a_restart),
 	        TEST(data_is_cut_in_its_middle),
+	        TEST(drawn_commands),
 	        TEST(commands_say_what_is_wrong),
 	        TEST(faults_of_the_transport),
 	};

@@ -12,10 +12,6 @@ static const char *const queries[] = {
         "watch=1", "watch=1&resourceVersion=306", "watch=1&timeoutSeconds=2", "watch=x&", ""};
 static const char *const types[] = {"REQUEST", "REQUEST", "REQUEST", "CLOSE", "NONSENSE"};
 static const char *const contexts[] = {"admin", "second", "nope"};
-static const char *const commands[] = {"mux silent", "mux refuse", "mux ok", "mux ok",
-        "context admin hang 700", "context admin refuse", "context admin invalid",
-        "context admin ok", "context second hang", "context second ok", "drop-data 3",
-        "drop-data 1", "restart 300", "restart"};
 static const char *const rules[] = {"cut-rst byte=400 count=1", "cut-fin byte=900 count=1",
         "split bytes=9 count=2", "stall byte=200 ms=900 count=1", "half-open byte=500 count=1",
         "drip bytes=40 ms=5 count=1", "close count=1", "410 count=1", "5xx code=503 count=1",
@@ -94,6 +90,15 @@ static void say_some(struct bench *b, struct prng *r, size_t i)
 	model_text_fini(&frame);
 }
 
+static void break_some(struct bench *b, struct prng *r)
+{
+	struct model_text line = {0};
+	model_backend_draw(b->backend, r, &line);
+	TEXT_LIT(&line, "\0");
+	assert_string_equal(bench_do(b, prng_below(r, 3) ? line.p : "clear"), "ok");
+	model_text_fini(&line);
+}
+
 static void step(struct bench *b, struct prng *r, bool mux[CLIENTS])
 {
 	size_t i = prng_below(r, CLIENTS);
@@ -103,7 +108,7 @@ static void step(struct bench *b, struct prng *r, bool mux[CLIENTS])
 	case 0: open_some(b, r, i, &mux[i]); break;
 	case 1:
 		if (prng_below(r, 3) == 0)
-			bench_do(b, PICK(r, commands));
+			break_some(b, r);
 		break;
 	case 2:
 		if (prng_below(r, 3) == 0) {
@@ -152,9 +157,7 @@ static void soak(uint64_t seed)
 		step(&b, &r, mux);
 	/* all is well again */
 	model_fault_clear(&b.server.faults);
-	bench_do(&b, "mux ok");
-	bench_do(&b, "context admin ok");
-	bench_do(&b, "drop-data 0");
+	bench_do(&b, "clear");
 	bench_do(&b, "restart");
 	assert_int_equal(b.server.watches, 0);
 	bench_mux(&b, 0, NULL);
