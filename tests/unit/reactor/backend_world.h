@@ -69,6 +69,14 @@ static inline void hear_upgrade(void)
 	agree(&w, peer, "headlamp.multiplexer.k8s.io");
 }
 
+static inline bool peer_is_open(void)
+{
+	for (unsigned i = 0; i < fake_io_count(&w.io); i++)
+		if (fake_io_sock(&w.io, i) == peer)
+			return true;
+	return false;
+}
+
 /* A message to the backend, and exactly that: these members, in this order, no others. */
 struct said {
 	char cluster[16], path[64], query[256], user[32], type[16];
@@ -76,10 +84,11 @@ struct said {
 
 static __attribute__((noinline, unused)) bool next_said(struct said *q)
 {
-	char text[PEER_TEXT];
+	static char text[PEER_TEXT];
 	int op, end = 0;
 	turn(&w);
 	turn(&w);
+	assert_true(peer_is_open());
 	while ((op = sent_frame(peer, &heard, text)) != OP_TEXT) {
 		if (op < 0)
 			return false;
@@ -136,7 +145,7 @@ static inline void hear_close(const struct said *of)
 static __attribute__((noinline, unused)) void say(
         const struct said *to, const char *type, const char *data, bool binary)
 {
-	char text[PEER_TEXT], escaped[PEER_TEXT / 2];
+	static char text[PEER_TEXT], escaped[PEER_TEXT / 2];
 	bool exact = strcmp(type, "STATUS") != 0;
 	size_t n = 0;
 	for (const char *p = data; *p; p++) {

@@ -72,7 +72,7 @@ static void events_come_as_messages(void **state)
 static void pings_are_answered(void **state)
 {
 	struct world w;
-	char payload[PEER_TEXT];
+	static char payload[PEER_TEXT];
 	(void)state;
 	live(&w);
 	struct fake_sock *s = fake_io_sock(&w.io, 0);
@@ -85,7 +85,7 @@ static void pings_are_answered(void **state)
 static void a_silent_path_is_found_within_ten_seconds(void **state)
 {
 	struct world w;
-	char payload[PEER_TEXT];
+	static char payload[PEER_TEXT];
 	(void)state;
 	struct feed *f = live(&w);
 	struct fake_sock *s = fake_io_sock(&w.io, 0);
@@ -116,7 +116,7 @@ static void any_byte_shows_that_it_lives(void **state)
 static void close_1000_is_the_end_of_a_watch(void **state)
 {
 	struct world w;
-	char payload[PEER_TEXT];
+	static char payload[PEER_TEXT];
 	(void)state;
 	struct feed *f = live(&w);
 	struct fake_sock *s = fake_io_sock(&w.io, 0);
@@ -151,7 +151,7 @@ static void other_codes_are_a_loss(void **state)
 static void a_broken_frame_ends_it_with_the_code_of_the_rfc(void **state)
 {
 	struct world w;
-	char payload[PEER_TEXT];
+	static char payload[PEER_TEXT];
 	(void)state;
 	struct feed *f = live(&w);
 	struct fake_sock *s = fake_io_sock(&w.io, 0);

@@ -168,6 +168,21 @@ static void a_list_that_leaves_closes_its_socket_in_every_state(void **state)
 	}
 }
 
+/* V1-3. */
+static void a_list_that_leaves_in_its_back_off_does_not_come_back(void **state)
+{
+	(void)state;
+	open_backend(STRATEGY_LEGACY, true);
+	fake_io_end(go_live_legacy(0), ERR_CONN_RESET);
+	turn(&w);
+	is_at(0, SHM_LIST_STALE, "10");
+	unsigned connects = w.io.connects;
+	close_list(0);
+	pass(&w, 60 * SEC);
+	assert_int_equal(w.io.connects, connects);
+	world_fini(&w);
+}
+
 /* LG-6, V1-7: from the last version, at once, and only the one that ended. */
 static void an_end_is_resumed_and_is_of_one_list(void **state)
 {
@@ -239,6 +254,7 @@ int main(void)
 	        cmocka_unit_test(a_message_is_text_or_binary_json_or_base64),
 	        cmocka_unit_test(a_message_that_is_broken_is_of_one_list),
 	        cmocka_unit_test(a_list_that_leaves_closes_its_socket_in_every_state),
+	        cmocka_unit_test(a_list_that_leaves_in_its_back_off_does_not_come_back),
 	        cmocka_unit_test(an_end_is_resumed_and_is_of_one_list),
 	        cmocka_unit_test(a_handshake_that_fails_is_tried_again),
 	        cmocka_unit_test(where_there_are_no_websockets_it_goes_by_http),

@@ -336,7 +336,7 @@ static void a_hung_cluster_is_probed_before_it_is_asked_for(void **state)
 	is_at(1, SHM_LIST_STALE, "10");
 	assert_int_equal(feed_at(&w, 1)->watch.err, ERR_KUBE_SERVER);
 	assert_non_null(strstr(feed_at(&w, 1)->watch.text, "502 for this cluster"));
-	assert_int_equal(peer->closing, 0);
+	assert_true(peer_is_open());
 	pass(&w, 2 * SEC); /* and again, after a back-off */
 	dial(&w);
 	must_send("GET /clusters/b/version ");
@@ -347,7 +347,7 @@ static void a_hung_cluster_is_probed_before_it_is_asked_for(void **state)
 	world_fini(&w);
 }
 
-static void a_401_of_the_probe_shows_that_the_cluster_is_there(void **state)
+static void whatever_the_cluster_answers_it_is_there(void **state)
 {
 	(void)state;
 	open_backend(STRATEGY_MULTIPLEXED, true);
@@ -359,6 +359,75 @@ static void a_401_of_the_probe_shows_that_the_cluster_is_there(void **state)
 	dial(&w);
 	answer(&w, must_send("GET /clusters/a/version "), "403 Forbidden", "");
 	hear_request("a", "/api/v1/r0", "10");
+	world_fini(&w);
+}
+
+static void a_list_that_leaves_while_its_cluster_is_probed(void **state)
+{
+	(void)state;
+	open_backend(STRATEGY_MULTIPLEXED, true);
+	go_live_mux(0, 1);
+	go_live_mux(1, 2);
+	pass_with_pongs((MUX_LINK_PROVEN_S + 1) * SEC);
+	fake_io_end(peer, ERR_CONN_RESET);
+	pass(&w, 2 * SEC);
+	hear_upgrade();
+	dial(&w);
+	must_send("GET /clusters/a/version ");
+	close_list(0);
+	struct reactor_msg *m = msg(REACTOR_CLUSTER_REMOVE);
+	m->cluster = 1;
+	post(&w, m);
+	turn(&w);
+	assert_null(sock_that_sent(&w, "GET /clusters/a/version "));
+	answer(&w, must_send("GET /clusters/b/version "), "200 OK", "{}");
+	hear_request("b", "/api/v1/r1", "10");
+	nothing_said();
+	world_fini(&w);
+}
+
+/* One object over the limit must not take down what is on the socket beside it, again and again. */
+static void an_event_over_the_limit_is_of_one_list(void **state)
+{
+	enum { LIMIT = 4096 }; /* of world_init */
+	static char big[LIMIT + 512];
+	(void)state;
+	open_backend(STRATEGY_MULTIPLEXED, true);
+	struct said q0 = go_live_mux(0, 1), q1 = go_live_mux(1, 1);
+	snprintf(big, sizeof big,
+	        "{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":\"b\",\"uid\":\"u\","
+	        "\"resourceVersion\":\"11\"},\"data\":\"%0*d\"}}",
+	        LIMIT, 0);
+	say_event(&q0, big);
+	hear_close(&q0);
+	assert_int_equal(feed_at(&w, 0)->watch.err, ERR_JSON_LIMIT);
+	assert_true(feed_at(&w, 0)->watch.relist);
+	say_event(&q1, EVENT_JSON("ADDED", "b", "11"));
+	is_at(1, SHM_LIST_LIVE, "11");
+	way_text(1, STRATEGY_MULTIPLEXED);
+	world_fini(&w);
+}
+
+/* The upgrade is agreed to, pings are answered, and no REQUEST ever is. */
+static void a_multiplexer_that_answers_nothing_is_left(void **state)
+{
+	(void)state;
+	open_backend(STRATEGY_MULTIPLEXED, true);
+	open_list(&w, 0, 1);
+	answer_list("/clusters/a/api/v1/r0");
+	hear_upgrade();
+	struct said q = hear_request("a", "/api/v1/r0", "10");
+	pass_with_pongs((WATCH_HEAD_S - 1) * SEC);
+	nothing_said();
+	pass_with_pongs(2 * SEC);
+	hear_close(&q);
+	assert_int_equal(feed_at(&w, 0)->watch.err, ERR_CONN_TIMEOUT);
+	pass_with_pongs((MUX_ANSWER_S - WATCH_HEAD_S - 2) * SEC);
+	way_text(1, STRATEGY_MULTIPLEXED);
+	for (int i = 0; i < 3 && cluster_at(&w, 0)->mux->state == MUX_LINK_OPEN; i++)
+		pass(&w, SEC);
+	assert_int_equal(cluster_at(&w, 0)->mux->state, MUX_LINK_DOWN);
+	assert_non_null(strstr(way_text(1, STRATEGY_LEGACY), "did not answer within 60 s (a)"));
 	world_fini(&w);
 }
 
@@ -606,7 +675,10 @@ int main(void)
 	        cmocka_unit_test(an_error_is_of_one_list),
 	        cmocka_unit_test(a_document_that_is_broken_is_of_one_list),
 	        cmocka_unit_test(a_hung_cluster_is_probed_before_it_is_asked_for),
-	        cmocka_unit_test(a_401_of_the_probe_shows_that_the_cluster_is_there),
+	        cmocka_unit_test(whatever_the_cluster_answers_it_is_there),
+	        cmocka_unit_test(a_list_that_leaves_while_its_cluster_is_probed),
+	        cmocka_unit_test(an_event_over_the_limit_is_of_one_list),
+	        cmocka_unit_test(a_multiplexer_that_answers_nothing_is_left),
 	        cmocka_unit_test(a_refused_multiplexer_is_left_for_legacy),
 	        cmocka_unit_test(a_fixed_multiplexer_is_not_left),
 	        cmocka_unit_test(a_restarted_backend_is_asked_afresh),

@@ -8,7 +8,7 @@
 #include <openssl/sha.h>
 
 enum { OP_TEXT = 1, OP_BINARY = 2, OP_CLOSE = 8, OP_PING = 9, OP_PONG = 10 };
-enum { PEER_TEXT = 4096 };
+enum { PEER_TEXT = 12000 };
 
 /* The value of a header of the newest request. */
 static inline void header(const struct fake_sock *s, const char *name, char *out, size_t cap)
@@ -45,7 +45,7 @@ static __attribute__((noinline, unused)) void agree(
 static __attribute__((noinline, unused)) void frame(
         struct world *w, struct fake_sock *s, int op, const char *data, size_t n)
 {
-	char buf[PEER_TEXT + 4];
+	static char buf[PEER_TEXT + 4];
 	size_t head = n < 126 ? 2 : 4;
 	assert_true(n + head <= sizeof buf);
 	buf[0] = (char)(0x80 | op);
