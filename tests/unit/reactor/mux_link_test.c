@@ -25,6 +25,38 @@ static void a_list_by_http_then_one_request(void **state)
 	world_fini(&w);
 }
 
+static void post_token(uint32_t cluster)
+{
+	struct reactor_msg *m = msg(REACTOR_CLUSTER_CREDENTIAL);
+	m->cluster = cluster;
+	m->credential.auth = auth_new();
+	assert_non_null(m->credential.auth);
+	m->credential.auth->fields = calloc(1, sizeof m->credential.auth->fields[0]);
+	m->credential.auth->fields[0] =
+	        (struct auth_field){strdup("X-HEADLAMP_BACKEND-TOKEN"), strdup("desktop-token")};
+	m->credential.auth->field_count = 1;
+	post(&w, m);
+}
+
+/* C2, R1: one form of it, everywhere; a sub-protocol beside it could contradict. */
+static void the_backend_token_is_a_header(void **state)
+{
+	static const char token[] = "\r\nX-HEADLAMP_BACKEND-TOKEN: desktop-token\r\n";
+	(void)state;
+	open_backend(STRATEGY_MULTIPLEXED, true);
+	post_token(0);
+	post_token(1);
+	open_list(&w, 0, 1);
+	dial(&w);
+	assert_non_null(strstr(must_send("GET /clusters/a/api/v1/r0?limit=500 ")->sent, token));
+	answer_list("/clusters/a/api/v1/r0");
+	dial(&w);
+	struct fake_sock *s = must_send("GET /wsMultiplexer ");
+	assert_non_null(strstr(s->sent, token));
+	assert_null(strstr(s->sent, "headlamp.backend.authorization"));
+	world_fini(&w);
+}
+
 static void events_are_applied_and_complete_says_nothing(void **state)
 {
 	(void)state;
@@ -295,6 +327,39 @@ static void an_error_is_of_one_list(void **state)
 	        "{\"kind\":\"Status\",\"code\":403,\"message\":\"no\"}");
 	assert_int_equal(f->watch.err, ERR_KUBE_FORBIDDEN);
 	is_at(0, SHM_LIST_LIVE, "11");
+	world_fini(&w);
+}
+
+/* BM-10, BM-11: the multiplexer has no token for this cluster, the proxy of the same backend has.
+ */
+static void a_cluster_that_it_cannot_log_in_to_goes_by_legacy(void **state)
+{
+	static const char why[] = "dialing WebSocket: websocket: bad handshake";
+	(void)state;
+	open_backend(STRATEGY_MULTIPLEXED, true);
+	struct said b = go_live_mux(1, 2);
+	open_list(&w, 0, 1);
+	answer_list("/clusters/a/api/v1/r0");
+	for (int i = 0; i < STRATEGY_TRIES; i++) {
+		struct said q = hear_request("a", "/api/v1/r0", "10");
+		say_error(&q, why);
+		pass_with_pongs(3 * SEC);
+		dial(&w);
+		if (i == 1) /* it could be the list: the cluster says no */
+			answer_list("/clusters/a/api/v1/r0");
+	}
+	assert_non_null(strstr(way_text(1, STRATEGY_LEGACY), why));
+	assert_string_equal(way_text(2, STRATEGY_MULTIPLEXED), "");
+	pass_with_pongs(5 * SEC);
+	dial(&w);
+	if (!sock_that_sent(&w, "GET /clusters/a/api/v1/r0?watch=1&"))
+		answer_list("/clusters/a/api/v1/r0");
+	struct fake_sock *s = must_send("GET /clusters/a/api/v1/r0?watch=1&");
+	agree(&w, s, "base64.binary.k8s.io");
+	event(&w, s, EVENT_JSON("ADDED", "b", "11"));
+	is_at(0, SHM_LIST_LIVE, "11");
+	say_event(&b, EVENT_JSON("ADDED", "b", "11"));
+	is_at(1, SHM_LIST_LIVE, "11");
 	world_fini(&w);
 }
 
@@ -662,6 +727,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(a_list_by_http_then_one_request),
+	        cmocka_unit_test(the_backend_token_is_a_header),
 	        cmocka_unit_test(events_are_applied_and_complete_says_nothing),
 	        cmocka_unit_test(binary_data_is_base64),
 	        cmocka_unit_test(a_list_comes_and_goes_alone),
@@ -673,6 +739,7 @@ int main(void)
 	        cmocka_unit_test(silence_after_bookmarks_is_met_by_a_new_watch),
 	        cmocka_unit_test(silence_from_the_start_leaves_the_multiplexer),
 	        cmocka_unit_test(an_error_is_of_one_list),
+	        cmocka_unit_test(a_cluster_that_it_cannot_log_in_to_goes_by_legacy),
 	        cmocka_unit_test(a_document_that_is_broken_is_of_one_list),
 	        cmocka_unit_test(a_hung_cluster_is_probed_before_it_is_asked_for),
 	        cmocka_unit_test(whatever_the_cluster_answers_it_is_there),
