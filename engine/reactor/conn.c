@@ -229,6 +229,11 @@ err_t conn_ask(struct conn *c, struct http1_request *q, const struct http1_field
         size_t more_count, unsigned flags, struct errmsg *m)
 {
 	CHECK(c->state == CONN_OPEN && more_count <= CONN_FIELDS_MAX);
+	/* An answer may be here before on_sent of its request is; one to a request that was not
+	 * even given to the kernel may not. */
+	if (c->next)
+		return errmsg_set(
+		        m, ERR_HTTP_SYNTAX, "an answer came to a request that was not sent yet");
 	struct reactor *r = reactor_of(c);
 	const struct auth *a = c->cluster->auth;
 	struct http1_field fields[CONN_FIELDS_MAX + AUTH_FIELDS_MAX];

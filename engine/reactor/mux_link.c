@@ -8,6 +8,7 @@
 #include "headlamp/backend.h"
 #include "reactor/core.h"
 #include "reactor/feed_stream.h"
+#include "wire/ws.h"
 
 static void granted(struct cluster_waiter *w);
 static void refused(struct cluster_waiter *w, err_t err, const char *text);
@@ -27,7 +28,9 @@ struct mux_link *mux_link_of(struct cluster *backend)
 		return NULL;
 	l->backend = backend;
 	l->mux = mux_new(prng_next(&r->rng));
-	l->reader = envelope_reader_new(r->config.event_bytes_max);
+	/* Whatever fits into a message: an event over the limit of events is the trouble of its
+	 * list, which json/ tells it, and not of all that are on the socket. */
+	l->reader = envelope_reader_new(ws_limits_default.message_bytes_max);
 	list_init(&l->waiter.link);
 	list_init(&l->waiting);
 	list_init(&l->feeds);
