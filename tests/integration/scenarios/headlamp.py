@@ -1,12 +1,12 @@
 """Clusters behind a Headlamp backend: found when it answers, watched through it, and what is told while it does not. Which way
-the watches take is the daemon's choice here."""
+the watches take is the daemon's choice here, but for `ways`: every way at once, to the same clusters."""
 
 import json
 import re
 import socket
 
 from kit.fold import Watch
-from kit.servers import TOKEN, Daemon, Fakekube
+from kit.servers import TOKEN, Daemon, Fakekube, kubeconfig
 from kit.world import World, expect, expect_all, wait_until
 
 
@@ -85,4 +85,87 @@ def refused(programs):
         expect(daemon.kubering("get", "pods", "-A", "--cluster", "fake-1")[0] == 0, "the kubeconfig's own cluster suffers")
 
 
-SCENARIOS = {"headlamp.found": found, "headlamp.refused": refused}
+WAYS = ("multiplexed", "legacy", "http", "direct", "websocket")
+WAYS_RESOURCES = ("pods", "configmaps")
+
+
+def ways_settings(fake, port):
+    """Every cluster five times: by way of the backend as WAY/fake-N, straight as direct-N and websocket-N."""
+    clusters = [hub(port) | {"name": way, "strategy": way} for way in WAYS[:3]]
+    clusters += [{"context": f"{way}-*", "strategy": way, "qps": 100} for way in WAYS[3:]]
+    contexts = {f"{way}-{n[5:]}": (fake.entry(n), {}) for way in WAYS[3:] for n in fake.clusters}
+    contexts |= {n: (fake.entry(n), {}) for n in fake.clusters}  # takes the short names: the same in every run
+    clusters.append({"context": "fake-*", "qps": 100})
+    return kubeconfig(contexts), clusters
+
+
+def ways_names(fake):
+    """name of the daemon -> (way, cluster of the server)"""
+    names = {f"{way}/{n}": (way, n) for way in WAYS[:3] for n in fake.clusters}
+    return names | {f"{way}-{n[5:]}": (way, n) for way in WAYS[3:] for n in fake.clusters}
+
+
+def ways_equal(fake, daemon, watches, names):
+    """Server, status and the list's own consumer have one digest."""
+    def differences():
+        rows = {(row["cluster"], row["resource"]): row for row in daemon.status()["lists"]}
+        found = []
+        for (name, resource), watch in watches.items():
+            server, row = fake.digest(names[name][1], resource), rows.get((name, resource), {})
+            status = (row.get("digest"), row.get("objects"))
+            if not watch.check() or row.get("state") != "live" or not server == status == watch.digest(name):
+                found.append(f"{name}/{resource}: server {server}, status {status} {row.get('state')} {row.get('last_error')}, "
+                             f"consumer {watch.digest(name)}")
+        return found
+    last = []
+    def equal():
+        last[:] = differences()
+        return not last
+    wait_until(lambda: "one digest everywhere: " + "; ".join(last[:6]), equal, 45)
+
+
+def ways(programs):
+    """The same clusters over every way at once; the backend restarts, and nothing is listed again."""
+    with World(programs, "headlamp-ways") as world:
+        port = free_port()
+        fake = Fakekube(world, "--headlamp", port, "--headlamp-token", TOKEN, clusters=2, tls=False,
+                        resources=",".join(WAYS_RESOURCES))
+        config, clusters = ways_settings(fake, port)
+        daemon = Daemon(world, world.file("ways.yaml", config), settings={"clusters": clusters})
+        names = ways_names(fake)
+        wait_until("all are known", lambda: all(daemon.cluster(name) for name in names))
+        watches = {(name, resource): Watch(world, daemon, resource, "-A", cluster=name)
+                   for name in names for resource in WAYS_RESOURCES}
+        ways_equal(fake, daemon, watches, names)
+        taken = {name: daemon.cluster(name)["strategy"] for name in names}
+        expect(taken == {name: way for name, (way, _) in names.items()}, f"the ways: {taken}")
+        watched = int(fake.fields("headlamp status")["watches"])
+        expect(watched == len(fake.clusters) * len(WAYS_RESOURCES), f"{watched} watches on the multiplexer")
+        before = relists(daemon)
+
+        ways_write(fake)
+        ways_equal(fake, daemon, watches, names)
+        fake.say("headlamp restart 500")
+        ways_write(fake)
+        wait_until("the backend's lists noticed", lambda: all(("STALE", name) in watch.marks
+                                                              for (name, _), watch in watches.items() if "/" in name))
+        ways_equal(fake, daemon, watches, names)
+        ways_write(fake)
+        ways_equal(fake, daemon, watches, names)
+        expect(relists(daemon) == before, lambda: f"a restart cost a relist: {before} before, {relists(daemon)} after")
+        expect(int(fake.fields("headlamp status")["watches"]) == watched, "watches were left behind on the multiplexer")
+        expect(daemon.end() == 0, "SIGTERM: exit status")
+
+
+def ways_write(fake):
+    for cluster in fake.clusters:
+        for resource in WAYS_RESOURCES:
+            for verb in ("update", "create", "delete", "recreate", "labels"):
+                fake.say(f"run {cluster} {resource} {verb} 10")
+
+
+def relists(daemon):
+    return {(row["cluster"], row["resource"]): row["relists"] for row in daemon.status()["lists"]}
+
+
+SCENARIOS = {"headlamp.found": found, "headlamp.refused": refused, "headlamp.ways": ways}
