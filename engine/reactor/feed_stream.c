@@ -104,7 +104,7 @@ static bool is_white(char c)
 /* A message is one event with a newline behind it. */
 static struct span trim(struct span s)
 {
-	for (; s.n && is_white(s.p[s.n - 1]);)
+	while (s.n && is_white(s.p[s.n - 1]))
 		s.n--;
 	for (; s.n && is_white(s.p[0]); s.n--)
 		s.p++;
