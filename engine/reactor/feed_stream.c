@@ -29,6 +29,9 @@ enum strategy_way feed_way(struct feed *f)
 	 * pass on: whole Secrets would come where metadata was asked for. */
 	if (s->way == STRATEGY_MULTIPLEXED && f->spec.metadata_only)
 		return STRATEGY_LEGACY;
+	/* It refuses this list alone, though it may be listed: another way says why, or works. */
+	if (s->way == STRATEGY_MULTIPLEXED && s->is_auto && f->refusals > FEED_REFUSALS_MAX)
+		return STRATEGY_LEGACY;
 	return s->way;
 }
 
@@ -232,6 +235,17 @@ void feed_on_mux_ended(struct feed *f)
 	feed_run(f, &out);
 }
 
+/* Then a refusal is the trouble of this list alone, not of the way. */
+static bool others_stream(const struct feed *f)
+{
+	LIST_EACH (it, &link_of(f)->feeds) {
+		const struct feed *o = CONTAINER_OF(it, struct feed, mux_link);
+		if (o->cluster == f->cluster && o->watch.state == WATCH_STREAMING)
+			return true;
+	}
+	return false;
+}
+
 /* The backend has one text for 401, 403, 404 and much else ("bad handshake"). A LIST tells them
  * apart, and what is to be done about each; so after a second refusal it is asked. */
 void feed_on_mux_failed(struct feed *f, struct span text)
@@ -239,8 +253,12 @@ void feed_on_mux_failed(struct feed *f, struct span text)
 	struct watch_out out;
 	char why[ERRMSG_BYTES];
 	snprintf(why, sizeof why, "the Headlamp backend says: %.*s", SPAN_ARG(text));
-	feed_blame_way(f, STRATEGY_BROKEN, why);
-	if (++f->refusals < FEED_REFUSALS_MAX) {
+	bool alone = others_stream(f);
+	if (!alone)
+		feed_blame_way(f, STRATEGY_BROKEN, why);
+	if (f->refusals < FEED_REFUSALS_MAX + alone)
+		f->refusals++;
+	if (f->refusals < FEED_REFUSALS_MAX) {
 		feed_on_mux_lost(f, ERR_HEADLAMP_REFUSED, why);
 		return;
 	}

@@ -262,7 +262,10 @@ static void on_head(void *arg, struct conn *c, const struct http1_head *h)
 	char text[ERRMSG_BYTES];
 	snprintf(text, sizeof text, "%s answered %d to the multiplexer's upgrade",
 	        l->backend->spec.host, h->status);
-	blame(l, STRATEGY_REFUSED, text);
+	/* A proxy before a backend that starts says 502; that the way is not there is said by
+	 * others. */
+	bool passing = h->status == 429 || (h->status >= 500 && h->status != 501);
+	blame(l, passing ? STRATEGY_BROKEN : STRATEGY_REFUSED, text);
 	down(l, ERR_HEADLAMP_REFUSED, text);
 }
 

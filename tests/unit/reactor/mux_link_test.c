@@ -330,6 +330,35 @@ static void an_error_is_of_one_list(void **state)
 	world_fini(&w);
 }
 
+/* Which may be listed and not watched, say. The others are fine where they are; this one goes by
+ * a way that has more words for it than "bad handshake". */
+static void one_list_that_is_refused_goes_by_legacy_alone(void **state)
+{
+	(void)state;
+	open_backend(STRATEGY_MULTIPLEXED, true);
+	struct said q0 = go_live_mux(0, 1);
+	open_list(&w, 1, 1);
+	answer_list("/clusters/a/api/v1/r1");
+	for (int i = 0; i < 3; i++) {
+		struct said q = hear_request("a", "/api/v1/r1", "10");
+		say_error(&q, "dialing WebSocket: websocket: bad handshake");
+		pass_with_pongs(4 * SEC);
+		if (i > 0) /* LIST says nothing against it */
+			answer_list("/clusters/a/api/v1/r1");
+	}
+	struct fake_sock *s = must_send("GET /clusters/a/api/v1/r1?watch=1&");
+	nothing_said();
+	answer(&w, s, "403 Forbidden",
+	        "{\"kind\":\"Status\",\"code\":403,\"message\":\"you may not watch\"}");
+	assert_int_equal(feed_at(&w, 1)->watch.err, ERR_KUBE_FORBIDDEN);
+	assert_non_null(strstr(feed_at(&w, 1)->watch.text, "you may not watch"));
+	assert_string_equal(way_text(1, STRATEGY_MULTIPLEXED), "");
+	say_event(&q0, EVENT_JSON("ADDED", "b", "11"));
+	is_at(0, SHM_LIST_LIVE, "11");
+	go_live_mux(2, 1); /* and so is the next one */
+	world_fini(&w);
+}
+
 /* BM-10, BM-11: the multiplexer has no token for this cluster, the proxy of the same backend has.
  */
 static void a_cluster_that_it_cannot_log_in_to_goes_by_legacy(void **state)
@@ -694,6 +723,45 @@ static void a_socket_without_pongs_is_lost(void **state)
 	world_fini(&w);
 }
 
+/* What was answered before says nothing of what is silent now. */
+static void a_socket_that_falls_silent_is_lost_a_minute_later(void **state)
+{
+	(void)state;
+	open_backend(STRATEGY_MULTIPLEXED, true);
+	go_live_mux(0, 1);
+	pass(&w, (CONN_PING_S + 1) * SEC); /* a ping is out */
+	frame(&w, peer, OP_PONG, "", 0);
+	pass(&w, (CONN_PING_S + MUX_ANSWER_S - 1) * SEC);
+	is_at(0, SHM_LIST_LIVE, "10");
+	for (int i = 0; i < 8 && row_at(feed_at(&w, 0))->state == SHM_LIST_LIVE; i++)
+		pass(&w, SEC / 4);
+	is_at(0, SHM_LIST_STALE, "10");
+	assert_int_equal(feed_at(&w, 0)->watch.err, ERR_CONN_SILENT);
+	world_fini(&w);
+}
+
+/* A proxy in front of a backend that starts: no reason to leave what has worked. */
+static void a_502_to_the_upgrade_is_a_loss_and_no_refusal(void **state)
+{
+	(void)state;
+	open_backend(STRATEGY_MULTIPLEXED, true);
+	struct said q = go_live_mux(0, 1);
+	say_event(&q, EVENT_JSON("ADDED", "b", "11"));
+	fake_io_end(peer, ERR_CONN_RESET);
+	for (int i = 1; i < STRATEGY_TRIES; i++) {
+		pass(&w, 4 * SEC);
+		dial(&w);
+		answer(&w, must_send("GET /wsMultiplexer "), "502 Bad Gateway", "");
+		is_at(0, SHM_LIST_STALE, "11");
+		assert_string_equal(way_text(1, STRATEGY_MULTIPLEXED), "");
+	}
+	pass(&w, 8 * SEC);
+	dial(&w);
+	answer(&w, must_send("GET /wsMultiplexer "), "502 Bad Gateway", "");
+	assert_non_null(strstr(way_text(1, STRATEGY_LEGACY), "answered 502"));
+	world_fini(&w);
+}
+
 /* C11, C12: all who wait hear why; the socket comes back by itself. */
 static void a_socket_that_cannot_be_had_is_told_to_all(void **state)
 {
@@ -739,6 +807,7 @@ int main(void)
 	        cmocka_unit_test(silence_after_bookmarks_is_met_by_a_new_watch),
 	        cmocka_unit_test(silence_from_the_start_leaves_the_multiplexer),
 	        cmocka_unit_test(an_error_is_of_one_list),
+	        cmocka_unit_test(one_list_that_is_refused_goes_by_legacy_alone),
 	        cmocka_unit_test(a_cluster_that_it_cannot_log_in_to_goes_by_legacy),
 	        cmocka_unit_test(a_document_that_is_broken_is_of_one_list),
 	        cmocka_unit_test(a_hung_cluster_is_probed_before_it_is_asked_for),
@@ -755,6 +824,8 @@ int main(void)
 	        cmocka_unit_test(a_list_that_leaves_while_it_is_asked_for),
 	        cmocka_unit_test(a_list_that_leaves_before_the_socket_is_up),
 	        cmocka_unit_test(a_socket_without_pongs_is_lost),
+	        cmocka_unit_test(a_socket_that_falls_silent_is_lost_a_minute_later),
+	        cmocka_unit_test(a_502_to_the_upgrade_is_a_loss_and_no_refusal),
 	        cmocka_unit_test(a_socket_that_cannot_be_had_is_told_to_all),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
