@@ -7,12 +7,13 @@ no 64-bit integer counts digit by digit as the server sent it. ../witness/main.g
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
 class View:
-    """One list to compare: a resource in all namespaces or one, with or without a label selector."""
+    """One list to compare: a resource in all namespaces or one, with or without a label selector; of the daemon's only cluster,
+    or of the one named."""
 
     name: str
     group: str
@@ -21,6 +22,7 @@ class View:
     kind: str
     namespace: str = ""
     selector: str = ""
+    cluster: str = ""
 
     @property
     def api_version(self):
@@ -35,18 +37,24 @@ class View:
     @property
     def spec(self):
         """As witness and fold take it on their command lines."""
-        return "|".join([self.name, self.group, self.version, self.resource, self.kind, self.namespace, self.selector])
+        return "|".join([self.name, self.group, self.version, self.resource, self.kind, self.namespace, self.selector,
+                         *([self.cluster] if self.cluster else [])])
 
     @property
     def cli(self):
         """The arguments of `kubering get` and `kubering watch`."""
         resource = f"{self.resource}.{self.version}.{self.group}" if self.group else self.resource
         scope = ["-n", self.namespace] if self.namespace else ["-A"]
-        return [resource, *scope, *(["-l", self.selector] if self.selector else [])]
+        return [resource, *scope, *(["-l", self.selector] if self.selector else []),
+                *(["--cluster", self.cluster] if self.cluster else [])]
 
     @classmethod
     def parse(cls, spec):
         return cls(*spec.split("|"))
+
+    def of(self, cluster):
+        """The same list of a cluster that the daemon calls so."""
+        return replace(self, name=f"{cluster}:{self.name}", cluster=cluster)
 
 
 def number(digits):

@@ -57,11 +57,16 @@ class Kubering:
     def status(self):
         return self.json("status")
 
+    def cluster(self, name):
+        """The row of a cluster, or None."""
+        return next((row for row in self.status()["clusters"] if row["name"] == name), None)
+
     def list_status(self, view):
         """The row of an unselected list, or None."""
         key = (view.group, view.version, view.resource, view.namespace)
         for row in self.status()["lists"]:
             same = (row["group"], row["version"], row["resource"], row["namespace"] or "") == key
+            same = same and view.cluster in ("", row["cluster"])
             if same and not row["label_selector"] and not row["field_selector"]:
                 return row
         return None

@@ -12,6 +12,10 @@ STOP_SECONDS = 20  # etcd takes 2 s, the apiserver 3 s; a stopped (SIGSTOP) one 
 PR_SET_PDEATHSIG = 1
 
 
+class Skipped(Exception):
+    """What the test needs is not on this machine: the text says what."""
+
+
 class Failed(Exception):
     """A test's expectation that was not met, or a helper that broke: the text says which."""
 

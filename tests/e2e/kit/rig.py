@@ -1,5 +1,6 @@
 """Everything one test has around it: servers, proxy, writer, witness, daemon, consumer; and the comparison of them all."""
 
+import json
 import shutil
 import signal
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 
 from . import canon
 from .canon import View
+from .headlamp import backend
 from .kubering import Kubering, uring_allowed
 from .process import Failed, Helper, Process
 from .proxy import Proxy
@@ -15,6 +17,7 @@ from .servers import Stack
 
 # After any fault a list must be whole again within 45 s (back-off of 30 s and jitter); the rest is for a busy machine.
 CONVERGE_SECONDS = 75
+MARKED = "load-1"  # the namespace of what the writer's `mark` makes
 
 PODS = View("pods", "", "v1", "pods", "Pod")
 CONFIGMAPS = View("configmaps", "", "v1", "configmaps", "ConfigMap")
@@ -32,7 +35,7 @@ class Rig:
         shutil.rmtree(self.state, ignore_errors=True)
         self.state.mkdir(parents=True)
         self.begin = time.monotonic()
-        self.stack = self.proxy = self.load = self.witness = self.kubering = self.fold = self.model = None
+        self.stack = self.proxy = self.load = self.witness = self.kubering = self.fold = self.model = self.headlamp = None
         self.views = []
 
     def tell(self, text):
@@ -61,10 +64,19 @@ class Rig:
         command = [Path(self.options.tools) / "witness", "--kubeconfig", kubeconfig]
         self.witness = Helper("witness", [*command, *(view.spec for view in views)], self.state / "witness.log")
 
-    def start_kubering(self, *flags, kubeconfig=None, lists=()):
-        """The daemon, by way of the proxy if there is one."""
+    def start_headlamp(self, contexts, server=None):
+        """A Headlamp backend: the model, or the real one's binary. contexts: name -> (port of an apiserver, user)."""
+        self.headlamp = backend(server, self.options.fakekube, self.state, self.stack.pki, contexts)
+        self.headlamp.start()
+
+    def start_kubering(self, *flags, kubeconfig=None, lists=(), settings=None):
+        """The daemon, by way of the proxy if there is one. settings: kubering.yaml, as far as it matters."""
         kubeconfig = kubeconfig or self.stack.kubeconfig("kubering.conf", self.proxy and self.proxy.port)
         lists = [word for view in lists for word in ("--list", view.cli[0])]
+        if settings:
+            file = self.state / "kubering.yaml"
+            file.write_text(json.dumps({"apiVersion": "kubering.io/v1alpha1", "kind": "Config"} | settings))
+            flags = ["--config", file, *flags]
         self.kubering = Kubering(self.options.kuberingd, self.options.kubering, self.state, kubeconfig,
                                  "--io", self.options.io, *lists, *flags)
         self.kubering.start()
@@ -98,12 +110,12 @@ class Rig:
         _, last = self.load.ask("mark")
         return {resource: int(version) for resource, version in (word.split("=") for word in last.split()[1:])}
 
-    def compare(self, what, marks=None, seconds=CONVERGE_SECONDS):
+    def compare(self, what, marks=None, seconds=CONVERGE_SECONDS, views=None):
         """The server's LIST at the version of the last change = witness = folded kubering watch = kubering get.
 
         `marks` are these versions, by resource, if not the writer made the last changes."""
-        marks, wrong, total = marks or self.mark(), [], 0
-        for view in self.views:
+        marks, wrong, total, views = marks or self.mark(), [], 0, views or self.views
+        for view in views:
             version = marks[view.resource]
             want = canon.lines(view, self.stack.api.list(view, str(version))[1])
             total += len(want)
@@ -115,12 +127,14 @@ class Rig:
         wrong = [text for text in wrong if text]
         if wrong:
             raise Failed(f"{what}: not the same:\n" + "\n".join(wrong))
-        self.tell(f"{what}: {total} objects in {len(self.views)} views are the same everywhere")
+        self.tell(f"{what}: {total} objects in {len(views)} views are the same everywhere")
 
     def follow(self, helper, view, version, want, seconds):
         """Waits until the witness or the fold has the version and holds what is wanted; says what is different if not."""
         deadline = time.monotonic() + seconds
-        _, last = helper.ask(f"wait {view.name} {version} {seconds}")
+        last = "not waited for"
+        if view.namespace in ("", MARKED):  # a list of another namespace does not see the last change
+            _, last = helper.ask(f"wait {view.name} {version} {seconds}")
         while True:
             got, at = helper.ask(f"dump {view.name}")
             text = canon.differences("LIST", want, helper.name, got)
@@ -159,7 +173,7 @@ class Rig:
     def clean(self):
         """Ends what is left, whatever state it is in."""
         for process in (self.kubering and self.kubering.process, self.fold, self.witness, self.load, self.model,
-                        self.proxy and self.proxy.helper):
+                        self.proxy and self.proxy.helper, self.headlamp and self.headlamp.process):
             if process:
                 process.end(signal.SIGKILL)
         if self.stack:
@@ -168,5 +182,5 @@ class Rig:
 
     def tails(self):
         processes = (self.kubering and self.kubering.process, self.fold, self.witness, self.load,
-                     self.stack and self.stack.apiserver)
+                     self.headlamp and self.headlamp.process, self.stack and self.stack.apiserver)
         return "\n".join(process.tail() for process in processes if isinstance(process, Process))

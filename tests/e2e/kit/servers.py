@@ -7,6 +7,7 @@ import datetime
 import http.client
 import json
 import os
+import select
 import shutil
 import signal
 import ssl
@@ -47,6 +48,9 @@ class Api:
             self.tls.load_cert_chain(pki / f"{user}.crt", pki / f"{user}.key")
 
     def call(self, method, path, body=None, content="application/json", **query):
+        if self.is_over():  # a server closes a connection that nobody used for a while
+            self.link.close()
+            self.link = None
         if query:
             path += "?" + urllib.parse.urlencode(query)
         headers = {"User-Agent": "kubering-e2e", "Accept": "application/json"}
@@ -65,6 +69,9 @@ class Api:
             self.link.close()
             self.link = None
             raise
+
+    def is_over(self):
+        return self.link and self.link.sock and select.select([self.link.sock], [], [], 0)[0]
 
     def ok(self, method, path, body=None, **options):
         """Like call, but a status other than 2xx fails the test."""

@@ -15,13 +15,13 @@ WHOLE = [view for view in ALL if view not in (PODS_LOAD_1, CONFIGMAPS_IN)]
 HALF_OPEN_SECONDS = 20  # 10 s are promised for a direct connection; the rest is for a busy machine
 
 
-def course(rig, writes, flags=(), etcd_bin=None, long=False):
+def course(rig, writes, flags=(), etcd_bin=None, long=False, settings=None):
     rig.start_stack(flags, etcd_bin)
     rig.start_proxy()
     rig.start_load()
     rig.write(writes * 3 // 10)  # more configmaps than one page has
     rig.start_witness(ALL)
-    rig.start_kubering(lists=WHOLE)
+    rig.start_kubering(lists=WHOLE, settings=settings)
     rig.start_fold(ALL)
     rig.compare("first lists")
 
@@ -134,10 +134,20 @@ def etcd34(rig):
     course(rig, 1500, etcd_bin=build.stdout.strip())
 
 
+def websocket(rig):
+    course(rig, 1500, settings={"clusters": [{"context": "real", "strategy": "websocket"}]})
+    row = rig.kubering.cluster("real")
+    answers = {entry["responseStatus"]["code"] for entry in rig.stack.audit()
+               if entry["verb"] == "watch" and entry.get("responseStatus", {}).get("code", 500) < 400}
+    if row["strategy"] != "websocket" or answers != {101}:
+        raise Failed(f"the watches were to come over WebSockets, not answered with {answers}: {row}")
+
+
 SCENARIOS = {
     "mirror": lambda rig: course(rig, 5500, long=True),
     "mirror.epoll": epoll,
     "mirror.nowatchlist": lambda rig: course(rig, 1500, ["--feature-gates=WatchList=false"]),
     "mirror.etcd34": etcd34,
+    "mirror.websocket": websocket,
     "mirror.emulated134": lambda rig: course(rig, 1500, ["--emulated-version=1.34"]),
 }

@@ -676,8 +676,8 @@ static void a_restart(void **state)
 	bench_mux(b, 1, NULL);
 	bench_message(b, 1, "admin", PATH, "watch=1", "u1", "REQUEST");
 	expect_line(b, 1, STATUS("admin", PATH, "connected", ""));
-	assert_contains(bench_do(b, "status"),
-	        "ok mux=ok connections=2 watches=1 restarts=1 context:admin=ok context:c1=ok");
+	assert_contains(bench_do(b, "status"), "ok mux=ok connections=2 watches=1 restarts=1 "
+	                                       "dialing=0 context:admin=ok context:c1=ok");
 }
 
 static void data_is_cut_in_its_middle(void **state)

@@ -463,13 +463,15 @@ void model_backend_draw(const struct model_backend *b, struct prng *r, struct mo
 
 static void put_status(const struct model_backend *b, struct model_text *out)
 {
-	size_t fronts = 0, watches = 0;
-	LIST_EACH (it, &b->fronts)
+	size_t fronts = 0, watches = 0, dialing = 0;
+	LIST_EACH (it, &b->fronts) {
 		fronts++;
+		dialing += CONTAINER_OF(it, struct front, link)->dialing != NULL;
+	}
 	LIST_EACH (it, &b->table)
 		watches++;
-	model_text_printf(out, " mux=%s connections=%zu watches=%zu restarts=%llu",
-	        mux_words[b->mux], fronts, watches, (unsigned long long)b->restarts);
+	model_text_printf(out, " mux=%s connections=%zu watches=%zu restarts=%llu dialing=%zu",
+	        mux_words[b->mux], fronts, watches, (unsigned long long)b->restarts, dialing);
 	LIST_EACH (it, &b->contexts) {
 		const struct context *x = CONTAINER_OF(it, struct context, link);
 		model_text_printf(out, " context:%s=%s", x->name, context_words[x->state]);
