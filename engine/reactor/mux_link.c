@@ -8,7 +8,6 @@
 #include "headlamp/backend.h"
 #include "reactor/core.h"
 #include "reactor/feed_stream.h"
-#include "wire/ws.h"
 
 static void granted(struct cluster_waiter *w);
 static void refused(struct cluster_waiter *w, err_t err, const char *text);
@@ -30,7 +29,7 @@ struct mux_link *mux_link_of(struct cluster *backend)
 	l->mux = mux_new(prng_next(&r->rng));
 	/* Whatever fits into a message: an event over the limit of events is the trouble of its
 	 * list, which json/ tells it, and not of all that are on the socket. */
-	l->reader = envelope_reader_new(ws_limits_default.message_bytes_max);
+	l->reader = envelope_reader_new(r->ws_limits.message_bytes_max);
 	list_init(&l->waiter.link);
 	list_init(&l->waiting);
 	list_init(&l->feeds);
