@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "headlamp/base64.h"
 #include "headlamp/flat.h"
 #include "headlamp/quoted.h"
 #include "json/json.h"
@@ -73,38 +74,6 @@ static enum envelope_type type_of(struct span s)
 	return IS(s, "ERROR") ? ENVELOPE_ERROR : ENVELOPE_OTHER;
 }
 
-static int base64_digit(unsigned char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
-/* RFC 4648 section 4, with its padding, in place. */
-static bool base64_decode(char *p, size_t n, size_t *out)
-{
-	size_t pads = 0, to = 0;
-	if (n % 4)
-		return false;
-	while (pads < 2 && pads < n && p[n - 1 - pads] == '=')
-		pads++;
-	uint32_t bits = 0;
-	for (size_t i = 0; i < n - pads; i++) {
-		int digit = base64_digit((unsigned char)p[i]);
-		if (digit < 0)
-			return false;
-		bits = bits << 6 | (uint32_t)digit;
-		if (i % 4)
-			p[to++] = (char)(bits >> (6 - 2 * (i % 4)));
-	}
-	*out = to;
-	return !pads || (bits & (pads == 1 ? 3u : 15u)) == 0;
-}
-
 /* In the order in which the backend writes them. */
 enum { CLUSTER, PATH, QUERY, USER, DATA, BINARY, TYPE, FIELDS };
 static const struct flat_name fields[FIELDS] = {FLAT("clusterId"), FLAT("path"), FLAT("query"),
@@ -118,7 +87,7 @@ static err_t take_data(
 	struct span data = flat_text(f, DATA);
 	if (data.n && f->truth >> BINARY & 1) {
 		char *p = r->fields.p + (data.p - r->fields.p);
-		if (!base64_decode(p, data.n, &data.n))
+		if (!base64_in_place(p, data.n, &data.n))
 			return errmsg_set(m, ERR_HEADLAMP_FRAME, "binary data is no base64");
 	}
 	if (data.n > r->data_bytes_max)

@@ -31,10 +31,11 @@ static void *pages_new(size_t bytes, size_t used_at_once)
 	return p;
 }
 
-int bufs_init(struct bufs *b, struct io_uring *ring, unsigned posted)
+int bufs_init(struct bufs *b, struct io_uring *ring, unsigned posted, unsigned posted_min)
 {
 	unsigned total = posted * (BUFS_RESERVE + 1), entries = pow2_at_least(posted);
-	*b = (struct bufs){.posted_max = posted, .ring_mask = entries - 1};
+	*b = (struct bufs){
+	        .posted_min = posted_min, .posted_max = posted, .ring_mask = entries - 1};
 	b->mem_bytes = (size_t)total * BUFS_STRIDE;
 	b->ring_bytes = entries * sizeof(struct io_uring_buf);
 	b->mem = pages_new(b->mem_bytes, (size_t)posted * BUFS_STRIDE);
@@ -71,8 +72,8 @@ void bufs_fini(struct bufs *b)
 
 void bufs_post(struct bufs *b)
 {
-	unsigned n = 0;
-	while (b->posted < b->posted_max && b->free_count > 0) {
+	unsigned n = 0, wanted = bufs_wanted(b);
+	while (b->posted < wanted && b->free_count > 0) {
 		uint16_t id = b->free[--b->free_count];
 		io_uring_buf_ring_add(
 		        b->ring, bufs_at(b, id), IO_RECV_BYTES, id, (int)b->ring_mask, (int)n++);

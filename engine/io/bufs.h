@@ -1,10 +1,12 @@
 /* bufs.h - the receive buffers of one ring, given to the kernel through a provided-buffer ring.
  *
  * Few are posted at a time, because the kernel takes them in order and so walks through all that
- * are posted: 64-128 of 16 KiB stay in the second-level cache (performance.md 3.3). The rest is a
+ * are posted: what it receives is to be parsed while it is still in the second-level cache
+ * (performance.md 3.3). So their number follows how full the last ones came, between posted_min and
+ * posted_max: sockets with a backlog fill a buffer, single events a quarter of it. The rest is a
  * reserve, taken last in first out, that only comes into use while received bytes wait for their
- * turn (the fairness bound of io.h). A buffer is in one of three places: posted, free, or held by
- * a socket's queue.
+ * turn (the fairness bound of io.h). A buffer is in one of three places: posted, free, or held by a
+ * socket's queue.
  *
  * Behind each buffer lie IO_SLACK bytes of its own, so that a reader beyond the end sees no other
  * socket's bytes.
@@ -22,7 +24,8 @@ enum {
 	BUFS_GROUP = 0,
 	BUFS_RESERVE = 8, /* reserve buffers for each posted one */
 	BUFS_STRIDE = IO_RECV_BYTES + IO_SLACK,
-	BUFS_NONE = 0xffff, /* no buffer: ids are below 9 * IO_RECV_BUFFERS_MAX */
+	BUFS_HOT_BYTES = 512 << 10, /* to be received before the first of it is parsed */
+	BUFS_NONE = 0xffff,         /* no buffer: ids are below 9 * IO_RECV_BUFFERS_MAX */
 };
 
 /* What is known about a buffer that a socket holds. */
@@ -39,20 +42,34 @@ struct bufs {
 	size_t ring_bytes;
 	struct bufs_held *held; /* own; by id */
 	uint16_t *free;         /* own; stack */
-	unsigned free_count, posted, posted_max, ring_mask;
+	unsigned free_count, posted, posted_min, posted_max, ring_mask;
+	unsigned fill; /* 16 times the bytes of a receive, decaying average */
 };
 
-/* posted: 1..IO_RECV_BUFFERS_MAX. Returns 0 or -errno; on an error nothing is left behind.
- * bufs_fini() comes after the ring is closed. */
-int bufs_init(struct bufs *b, struct io_uring *ring, unsigned posted);
+/* posted: at most so many at a time, 1..IO_RECV_BUFFERS_MAX; posted_min: at least (if free).
+ * Returns 0 or -errno; on an error nothing is left behind. bufs_fini() comes after the ring is
+ * closed. */
+int bufs_init(struct bufs *b, struct io_uring *ring, unsigned posted, unsigned posted_min);
 void bufs_fini(struct bufs *b);
 
-/* Posts free buffers until posted_max are posted. */
+/* Posts free buffers until bufs_wanted() are posted. */
 void bufs_post(struct bufs *b);
 
 static inline char *bufs_at(const struct bufs *b, uint16_t id)
 {
 	return b->mem + (size_t)id * BUFS_STRIDE;
+}
+/* How many should be posted. */
+static inline unsigned bufs_wanted(const struct bufs *b)
+{
+	unsigned n = BUFS_HOT_BYTES / (b->fill / 16 + 1);
+	n = n > b->posted_min ? n : b->posted_min;
+	return n < b->posted_max ? n : b->posted_max;
+}
+/* One was filled with n bytes. */
+static inline void bufs_filled(struct bufs *b, unsigned n)
+{
+	b->fill += n - b->fill / 16;
 }
 /* The kernel filled one. */
 static inline void bufs_taken(struct bufs *b)

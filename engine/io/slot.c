@@ -224,7 +224,7 @@ int slot_dispatch(struct slot_table *t)
 	for (struct list *it; bytes < IO_TICK_BYTES && (it = list_pop(&batch)); n++) {
 		struct slot *x = CONTAINER_OF(it, struct slot, run);
 		if (slot_run(t, x, &bytes) && x->due && list_empty(&x->run))
-			list_push(&t->run, &x->run);
+			list_push(t->rounds ? &batch : &t->run, &x->run);
 	}
 	slot_splice(&t->run, &batch);
 	return n;

@@ -56,6 +56,7 @@ struct slot_table {
 	size_t stride;
 	uint32_t count, live;
 	slot_deliver_fn deliver;
+	bool rounds; /* deliver hands out what is here already: turn by turn, in this tick */
 	struct list free, run, connecting;
 };
 

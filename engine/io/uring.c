@@ -61,7 +61,7 @@ static void enter_and_wait(struct uring *u, uint64_t deadline_ns)
 	uint64_t until = slot_next_deadline(&u->slots);
 	if (deadline_ns < until)
 		until = deadline_ns;
-	bool stuck = !list_empty(&u->todo) || !list_empty(&u->starved);
+	bool stuck = !list_empty(&u->todo) || !list_empty(&u->starved) || !list_empty(&u->sated);
 	if (until <= now || slot_busy(&u->slots) || stuck) {
 		const unsigned pending = IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW;
 		if (io_uring_sq_ready(&u->ring) ||
@@ -76,7 +76,7 @@ static void enter_and_wait(struct uring *u, uint64_t deadline_ns)
 	unsigned n = 1;
 	if (u->min_wait && u->batch_wait_us && busy(u)) {
 		arg.min_wait_usec = u->batch_wait_us;
-		n = u->batch;
+		n = uring_batch(u);
 	}
 	uring_enter(u, n, IORING_ENTER_GETEVENTS, &arg);
 }
@@ -333,11 +333,11 @@ static int open_rest(struct uring *u, const struct io_config *c, const char **st
 	if (r < 0)
 		return r;
 	unsigned posted = c->recv_buffers ? c->recv_buffers : URING_BUFFERS;
+	u->slots.rounds = true;
 	*step = "io_uring_register(buffers)";
-	r = bufs_init(&u->bufs, &u->ring, posted);
+	r = bufs_init(&u->bufs, &u->ring, posted, URING_BUFFERS_MIN);
 	if (r < 0)
 		return r;
-	u->batch = posted / 2 < URING_BATCH ? (posted + 1) / 2 : URING_BATCH;
 	*step = "eventfd";
 	u->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	return u->wake_fd < 0 ? -errno : 0;
@@ -359,6 +359,7 @@ int uring_open(const struct io_config *config, const struct uring_tuning *tuning
 	u->wake_fd = -1;
 	list_init(&u->todo);
 	list_init(&u->starved);
+	list_init(&u->sated);
 	int r = -ENOMEM;
 	if (!slot_table_init(&u->slots, &u->io, sizeof(struct uring_sock), uring_deliver,
 	            config->sockets_max))

@@ -20,7 +20,8 @@
  * - U4 Receives run inside our own enter (DEFER_TASKRUN), so buffers are posted once per tick.
  *
  * - U5 A receive that ended for want of a buffer waits on the `starved` list, and at most as many
- *   are armed again per tick as buffers are posted. Its bytes stay in the socket.
+ *   are armed again per tick as buffers are posted. Its bytes stay in the socket. One that had some
+ *   before they ran out goes behind those that had none: else it would take them all again.
  */
 #ifndef KR_IO_URING_H
 #define KR_IO_URING_H
@@ -42,6 +43,7 @@ enum {
 	URING_CQ_ENTRIES = 16384, /* at least; grows with sockets_max */
 	URING_CQ_ENTRIES_MAX = 65536,
 	URING_BUFFERS = 128,
+	URING_BUFFERS_MIN = 32, /* posted where receives come full: 512 KiB */
 	URING_BATCH = 64,       /* completions that a busy wait asks for */
 	URING_BACKLOG = 16,     /* so many in one enter hint at more: the kernel stops at 20 */
 	URING_REENTERS_MAX = 4, /* enters per tick beside the first, while a backlog shows */
@@ -75,6 +77,7 @@ struct uring_sock {
 	struct list todo;
 	uint16_t q_head, q_tail; /* received, not yet delivered: buffer ids */
 	uint32_t q_bytes;
+	bool served;     /* received something since it was armed */
 	uint16_t flight; /* URING_FLIGHT bits */
 	uint8_t cancel_tries;
 	bool armed_once;
@@ -99,9 +102,9 @@ struct uring {
 	struct bufs bufs;
 	struct list todo;    /* sockets that want something of the ring */
 	struct list starved; /* sockets whose receive found no buffer (slot.aux) */
+	struct list sated;   /* the same, but it had some before */
 	bool direct, min_wait;
 	bool wake_armed;
-	unsigned batch; /* completions that a busy wait asks for, <= half the posted buffers */
 	uint32_t batch_wait_us;
 	uint64_t rate_n, rate_ns; /* decaying sums: completions (x 256), time */
 	int wake_fd;
@@ -115,6 +118,13 @@ static inline struct uring *uring_of(struct io *io)
 static inline struct uring_sock *uring_sock_of(struct slot *x)
 {
 	return CONTAINER_OF(x, struct uring_sock, slot);
+}
+
+/* Completions that a busy wait asks for: half of the posted buffers at most. */
+static inline unsigned uring_batch(const struct uring *u)
+{
+	unsigned half = (bufs_wanted(&u->bufs) + 1) / 2;
+	return half < URING_BATCH ? half : URING_BATCH;
 }
 
 /* uring.c. Returns 0 or -errno, then *step says what failed ("io_uring_setup"). */

@@ -14,6 +14,8 @@ static void queue_received(struct uring *u, struct uring_sock *k, uint16_t id, u
 		u->bufs.held[k->q_tail].next = id;
 	k->q_tail = id;
 	k->q_bytes += n;
+	k->served = true;
+	bufs_filled(&u->bufs, n);
 	u->io.counters.recvs++;
 	u->io.counters.recv_bytes += n;
 	slot_due(&u->slots, &k->slot, SLOT_RECV);
@@ -29,7 +31,7 @@ static void recv_over(struct uring *u, struct uring_sock *k, int res)
 			slot_ended(&u->slots, x, ERR_CONN_CLOSED);
 		} else if (res == -ENOBUFS) {
 			u->io.counters.no_buffers++;
-			list_push(&u->starved, &x->aux);
+			list_push(k->served ? &u->sated : &u->starved, &x->aux);
 			return;
 		} else if (res < 0 && res != -ECANCELED && res != -EINTR && res != -EAGAIN) {
 			slot_ended(&u->slots, x, os_err(-res));
@@ -139,7 +141,8 @@ int uring_cqe_collect(struct uring *u)
 		unsigned flags = IO_URING_READ_ONCE(*u->ring.sq.kflags);
 		if (flags & IORING_SQ_CQ_OVERFLOW)
 			u->io.counters.cq_overflows++;
-		else if (!(flags & IORING_SQ_TASKRUN) || n < URING_BACKLOG || n >= (int)u->batch)
+		else if (!(flags & IORING_SQ_TASKRUN) || n < URING_BACKLOG ||
+		         n >= (int)uring_batch(u))
 			break;
 		uring_enter(u, 0, IORING_ENTER_GETEVENTS, NULL);
 		n += take_all(u);

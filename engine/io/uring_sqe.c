@@ -85,6 +85,7 @@ static bool emit_recv(struct uring *u, struct uring_sock *k)
 	else
 		q->ioprio |= IORING_RECVSEND_POLL_FIRST; /* the server speaks second */
 	k->armed_once = true;
+	k->served = false;
 	sqe_tag(u, q, URING_OP_RECV, k);
 	return true;
 }
@@ -205,16 +206,23 @@ static void emit_wake(struct uring *u)
 	u->wake_armed = true;
 }
 
+/* In this order, whatever else they want. Returns how many more may be armed. */
+static unsigned arm_again(struct uring *u, struct list *from, unsigned most)
+{
+	for (; most > 0 && !list_empty(from); most--) {
+		struct slot *x = CONTAINER_OF(list_pop(from), struct slot, aux);
+		list_unlink(&uring_sock_of(x)->todo);
+		uring_want(u, uring_sock_of(x));
+	}
+	return most;
+}
+
 void uring_sqe_flush(struct uring *u)
 {
 	bufs_post(&u->bufs);
 	emit_wake(u);
-	unsigned arm = u->bufs.posted;
-	while (arm-- > 0 && !list_empty(&u->starved)) {
-		struct uring_sock *k =
-		        uring_sock_of(CONTAINER_OF(list_pop(&u->starved), struct slot, aux));
-		uring_want(u, k);
-	}
+	unsigned arm = arm_again(u, &u->starved, u->bufs.posted);
+	arm_again(u, &u->sated, arm);
 	while (!list_empty(&u->todo)) {
 		struct uring_sock *k = CONTAINER_OF(u->todo.next, struct uring_sock, todo);
 		if (!emit(u, k))

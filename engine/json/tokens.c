@@ -7,15 +7,29 @@
 
 #include <stdlib.h>
 
+/* False: this CPU has not what the kernel needs. */
+static bool choose(struct tokens *t, enum tokens_kernel kernel, size_t *scratch_bytes)
+{
+	bool best = kernel == TOKENS_KERNEL_BEST;
+	if ((best || kernel == TOKENS_KERNEL_AVX512) && tokens_avx512_possible()) {
+		t->fast = tokens_avx512_read;
+		*scratch_bytes = tokens_avx512_bytes();
+	} else if ((best || kernel == TOKENS_KERNEL_AVX2) && tokens_avx2_possible()) {
+		t->fast = tokens_avx2_read;
+		*scratch_bytes = tokens_avx2_bytes();
+	}
+	return t->fast || best || kernel == TOKENS_KERNEL_PORTABLE;
+}
+
 err_t tokens_init(struct tokens *t, size_t token_count, enum tokens_kernel kernel)
 {
 	*t = (struct tokens){0};
-	if (kernel == TOKENS_KERNEL_AVX512 && !tokens_avx512_possible())
+	size_t bytes = 0;
+	if (!choose(t, kernel, &bytes))
 		return ERR_ARGUMENT;
-	bool avx512 = kernel != TOKENS_KERNEL_PORTABLE && tokens_avx512_possible();
-	t->scratch = avx512 ? calloc(1, tokens_avx512_bytes()) : NULL; /* zeroed: see struct pass2 */
+	t->scratch = t->fast ? calloc(1, bytes) : NULL; /* zeroed: see struct pass2 */
 	t->simd = simd_new();
-	if ((avx512 && !t->scratch) || !t->simd || !tokens_reserve(t, token_count)) {
+	if ((t->fast && !t->scratch) || !t->simd || !tokens_reserve(t, token_count)) {
 		tokens_fini(t);
 		return ERR_NO_MEMORY;
 	}
@@ -126,7 +140,7 @@ bool tokens_escapes_ok(struct span doc, size_t first_escape)
 
 /* --- the portable kernel -------------------------------------------------------------------- */
 
-static const uint8_t codes[256] = {
+const uint8_t tokens_codes[256] = {
         [0 ... ' '] = TOKEN_SCALAR,
         ['!'] = TOKEN_SCALAR,
         ['"'] = TOKEN_STRING,
@@ -235,7 +249,7 @@ static err_t read_portable(struct tokens *t)
 	struct grammar g = {.want = WANT_VALUE};
 	for (uint32_t i = 0; i < t->count; i++) {
 		const char *at = p + offsets[i];
-		enum token k = codes[(unsigned char)*at];
+		enum token k = tokens_codes[(unsigned char)*at];
 		t->code[i] = (uint8_t)k;
 		t->pos[i] = offsets[i];
 		err_t e = take_token(&g, t, i);
@@ -259,7 +273,7 @@ err_t tokens_read(struct tokens *t, struct span doc)
 {
 	if (doc.n > TOKENS_BYTES_MAX)
 		return ERR_JSON_LIMIT;
-	if (t->scratch && tokens_avx512_read(t, doc))
+	if (t->fast && doc.n <= TOKENS_FAST_BYTES_MAX && t->fast(t, doc))
 		return ERR_OK;
 	t->doc = doc;
 	return read_portable(t);

@@ -5,11 +5,11 @@
  * which kind it is. Whoever reads the document afterwards walks tokens, not bytes, and need not be
  * careful: what is in the list is well formed. A Pod of 3.6 KB has about 690 tokens.
  *
- * Two kernels do it. The portable one rests on the first stage of simdjson, which has a version for
- * each CPU, and walks its index with a plain state machine. The AVX-512 one makes the token list
- * itself and checks the grammar 64 tokens at a time; it only ever says "good" or "not sure", and
- * then the portable one decides. So a bug in the fast kernel can cost validity only by saying
- * "good", which is what tests/fuzz looks for.
+ * Three kernels do it. The portable one rests on the first stage of simdjson, which has a version
+ * for each CPU, and walks its index with a plain state machine. The other two, for AVX2 and for
+ * AVX-512, make the token list themselves and check the grammar 32 or 64 tokens at a time; they
+ * only ever say "good" or "not sure", and then the portable one decides. So a bug in a fast kernel
+ * can cost validity only by saying "good", which is what tests/fuzz looks for.
  */
 #ifndef KR_JSON_TOKENS_H
 #define KR_JSON_TOKENS_H
@@ -35,10 +35,20 @@ enum token {
 
 enum {
 	TOKENS_SLACK = 128, /* tokens behind the last one that a kernel may write and read */
-	TOKENS_BYTES_MAX = INT32_MAX /* of a document: positions are 32 bits */
+	TOKENS_BYTES_MAX = INT32_MAX,   /* of a document: positions are 32 bits */
+	TOKENS_FAST_BYTES_MAX = 1 << 28 /* fast kernels have 29 bits for the number of a token */
 };
 
-enum tokens_kernel { TOKENS_KERNEL_BEST, TOKENS_KERNEL_PORTABLE, TOKENS_KERNEL_AVX512 };
+enum tokens_kernel {
+	TOKENS_KERNEL_BEST,
+	TOKENS_KERNEL_PORTABLE,
+	TOKENS_KERNEL_AVX2,
+	TOKENS_KERNEL_AVX512,
+};
+
+struct tokens;
+/* A fast kernel: false when it is not sure or out of memory. */
+typedef bool (*tokens_fast_fn)(struct tokens *t, struct span doc);
 
 /* Owner: a parser, a splitter or a DOM. Thread: one. Life: until fini; the content until the next
  * read. */
@@ -53,7 +63,8 @@ struct tokens {
 	struct span doc;     /* borrow(until the next read) */
 	size_t first_escape; /* no backslash before this offset */
 	struct simd *simd;   /* own */
-	void *scratch;       /* own: of the AVX-512 kernel; NULL: the portable one */
+	tokens_fast_fn fast; /* NULL: the portable kernel alone */
+	void *scratch;       /* own: of the fast kernel */
 };
 
 /* ERR_NO_MEMORY; ERR_ARGUMENT when this CPU has not what the kernel asked for needs. */
@@ -75,9 +86,15 @@ bool tokens_escapes_ok(struct span doc, size_t first_escape);
 /* Four hexadecimal digits at p, before end? */
 bool tokens_hex4(const char *p, const char *end);
 
-/* tokens_avx512.c. read: false when it is not sure or out of memory. */
+/* What kind of token begins with that byte. Of the kernels. */
+extern const uint8_t tokens_codes[256];
+
+/* tokens_avx2.c, tokens_avx512.c */
+bool tokens_avx2_possible(void);
+size_t tokens_avx2_bytes(void); /* of its scratch */
+bool tokens_avx2_read(struct tokens *t, struct span doc);
 bool tokens_avx512_possible(void);
-size_t tokens_avx512_bytes(void); /* of its scratch */
+size_t tokens_avx512_bytes(void);
 bool tokens_avx512_read(struct tokens *t, struct span doc);
 
 /* The token behind the value that starts at `at`. */

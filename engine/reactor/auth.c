@@ -28,7 +28,7 @@ void auth_put(struct auth **ap)
 	wipe(a->authorization);
 	for (size_t i = 0; i < a->field_count; i++) {
 		free(a->fields[i].name);
-		free(a->fields[i].value);
+		wipe(a->fields[i].value); /* a backend's token, perhaps */
 	}
 	free(a->fields);
 	free(a);

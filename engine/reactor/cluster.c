@@ -227,6 +227,13 @@ void cluster_set_addresses(struct cluster *c, const struct reactor_msg *m, uint6
 	cluster_admit(c, now_ns);
 }
 
+/* As client-go: whoever was let in by the old certificate logs in anew. */
+static void retire_conns(struct cluster *c)
+{
+	LIST_EACH_SAFE (it, &c->conns)
+		conn_retire(CONTAINER_OF(it, struct conn, link));
+}
+
 void cluster_set_credential(struct cluster *c, struct reactor_msg *m, uint64_t now_ns)
 {
 	bool ok = !m->err;
@@ -240,6 +247,8 @@ void cluster_set_credential(struct cluster *c, struct reactor_msg *m, uint64_t n
 		m->credential.auth = NULL;
 		m->credential.tls = NULL;
 		c->has_credential = true;
+		if (m->credential.renewed)
+			retire_conns(c);
 	} else {
 		c->err = m->err;
 		snprintf(c->text, sizeof c->text, "%s", m->text);

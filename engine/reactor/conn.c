@@ -111,6 +111,14 @@ void conn_lost(struct conn *c, err_t err, const char *text)
 	conn_close(c);
 }
 
+void conn_retire(struct conn *c)
+{
+	if (c->state != CONN_HANDSHAKE && c->state != CONN_OPEN)
+		return; /* it has not logged in yet */
+	c->answered = true;
+	conn_lost(c, ERR_CONN_CLOSED, "the client certificate was renewed");
+}
+
 /* Sends what TLS has to say, or what was written; one send at a time. */
 static void flush(struct conn *c)
 {
@@ -221,6 +229,11 @@ err_t conn_ask(struct conn *c, struct http1_request *q, const struct http1_field
         size_t more_count, unsigned flags, struct errmsg *m)
 {
 	CHECK(c->state == CONN_OPEN && more_count <= CONN_FIELDS_MAX);
+	/* An answer may be here before on_sent of its request is; one to a request that was not
+	 * even given to the kernel may not. */
+	if (c->next)
+		return errmsg_set(
+		        m, ERR_HTTP_SYNTAX, "an answer came to a request that was not sent yet");
 	struct reactor *r = reactor_of(c);
 	const struct auth *a = c->cluster->auth;
 	struct http1_field fields[CONN_FIELDS_MAX + AUTH_FIELDS_MAX];

@@ -86,6 +86,9 @@ struct conn_upgrade {
 err_t conn_upgrade(struct conn *c, const struct conn_upgrade *u, struct errmsg *m) MUST_USE;
 /* One text message on an open WebSocket. ERR_LIMIT: the server does not read. */
 err_t conn_send_text(struct conn *c, struct span text) MUST_USE;
+/* What it logged in with is not to be used any more: its user hears that it is lost, and the server
+ * is not blamed. */
+void conn_retire(struct conn *c);
 /* From any state, idempotent. */
 void conn_close(struct conn *c);
 

@@ -62,7 +62,7 @@ static struct conn_ws *ws_new(struct reactor *r, const struct conn_upgrade *u)
 	if (!w)
 		return NULL;
 	/* json/ validates every document that is in a message: once is enough. */
-	ws_init(&w->parser, NULL, false);
+	ws_init(&w->parser, &r->ws_limits, false);
 	uint8_t nonce[WS_NONCE_BYTES];
 	for (size_t i = 0; i < sizeof nonce; i++)
 		nonce[i] = (uint8_t)prng_next(&r->rng);
@@ -203,8 +203,11 @@ static void on_event(struct conn *c, const struct ws_event *ev)
 
 void conn_ws_on_bytes(struct conn *c, struct span data)
 {
+	struct reactor *r = reactor_of(c);
 	struct conn_ws *w = c->ws;
-	w->heard_ns = reactor_of(c)->now_ns;
+	w->heard_ns = r->now_ns;
+	if (w->pinged_ns) /* else the silence that follows would be found only after pong_s more */
+		wheel_set(&r->wheel, &c->timer, r->now_ns + CONN_PING_S * KUBE_S);
 	w->pinged_ns = 0;
 	while (c->state == CONN_OPEN) {
 		struct ws_event ev;

@@ -10,6 +10,7 @@
 #include "reactor/feed.h"
 #include "reactor/fetch.h"
 #include "reactor/reactor.h"
+#include "wire/ws.h"
 #include "json/json.h"
 
 enum {
@@ -44,9 +45,10 @@ struct reactor {
 	struct core_table cluster_by_id, feed_by_id;
 	struct store *stores[REACTOR_REALMS_MAX]; /* own, by realm */
 
-	struct json_parser *parser;     /* own */
-	char *plain, *inflated;         /* own: CORE_PLAIN_BYTES + IO_SLACK each */
-	char *request, *target;         /* own: scratch for writing requests */
+	struct ws_limits ws_limits; /* of every WebSocket: the largest event, and JSON in JSON */
+	struct json_parser *parser; /* own */
+	char *plain, *inflated;     /* own: CORE_PLAIN_BYTES + IO_SLACK each */
+	char *request, *target;     /* own: scratch for writing requests */
 	struct consumer_row *consumers; /* own: REACTOR_CONSUMERS_MAX rows */
 	uint16_t *marked;               /* own: consumers to wake at the end of the turn */
 	uint32_t marked_count;

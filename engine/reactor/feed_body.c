@@ -86,6 +86,7 @@ void feed_on_document(struct feed *f, struct span doc)
 	}
 	r->events++;
 	f->events++;
+	feed_praise_way(f);
 	enum watch_apply what = watch_on_event(&f->watch, &ev, &st, now_of(f), &out);
 	err = apply(f, what, &ev);
 	if (err)

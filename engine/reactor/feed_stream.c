@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "headlamp/backend.h"
+#include "headlamp/base64.h"
 #include "reactor/core.h"
 #include "reactor/feed_body.h"
 #include "reactor/mux_link.h"
@@ -27,6 +28,9 @@ enum strategy_way feed_way(struct feed *f)
 	/* The form of an object is asked for by the Accept header, which the multiplexer does not
 	 * pass on: whole Secrets would come where metadata was asked for. */
 	if (s->way == STRATEGY_MULTIPLEXED && f->spec.metadata_only)
+		return STRATEGY_LEGACY;
+	/* It refuses this list alone, though it may be listed: another way says why, or works. */
+	if (s->way == STRATEGY_MULTIPLEXED && s->is_auto && f->refusals > FEED_REFUSALS_MAX)
 		return STRATEGY_LEGACY;
 	return s->way;
 }
@@ -63,6 +67,12 @@ void feed_praise_way(struct feed *f)
 	strategy_on_works(&f->cluster->strategy, (enum strategy_way)f->way, now_of(f));
 }
 
+void feed_suspect_restart(struct feed *f)
+{
+	if (f->cluster->spec.context)
+		strategy_on_restart(&f->cluster->strategy, now_of(f));
+}
+
 /* --- a WebSocket of its own --------------------------------------------------------------------
  */
 
@@ -89,13 +99,41 @@ bool feed_is_no_upgrade(const struct feed *f, int status)
 	return asked && (status == 400 || status == 405 || status == 426 || status == 501);
 }
 
-/* A message is one event with a newline behind it. */
-static void on_message(struct feed *f, struct span data)
+static bool is_white(char c)
 {
-	while (data.n && (data.p[data.n - 1] == '\n' || data.p[data.n - 1] == '\r'))
-		data.n--;
-	if (data.n)
-		feed_on_document(f, data);
+	return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
+/* A message is one event with a newline behind it. */
+static struct span trim(struct span s)
+{
+	while (s.n && is_white(s.p[s.n - 1]))
+		s.n--;
+	for (; s.n && is_white(s.p[0]); s.n--)
+		s.p++;
+	return s;
+}
+
+/* A server that takes the sub-protocol base64.binary.k8s.io at its word: none does that for a
+ * watch, but it may (headlamp.md 3.2). Rare, so the copy has no buffer of its own. */
+static void on_base64(struct feed *f, struct span text)
+{
+	size_t n = 0;
+	char *p = malloc(text.n + JSON_PADDING);
+	if (!p) {
+		feed_refuse(f, ERR_NO_MEMORY);
+		return;
+	}
+	memcpy(p, text.p, text.n);
+	if (base64_in_place(p, text.n, &n)) {
+		memset(p + n, 0, JSON_PADDING);
+		struct span doc = trim((struct span){p, n});
+		if (doc.n)
+			feed_on_document(f, doc);
+	} else {
+		feed_refuse(f, ERR_JSON_SYNTAX);
+	}
+	free(p);
 }
 
 void feed_on_message(void *arg, struct conn *c, struct span data)
@@ -104,8 +142,11 @@ void feed_on_message(void *arg, struct conn *c, struct span data)
 	CHECK(f->conn == c);
 	watch_on_bytes(&f->watch, now_of(f));
 	store_list_byte(f->list, now_of(f));
-	feed_praise_way(f);
-	on_message(f, data);
+	data = trim(data);
+	if (data.n && data.p[0] != '{')
+		on_base64(f, data);
+	else if (data.n)
+		feed_on_document(f, data);
 }
 
 /* --- the multiplexer ---------------------------------------------------------------------------
@@ -182,8 +223,9 @@ void feed_on_mux_document(struct feed *f, struct span data)
 	feed_on_mux_opened(f);
 	watch_on_bytes(&f->watch, now_of(f));
 	store_list_byte(f->list, now_of(f));
-	feed_praise_way(f);
-	on_message(f, data);
+	data = trim(data);
+	if (data.n)
+		feed_on_document(f, data);
 }
 
 void feed_on_mux_ended(struct feed *f)
@@ -193,6 +235,17 @@ void feed_on_mux_ended(struct feed *f)
 	feed_run(f, &out);
 }
 
+/* Then a refusal is the trouble of this list alone, not of the way. */
+static bool others_stream(const struct feed *f)
+{
+	LIST_EACH (it, &link_of(f)->feeds) {
+		const struct feed *o = CONTAINER_OF(it, struct feed, mux_link);
+		if (o->cluster == f->cluster && o->watch.state == WATCH_STREAMING)
+			return true;
+	}
+	return false;
+}
+
 /* The backend has one text for 401, 403, 404 and much else ("bad handshake"). A LIST tells them
  * apart, and what is to be done about each; so after a second refusal it is asked. */
 void feed_on_mux_failed(struct feed *f, struct span text)
@@ -200,8 +253,12 @@ void feed_on_mux_failed(struct feed *f, struct span text)
 	struct watch_out out;
 	char why[ERRMSG_BYTES];
 	snprintf(why, sizeof why, "the Headlamp backend says: %.*s", SPAN_ARG(text));
-	feed_blame_way(f, STRATEGY_BROKEN, why);
-	if (++f->refusals < FEED_REFUSALS_MAX) {
+	bool alone = others_stream(f);
+	if (!alone)
+		feed_blame_way(f, STRATEGY_BROKEN, why);
+	if (f->refusals < FEED_REFUSALS_MAX + alone)
+		f->refusals++;
+	if (f->refusals < FEED_REFUSALS_MAX) {
 		feed_on_mux_lost(f, ERR_HEADLAMP_REFUSED, why);
 		return;
 	}

@@ -27,7 +27,9 @@ struct mux_link *mux_link_of(struct cluster *backend)
 		return NULL;
 	l->backend = backend;
 	l->mux = mux_new(prng_next(&r->rng));
-	l->reader = envelope_reader_new(r->config.event_bytes_max);
+	/* Whatever fits into a message: an event over the limit of events is the trouble of its
+	 * list, which json/ tells it, and not of all that are on the socket. */
+	l->reader = envelope_reader_new(r->ws_limits.message_bytes_max);
 	list_init(&l->waiter.link);
 	list_init(&l->waiting);
 	list_init(&l->feeds);
@@ -263,7 +265,10 @@ static void on_head(void *arg, struct conn *c, const struct http1_head *h)
 	char text[ERRMSG_BYTES];
 	snprintf(text, sizeof text, "%s answered %d to the multiplexer's upgrade",
 	        l->backend->spec.host, h->status);
-	blame(l, STRATEGY_REFUSED, text);
+	/* A proxy before a backend that starts says 502; that the way is not there is said by
+	 * others. */
+	bool passing = h->status == 429 || (h->status >= 500 && h->status != 501);
+	blame(l, passing ? STRATEGY_BROKEN : STRATEGY_REFUSED, text);
 	down(l, ERR_HEADLAMP_REFUSED, text);
 }
 

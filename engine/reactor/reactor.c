@@ -88,6 +88,11 @@ err_t reactor_new(const struct reactor_config *config, struct reactor **out)
 	if (!r->config.event_bytes_max)
 		r->config.event_bytes_max = REACTOR_EVENT_BYTES;
 	r->rng = (struct prng){config->seed};
+	r->ws_limits = ws_limits_default;
+	/* Quotes are every eighth byte of an event: in a multiplexer's message it is half as long
+	 * again. */
+	r->ws_limits.message_bytes_max =
+	        2 * (r->config.event_bytes_max < 1u << 29 ? r->config.event_bytes_max : 1u << 29);
 	pthread_mutex_init(&r->mailbox_lock, NULL);
 	list_init(&r->mailbox);
 	list_init(&r->clusters);

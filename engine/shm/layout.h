@@ -51,7 +51,7 @@
  *       s, are reused only when head > s. So a view of position C may go on reading what it saw as
  *       long as head <= C + 1, whether it was replaced by single changes or by a RESET.
  *   S6  a list in bulk: RESET at s, SYNCED at s + 1, no entry per object; every slot that changed
- *       carries seq = s.
+ *       carries seq = s. The RESET is in the ring before the first of these slots.
  *   S7  an index entry may name a slot that is FREE (staged by a sync, or just deleted) or that
  *       holds another key by now: skip it and probe on.
  *   S8  a closed list: its row says CLOSED and keeps its gen until the row is reused with another

@@ -93,6 +93,13 @@ uint64_t write_entry(struct write *w, const struct shm_entry *v)
 	return seq;
 }
 
+void write_entry_digest(struct write *w, uint64_t seq, uint64_t digest)
+{
+	struct shm_entry *e = &w->ring[seq & w->mask];
+	CHECK(e->seq == seq && seq > w->commit);
+	WRITE_WORD(&e->digest, digest);
+}
+
 void write_row_text(char *field, size_t bytes, const char *text, size_t n)
 {
 	if (n > bytes - 1)

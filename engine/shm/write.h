@@ -73,6 +73,9 @@ void write_slot(struct shm_slot *slot, const struct shm_slot *v);
 
 /* W5. Fills in seq and returns it. The list's row must follow before write_commit. */
 uint64_t write_entry(struct write *w, const struct shm_entry *e);
+/* The digest of an entry that is not committed yet: of a RESET that was written before its slots
+ * (S6). */
+void write_entry_digest(struct write *w, uint64_t seq, uint64_t digest);
 
 /* W5. Between the two, fields are stored with WRITE_WORD. */
 static inline void write_row_begin(struct shm_list *row)

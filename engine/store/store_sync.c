@@ -268,13 +268,11 @@ err_t store_sync_commit(struct store_list *l, struct span rv, bool version_back,
 	store_room(s, bulk ? 2 : entries); /* W1, W2 */
 	list_version_set(l, rv, version_number(rv));
 	struct change c = {.l = l, .rv = l->rv_num, .flags = SHM_FLAG_RELIST};
-	if (!bulk && reset)
-		change_mark(&c, SHM_OP_RESET, reset);
-	if (bulk)
-		c.bulk_seq = s->shard.write.next; /* that of RESET, which follows its slots */
+	uint64_t reset_seq = reset ? change_mark(&c, SHM_OP_RESET, reset) : 0;
+	c.bulk_seq = bulk ? reset_seq : 0;
 	sync_publish(&c, staged, deletes);
 	if (bulk)
-		change_mark(&c, SHM_OP_RESET, reset);
+		write_entry_digest(&s->shard.write, reset_seq, l->digest);
 	change_mark(&c, SHM_OP_SYNCED, 0);
 	*out = (struct store_sync_result){.added = y->added,
 	        .modified = y->modified + y->recreated,

@@ -38,7 +38,7 @@ struct ws_limits {
 	uint32_t frames_max;        /* frames of one message */
 	uint32_t controls_run_max;  /* control frames in a row without a byte of data between */
 };
-extern const struct ws_limits ws_limits_default; /* 16 MiB, 65536, 1024 */
+extern const struct ws_limits ws_limits_default; /* 16 MiB, 4096, 1024 */
 
 /* --- upgrade (RFC 6455 4.1) ---------------------------------------------------------------------
  */

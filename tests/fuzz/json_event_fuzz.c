@@ -1,6 +1,6 @@
 /* json_event: any bytes as a watch event, as a list item, as a Status and as a DOM.
  *
- * Property: both kernels of tokens.h accept exactly what the naive reader accepts; json_scan_event
+ * Property: all kernels of tokens.h accept exactly what the naive reader accepts; json_scan_event
  * and json_scan_object then find the same fields as it does in its tree; raw without `cut` is the
  * same object without metadata.managedFields; nothing reads outside of document and slack. The
  * audit with simdjson On-Demand is on for every event. Byte 0 of the input chooses: slack content,
@@ -13,7 +13,8 @@
 #include "harness/json_naive.h"
 #include "json/parser.h"
 
-static struct json_parser *parsers[2];
+static struct json_parser *parsers[3];
+static size_t parser_count;
 
 static bool is_syntax(err_t e)
 {
@@ -134,15 +135,22 @@ static void one_dom(struct span doc, const struct naive *tree)
 	json_dom_free(&d);
 }
 
+/* One for each kernel that this CPU has. */
+static void open_parsers(void)
+{
+	for (int k = TOKENS_KERNEL_PORTABLE; k <= TOKENS_KERNEL_AVX512; k++) {
+		parsers[parser_count] = parser_new(4096, 1 << 20, (enum tokens_kernel)k);
+		parser_count += parsers[parser_count] != NULL;
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (size < 1)
 		return 0;
-	if (!parsers[0]) {
-		parsers[0] = parser_new(4096, 1 << 20, TOKENS_KERNEL_PORTABLE);
-		parsers[1] = parser_new(4096, 1 << 20, TOKENS_KERNEL_BEST);
-	}
+	if (!parser_count)
+		open_parsers();
 	uint8_t how = data[0];
 	size_t n = size - 1;
 	char *copy = malloc(n + JSON_PADDING);
@@ -151,7 +159,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memset(copy + n, "\"}\\0"[how >> 4 & 3], JSON_PADDING);
 	struct span doc = {copy, n};
 	struct naive *tree = naive_parse(doc, JSON_DEPTH_MAX);
-	for (int k = 0; k < 2; k++) {
+	for (size_t k = 0; k < parser_count; k++) {
 		bool strip = how & 1;
 		switch (how >> 1 & 7) {
 		case 0: one_object(parsers[k], doc, tree, strip); break;

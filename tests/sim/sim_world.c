@@ -430,32 +430,28 @@ static void draw_fault(struct sim_world *w)
 			w->list[i].tainted = true;
 }
 
-static void tell_backend(struct sim_world *w, const char *line)
+static void tell_backend(struct sim_world *w, struct span line)
 {
 	struct model_text answer = {0};
-	model_backend_command(w->backend, span_of(line), w->clock.now_ns, &answer);
+	model_backend_command(w->backend, line, w->clock.now_ns, &answer);
 	CHECK(answer.n >= 2 && memcmp(answer.p, "ok", 2) == 0);
 	if (w->verbose)
-		fprintf(stderr, "%8.3f s: backend: %s\n", (double)w->clock.now_ns / 1e9, line);
+		fprintf(stderr, "%8.3f s: backend: %.*s\n", (double)w->clock.now_ns / 1e9,
+		        SPAN_ARG(line));
 	model_text_fini(&answer);
 	w->out->faults++;
 }
 
 /* What a backend does to those behind it: headlamp.md 2.10, 5. */
-static void disturb_backend(struct sim_world *w, uint32_t model)
+static void disturb_backend(struct sim_world *w)
 {
-	static const char *const words[] = {"context c%u ok", "context c%u ok",
-	        "context c%u refuse", "context c%u hang", "context c%u hang 5000",
-	        "context c%u invalid", "mux ok", "mux ok", "mux refuse", "mux silent",
-	        "drop-data 5", "restart 0", "restart 3000"};
-	char line[64];
-	const char *word = words[prng_below(&w->rng, ARRAY_LEN(words))];
-	const char *at = strstr(word, "%u");
-	if (at)
-		snprintf(line, sizeof line, "%.*s%u%s", (int)(at - word), word, model, at + 2);
+	struct model_text line = {0};
+	if (prng_below(&w->rng, 3) == 0)
+		TEXT_LIT(&line, "clear");
 	else
-		snprintf(line, sizeof line, "%s", word);
-	tell_backend(w, line);
+		model_backend_draw(w->backend, &w->rng, &line);
+	tell_backend(w, model_text_as_span(&line));
+	model_text_fini(&line);
 }
 
 static void disturb(struct sim_world *w)
@@ -464,7 +460,7 @@ static void disturb(struct sim_world *w)
 	struct sim_net *n = &w->net[w->way[c].reactor];
 	uint32_t peer = w->way[c].through ? SIM_NET_BACKEND : model;
 	if (w->way[c].through && prng_below(&w->rng, 2)) {
-		disturb_backend(w, model);
+		disturb_backend(w);
 		return;
 	}
 	switch (prng_below(&w->rng, 8)) {
@@ -541,12 +537,7 @@ static void heal(struct sim_world *w)
 	model_server_clear_deny(&w->server);
 	for (uint32_t i = 0; i < w->reactors; i++)
 		memset(w->net[i].reach, 0, sizeof w->net[i].reach);
-	tell_backend(w, "mux ok");
-	for (uint32_t i = 0; i < w->models; i++) {
-		char line[32];
-		snprintf(line, sizeof line, "context c%u ok", i);
-		tell_backend(w, line);
-	}
+	tell_backend(w, SPAN("clear"));
 }
 
 static void report_unconverged(struct sim_world *w, struct sim_list *l)

@@ -127,35 +127,53 @@ static inline void bench_fini(struct bench *b)
 	model_text_fini(&b->script.say);
 }
 
+static inline void client_take(struct bench *b, struct client *c)
+{
+	for (struct span s; c->conn && (s = model_conn_peek(c->conn, b->now_ns)).n;) {
+		model_text_span(&c->got, s);
+		model_conn_consume(c->conn, s.n, b->now_ns);
+	}
+	TEXT_LIT(&c->got, "\0");
+	c->got.n--;
+}
+
+/* Takes from those that say they have something, and from nobody else: as a host does it. */
 static inline void bench_take(struct bench *b)
 {
-	while (model_conn_next_ready(&b->server))
-		;
-	for (size_t i = 0; i < CLIENTS; i++) {
-		struct client *c = &b->clients[i];
-		for (struct span s; c->conn && (s = model_conn_peek(c->conn, b->now_ns)).n;) {
-			model_text_span(&c->got, s);
-			model_conn_consume(c->conn, s.n, b->now_ns);
-		}
-		TEXT_LIT(&c->got, "\0");
-		c->got.n--;
-	}
+	for (struct model_conn *m; (m = model_conn_next_ready(&b->server));)
+		for (size_t i = 0; i < CLIENTS; i++)
+			if (b->clients[i].conn == m)
+				client_take(b, &b->clients[i]);
+}
+
+/* The upstream has said something. */
+static inline void script_said(struct bench *b)
+{
+	model_conn_wake(b->script.open->link.owner);
+	bench_take(b);
 }
 
 /* Deadline by deadline. */
 static inline void bench_wait(struct bench *b, uint64_t ns)
 {
 	uint64_t end = b->now_ns + ns;
-	for (uint64_t next = 0; next <= end;) {
+	for (;;) {
+		struct client *first = NULL;
+		uint64_t next = UINT64_MAX;
 		bench_take(b);
-		next = UINT64_MAX;
 		for (size_t i = 0; i < CLIENTS; i++) {
 			struct model_conn *c = b->clients[i].conn;
 			uint64_t d = c ? model_conn_deadline_ns(c) : UINT64_MAX;
+			if (d < next)
+				first = &b->clients[i];
 			next = d < next ? d : next;
 		}
-		if (next <= end)
-			b->now_ns = next > b->now_ns ? next : b->now_ns + 1;
+		if (!first || next > end)
+			break;
+		b->now_ns = next > b->now_ns ? next : b->now_ns;
+		model_conn_tick(first->conn, b->now_ns);
+		client_take(b, first);
+		assert_true(model_conn_deadline_ns(first->conn) > b->now_ns);
 	}
 	b->now_ns = end;
 	bench_take(b);
@@ -164,6 +182,7 @@ static inline void bench_wait(struct bench *b, uint64_t ns)
 static inline void bench_send(struct bench *b, size_t i, struct span s)
 {
 	model_conn_feed(b->clients[i].conn, s, b->now_ns);
+	client_take(b, &b->clients[i]);
 	bench_take(b);
 }
 

@@ -220,6 +220,20 @@ static void broken_upstreams(void **state)
 	}
 }
 
+/* The client is not kept waiting for what can be no answer any more. */
+static void a_broken_chunk_ends_it(void **state)
+{
+	struct bench *b = *state;
+	bench_get(b, 0, "/clusters/c1/x", NULL);
+	TEXT_LIT(&b->script.say, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+	                         "2;x=y\r\n{}\r\n");
+	script_said(b);
+	assert_int_equal(model_conn_closed(b->clients[0].conn), MODEL_OPEN);
+	TEXT_LIT(&b->script.say, "2\r\n{}x");
+	script_said(b);
+	assert_int_equal(model_conn_closed(b->clients[0].conn), MODEL_CLOSED_CUT);
+}
+
 static void a_hanging_cluster(void **state)
 {
 	struct bench *b = *state;
@@ -294,7 +308,7 @@ static void bodies_go_on(void **state)
 	assert_true(seen->n > 10 && memcmp(seen->p + seen->n - 10, "\r\n\r\nabcdef", 10) == 0);
 	TEXT_LIT(&b->script.say, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201 Created\r\n"
 	                         "Content-Length: 2\r\nConnection: close\r\n\r\n{}");
-	bench_take(b);
+	script_said(b);
 	assert_starts(b->clients[0].got.p,
 	        "HTTP/1.1 201 Created\r\nContent-Length: 2\r\n" DATE "\r\n{}HTTP/1.1 200 OK\r\n");
 }
@@ -396,6 +410,7 @@ int main(void)
 	        CASE(lists_on_one_connection),
 	        CASE(a_watch_event_by_event),
 	        CASE(broken_upstreams),
+	        CASE(a_broken_chunk_ends_it),
 	        CASE(a_hanging_cluster),
 	        CASE(what_the_cluster_sees),
 	        CASE(bodies_go_on),

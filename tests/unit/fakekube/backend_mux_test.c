@@ -65,7 +65,7 @@ static void answer_upgrade(struct bench *b)
 	        "Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
 	        accept);
 	s->seen.n = 0;
-	bench_take(b);
+	script_said(b);
 }
 
 static void open_c1(struct bench *b, size_t client)
@@ -156,9 +156,10 @@ static void what_is_no_utf8(void **state)
 	struct bench *b = *state;
 	bench_mux(b, 0, NULL);
 	open_c1(b, 0);
-	say(b, MODEL_WS_TEXT, SPAN("\xff \xe2\x80\xa8 \xc3\xa9 \x7f \b\f\x01"));
+	say(b, MODEL_WS_TEXT, SPAN("\xff \xe2\x80\xa8\xe2\x80\xa9 \xc3\xa9 \x7f \b\f\x01"));
 	expect_line(b, 0,
-	        C1("\"data\":\"\\ufffd \\u2028 \xc3\xa9 \x7f \\b\\f\\u0001\",\"type\":\"DATA\""));
+	        C1("\"data\":\"\\ufffd \\u2028\\u2029 \xc3\xa9 \x7f "
+	           "\\b\\f\\u0001\",\"type\":\"DATA\""));
 }
 
 /* The version is looked for at the top, then in the object; half a document has none. */
@@ -176,6 +177,7 @@ static void versions(void **state)
 	        {"{\"object\":{\"spec\":{\"resourceVersion\":\"3\"},\"metadata\":{\"x\":[1,-2.5e+3,"
 	         "{}],\"resourceVersion\":\"2\"}}}",
 	                true},
+	        {"{\"object\":{\"metadata\":{\"resourceVersion\":\"2\"}}}", false},
 	        {"{\"object\":{\"metadata\":{\"resourceVersion\":\"\"}}}", false},
 	        {"{\"object\":{\"metadata\":{\"resourceVersion\":7}}}", false},
 	        {"[{\"metadata\":{\"resourceVersion\":\"8\"}}]", false},
@@ -497,6 +499,7 @@ static void the_dial_includes_the_handshake(void **state)
 	bench_mux(b, 0, NULL);
 	bench_message(b, 0, "c1", "/a", "watch=1", "u1", "REQUEST");
 	TEXT_LIT(&b->script.say, "HTTP/1.1 101 Switching");
+	script_said(b);
 	bench_wait(b, 45 * SECOND_NS - 1);
 	expect_nothing(b, 0);
 	bench_wait(b, 1);
@@ -504,6 +507,7 @@ static void the_dial_includes_the_handshake(void **state)
 	expect_line(b, 0, ERROR("c1", "/a", "watch=1", DEADLINE));
 	bench_message(b, 0, "c1", "/a", "watch=1", "u1", "REQUEST");
 	b->script.state = MODEL_LINK_ENDED;
+	script_said(b);
 	expect_line(b, 0, STATUS("c1", "/a", "error", "dialing WebSocket: EOF"));
 	expect_line(b, 0, ERROR("c1", "/a", "watch=1", "dialing WebSocket: EOF"));
 	/* 101 with another key's answer */
@@ -511,6 +515,7 @@ static void the_dial_includes_the_handshake(void **state)
 	bench_message(b, 0, "c1", "/a", "watch=1", "u1", "REQUEST");
 	TEXT_LIT(&b->script.say,
 	        "HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: x\r\n\r\n");
+	script_said(b);
 	expect_line(b, 0, STATUS("c1", "/a", "error", BAD_HANDSHAKE));
 	expect_line(b, 0, ERROR("c1", "/a", "watch=1", BAD_HANDSHAKE));
 }
@@ -696,6 +701,35 @@ static void data_is_cut_in_its_middle(void **state)
 	assert_int_equal(b->server.watches, 0);
 }
 
+/* Each kind of command is drawn, and taken. */
+static void drawn_commands(void **state)
+{
+	struct bench *b = *state;
+	static const char *const kinds[] = {"mux refuse", "mux silent", "drop-data ", "restart ",
+	        "context admin hang ", "context admin hang", "context c1 refuse",
+	        "context c1 invalid"};
+	bool seen[sizeof kinds / sizeof *kinds] = {0};
+	struct prng r = {1};
+	for (int i = 0; i < 1000; i++) {
+		struct model_text t = {0};
+		model_backend_draw(b->backend, &r, &t);
+		TEXT_LIT(&t, "\0");
+		for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
+			seen[k] |= strncmp(t.p, kinds[k], strlen(kinds[k])) == 0;
+		assert_string_equal(bench_do(b, t.p), "ok");
+		model_text_fini(&t);
+	}
+	for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
+		if (!seen[k])
+			fail_msg("never drawn: %s", kinds[k]);
+	bench_do(b, "mux silent");
+	bench_do(b, "context admin invalid");
+	assert_string_equal(bench_do(b, "clear"), "ok");
+	assert_contains(bench_do(b, "status"), "mux=ok ");
+	assert_contains(bench_do(b, "status"), " context:admin=ok context:c1=ok");
+	assert_int_equal(b->script.opened, 0);
+}
+
 static void commands_say_what_is_wrong(void **state)
 {
 	struct bench *b = *state;
@@ -703,7 +737,8 @@ static void commands_say_what_is_wrong(void **state)
 	        "context nope ok", "context admin", "context admin hang x", "drop-data x",
 	        "restart x", "restart 1 2"};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-		assert_starts(bench_do(b, rows[i]), "error not status | mux ok|refuse|silent");
+		assert_starts(
+		        bench_do(b, rows[i]), "error not status | clear | mux ok|refuse|silent");
 	assert_starts(bench_do(b, "status"), "ok mux=ok ");
 }
 
@@ -765,6 +800,7 @@ int main(void)
 	        TEST(a_context_becomes_invalid),
 	        TEST(a_restart),
 	        TEST(data_is_cut_in_its_middle),
+	        TEST(drawn_commands),
 	        TEST(commands_say_what_is_wrong),
 	        TEST(faults_of_the_transport),
 	};

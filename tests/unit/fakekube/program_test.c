@@ -328,7 +328,7 @@ static void a_backend_in_front(void **state)
 	assert_has(ask(p, "status fake-1 pods ns-000/pod-0000000"), "ok rv=1007");
 	read_until(fd, buf, sizeof buf, "\"DATA\"}\n");
 	assert_has(ask(p, "headlamp status"), "ok mux=ok connections=1 watches=1 restarts=0");
-	assert_has(ask(p, "headlamp context fake-9 ok"), "error not status | mux");
+	assert_has(ask(p, "headlamp context fake-9 ok"), "error not status | clear | mux");
 	/* cut: the backend's connection, not its client's */
 	assert_has(ask(p, "cut fake-1 rst pods"), "ok connections=1");
 	size_t n = read_until(fd, buf, sizeof buf, "\"STATUS\"}\n");

@@ -132,7 +132,6 @@ static void receive_random_pieces(void **state)
 	assert_int_equal(n.recv_bytes, (uint64_t)N * TOTAL);
 	assert_int_equal(n.connects, N);
 	assert_true(n.recvs >= N);
-	assert_true(r->pass_max <= IO_PASS_BYTES);
 	rig_free(r);
 }
 
@@ -167,28 +166,38 @@ static void receive_starved(void **state)
 	rig_free(r);
 }
 
-/* A socket with megabytes waiting gets its share per tick, and one with a single line is not behind
- * it. */
+enum { AHEAD = 33 * IO_RECV_BYTES }; /* of one socket: the kernel tries 32 times again (P4) */
+static struct conn *hot[3];
+
+static void on_quiet(struct conn *c, char what)
+{
+	(void)c;
+	for (size_t i = 0; what == 'r' && i < ARRAY_LEN(hot); i++)
+		assert_true(hot[i]->received <= AHEAD);
+}
+
+/* A socket with megabytes waiting gets its share per turn, and one with a single line is not behind
+ * it: each of the others has had one turn of the kernel at most. */
 static void receive_fair(void **state)
 {
 	struct rig *r = rig_new(state, 8);
-	struct conn *hot[3], *quiet = rig_connect(r, 3);
+	struct conn *quiet = rig_connect(r, 3);
 	for (unsigned i = 0; i < 3; i++)
 		hot[i] = rig_connect(r, i);
 	for (unsigned i = 0; i < 3; i++) {
 		rig_peer_send(hot[i], 4 << 20);
-		assert_true(hot[i]->peer_sent > 4 * IO_PASS_BYTES);
+		assert_true(hot[i]->peer_sent > 2 * AHEAD);
 	}
+	quiet->hook = on_quiet;
 	rig_peer_send(quiet, 100);
 	RIG_UNTIL(r, quiet->received == 100);
-	for (unsigned i = 0; i < 3; i++)
-		assert_true(hot[i]->received <= 4 * IO_PASS_BYTES);
 	for (unsigned i = 0; i < 3; i++)
 		while (hot[i]->peer_sent < 4 << 20 || hot[i]->received < 4 << 20) {
 			rig_peer_send(hot[i], (4 << 20) - hot[i]->peer_sent);
 			rig_tick(r, os_clock_ns() + 2000000);
 		}
-	assert_true(r->pass_max <= IO_PASS_BYTES);
+	if (rig_kind_of(state)->kind == IO_KIND_EPOLL)
+		assert_true(r->pass_max <= IO_PASS_BYTES);
 	rig_free(r);
 }
 

@@ -8,24 +8,27 @@
 #include <stdio.h>
 
 enum { LIMIT = 1 << 20 };
-static struct json_parser *parsers[2];
+static struct json_parser *parsers[3];
 static size_t parser_count;
 
 static int open_parsers(void **state)
 {
 	(void)state;
 	parsers[0] = parser_new(4096, LIMIT, TOKENS_KERNEL_PORTABLE);
-	parsers[1] = parser_new(4096, LIMIT, TOKENS_KERNEL_AVX512);
 	assert_non_null(parsers[0]);
-	parser_count = parsers[1] ? 2 : 1;
+	parser_count = 1;
+	for (int k = TOKENS_KERNEL_AVX2; k <= TOKENS_KERNEL_AVX512; k++) {
+		parsers[parser_count] = parser_new(4096, LIMIT, (enum tokens_kernel)k);
+		parser_count += parsers[parser_count] != NULL;
+	}
 	return 0;
 }
 
 static int close_parsers(void **state)
 {
 	(void)state;
-	json_parser_free(&parsers[0]);
-	json_parser_free(&parsers[1]);
+	for (size_t k = 0; k < parser_count; k++)
+		json_parser_free(&parsers[k]);
 	assert_null(parsers[0]);
 	return 0;
 }

@@ -5,20 +5,21 @@
 #include "harness/json_naive.h"
 #include "unit/json/doc.h"
 
-static struct tokens kernels[2];
+static struct tokens kernels[3];
 static size_t kernel_count;
 
 static int open_kernels(void **state)
 {
 	(void)state;
-	assert_int_equal(tokens_init(&kernels[0], 0, TOKENS_KERNEL_PORTABLE), ERR_OK);
-	kernel_count = 1;
-	if (tokens_avx512_possible()) {
-		assert_int_equal(tokens_init(&kernels[1], 0, TOKENS_KERNEL_AVX512), ERR_OK);
-		kernel_count = 2;
-	} else {
-		print_message("no AVX-512 here: only the portable kernel is tested\n");
+	static const enum tokens_kernel all[] = {
+	        TOKENS_KERNEL_PORTABLE, TOKENS_KERNEL_AVX2, TOKENS_KERNEL_AVX512};
+	for (size_t k = 0; k < ARRAY_LEN(all); k++) {
+		err_t e = tokens_init(&kernels[kernel_count], 0, all[k]);
+		kernel_count += e == ERR_OK;
+		if (e != ERR_OK)
+			print_message("kernel %zu is not for this CPU: not tested\n", k);
 	}
+	assert_int_equal(kernels[0].fast == NULL, kernel_count > 0);
 	return 0;
 }
 
@@ -490,18 +491,20 @@ static void every_single_fault_is_judged_alike(void **state)
 	assert_true(accepted > 1000 && refused > 1000);
 }
 
-/* text, then `end`, as one document that the fast kernel must be sure of. Spoils text. */
+/* text, then `end`, as one document that the fast kernels must be sure of. Spoils text. */
 static void be_sure(char *text, size_t n, const char *end)
 {
 	memcpy(text + n, end, strlen(end));
 	struct span d = doc_bytes(text, n + strlen(end));
-	assert_true(tokens_avx512_read(&kernels[1], d));
-	assert_int_equal(tokens_skip(&kernels[1], 0), kernels[1].count);
+	for (size_t k = 1; k < kernel_count; k++) {
+		assert_true(kernels[k].fast(&kernels[k], d));
+		assert_int_equal(tokens_skip(&kernels[k], 0), kernels[k].count);
+	}
 	doc_free(&d);
 }
 
-/* It may say "not sure", but not of what servers print. */
-static void the_fast_kernel_is_sure(void **state)
+/* They may say "not sure", but not of what servers print. */
+static void the_fast_kernels_are_sure(void **state)
 {
 	(void)state;
 	if (kernel_count < 2)
@@ -530,6 +533,23 @@ static void the_fast_kernel_is_sure(void **state)
 	}
 	memcpy(text, pod, sizeof pod - 1);
 	be_sure(text, sizeof pod - 1, " ");
+}
+
+/* Integers are judged by their digits alone, block by block: length and leading zeroes must not get
+ * lost. */
+static void long_integers_are_judged(void **state)
+{
+	(void)state;
+	char text[512];
+	for (size_t digits = 1; digits < 400; digits += digits < 140 ? 1 : 13) {
+		memset(text, '1', digits);
+		judge_value(text, digits, digits < 310 ? ERR_OK : ERR_JSON_SYNTAX);
+		text[0] = '0';
+		judge_value(text, digits, digits == 1 ? ERR_OK : ERR_JSON_SYNTAX);
+		text[0] = '1';
+		text[digits - 1] = 'x';
+		judge_value(text, digits, ERR_JSON_SYNTAX);
+	}
 }
 
 static void backslashes_are_counted_across_blocks(void **state)
@@ -638,7 +658,8 @@ int main(void)
 	        cmocka_unit_test(broken_strings_are_refused),
 	        cmocka_unit_test(broken_structures_are_refused),
 	        cmocka_unit_test(documents_do_not_touch_each_other),
-	        cmocka_unit_test(the_fast_kernel_is_sure),
+	        cmocka_unit_test(the_fast_kernels_are_sure),
+	        cmocka_unit_test(long_integers_are_judged),
 	        cmocka_unit_test(depth_ends_at_its_limit),
 	        cmocka_unit_test(every_prefix_is_refused),
 	        cmocka_unit_test(every_single_fault_is_judged_alike),

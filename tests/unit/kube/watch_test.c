@@ -284,6 +284,71 @@ static void opaque_versions_are_taken_as_they_come(void **s)
 	watch_fini(&r.w);
 }
 
+static void versions_of_any_length_are_ordered(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_live(&r);
+	assert_int_equal(
+	        event(&r, JSON_EVENT_ADDED, "9007199254740993", false), WATCH_APPLY_UPSERT);
+	assert_int_equal(event(&r, JSON_EVENT_BOOKMARK, "18446744073709551617", false),
+	        WATCH_APPLY_BOOKMARK);
+	assert_int_equal(
+	        event(&r, JSON_EVENT_MODIFIED, "18446744073709551616", false), WATCH_APPLY_NOTHING);
+	assert_int_equal(r.w.err, ERR_KUBE_ORDER);
+	watch_fini(&r.w);
+	rig_live(&r); /* one apart, beyond what a double tells apart */
+	event(&r, JSON_EVENT_ADDED, "9007199254740993", false);
+	assert_int_equal(
+	        event(&r, JSON_EVENT_ADDED, "9007199254740992", false), WATCH_APPLY_NOTHING);
+	watch_fini(&r.w);
+}
+
+/* Headlamp's list has no version after one (KL-1), and asks for "undefined". */
+static void an_error_event_leaves_the_version(void **s)
+{
+	static const int codes[] = {500, 410};
+	(void)s;
+	for (size_t i = 0; i < 2; i++) {
+		struct rig r;
+		struct json_event ev = {.type = JSON_EVENT_ERROR};
+		struct json_status st = {.code = codes[i]};
+		rig_live(&r);
+		event(&r, JSON_EVENT_ADDED, "105", false);
+		assert_int_equal(
+		        watch_on_event(&r.w, &ev, &st, r.now, &r.out), WATCH_APPLY_NOTHING);
+		assert_string_equal(r.w.rv, "105");
+		assert_true(r.out.acts & WATCH_CLOSE);
+		r.now += 60 * S;
+		watch_on_timer(&r.w, r.now, &r.out);
+		watch_on_ready(&r.w, r.now, &r.out);
+		assert_true(has(target(&r), i ? "limit=500" : "resourceVersion=105"));
+		watch_fini(&r.w);
+	}
+}
+
+static void a_watch_has_the_selectors_of_its_list_and_no_pages(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_init(&r, false);
+	r.conf.namespace_ = SPAN("n");
+	r.conf.labels = SPAN("app=x");
+	r.conf.fields = SPAN("metadata.name=a");
+	assert_string_equal(target(&r), "/api/v1/namespaces/n/"
+	                                "pods?labelSelector=app%3Dx&fieldSelector=metadata.name%"
+	                                "3Da&limit=500");
+	page(&r, "100", "t1");
+	assert_true(has(target(&r), "&limit=500&continue=t1"));
+	page(&r, "100", "");
+	assert_true(has(target(&r), "/api/v1/namespaces/n/"
+	                            "pods?labelSelector=app%3Dx&fieldSelector=metadata.name%3Da&"
+	                            "watch=1&allowWatchBookmarks=true&resourceVersion=100&"
+	                            "timeoutSeconds="));
+	assert_false(has(target(&r), "limit") || has(target(&r), "continue"));
+	watch_fini(&r.w);
+}
+
 static void a_server_behind_us_is_asked_three_times_then_believed(void **s)
 {
 	struct rig r;
@@ -356,8 +421,8 @@ static void forbidden_and_absent_are_probed_slowly_and_for_ever(void **s)
 	}
 }
 
-/* Regression: a server that has just started says 403 for a second; each cut connection before had made the
- * park longer, and the list stayed stale for minutes. */
+/* Regression: a server that has just started says 403 for a second; each cut connection before had
+ * made the park longer, and the list stayed stale for minutes. */
 static void a_passing_403_does_not_park_a_list_that_was_there(void **s)
 {
 	struct rig r;
@@ -502,6 +567,9 @@ int main(void)
 	        cmocka_unit_test(versions_that_go_back_are_never_applied),
 	        cmocka_unit_test(nothing_at_or_before_a_bookmark_comes_after_it),
 	        cmocka_unit_test(opaque_versions_are_taken_as_they_come),
+	        cmocka_unit_test(versions_of_any_length_are_ordered),
+	        cmocka_unit_test(an_error_event_leaves_the_version),
+	        cmocka_unit_test(a_watch_has_the_selectors_of_its_list_and_no_pages),
 	        cmocka_unit_test(a_server_behind_us_is_asked_three_times_then_believed),
 	        cmocka_unit_test(unauthorized_refreshes_once_then_parks),
 	        cmocka_unit_test(a_refresh_that_fails_keeps_the_list_waiting),

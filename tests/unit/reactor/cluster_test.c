@@ -238,6 +238,28 @@ static void lists_of_two_realms_share_the_budget_of_their_cluster(void **state)
 	world_fini(&w);
 }
 
+static void a_renewed_certificate_ends_what_the_old_one_opened(void **state)
+{
+	struct world w;
+	(void)state;
+	world_init(&w);
+	add_cluster(&w, 0, false);
+	struct feed *f = open_list(&w, 0, 0);
+	go_live(&w, 0);
+	struct reactor_msg *m = msg(REACTOR_CLUSTER_CREDENTIAL);
+	m->credential.renewed = true;
+	post(&w, m);
+	assert_int_equal(row_at(f)->state, SHM_LIST_STALE);
+	assert_false(cluster_at(&w, 0)->gate.shut); /* the server did nothing wrong */
+	pass(&w, SEC);
+	connect_ok(&w, 0);
+	assert_non_null(strstr(fake_io_sock(&w.io, 0)->sent, "watch=1")); /* resumed, not listed */
+	assert_non_null(strstr(fake_io_sock(&w.io, 0)->sent, "resourceVersion=10"));
+	post_credential(&w, 0, ERR_OK, ""); /* another token only: streams stay */
+	assert_int_equal(w.io.connects, 2);
+	world_fini(&w);
+}
+
 static void a_removed_cluster_goes_with_its_last_connection(void **state)
 {
 	struct world w;
@@ -273,6 +295,7 @@ int main(void)
 	        cmocka_unit_test(a_list_opened_after_the_credential_failed_says_so),
 	        cmocka_unit_test(no_address_says_so_and_asks_again),
 	        cmocka_unit_test(lists_of_two_realms_share_the_budget_of_their_cluster),
+	        cmocka_unit_test(a_renewed_certificate_ends_what_the_old_one_opened),
 	        cmocka_unit_test(a_removed_cluster_goes_with_its_last_connection),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

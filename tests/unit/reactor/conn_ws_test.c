@@ -1,11 +1,6 @@
 /* conn_ws_test.c - a list whose watch goes over a WebSocket: the upgrade, messages, control frames,
  * half-open paths, the ends that a server may choose, and what a refusal does. */
-#include "unit/reactor/world.h"
-
-#include <openssl/evp.h>
-#include <openssl/sha.h>
-
-enum { OP_TEXT = 1, OP_CLOSE = 8, OP_PING = 9, OP_PONG = 10 };
+#include "unit/reactor/ws_peer.h"
 
 static void add_ws_cluster(struct world *w)
 {
@@ -22,69 +17,6 @@ static void add_ws_cluster(struct world *w)
 	post_addresses(w, 0, 1);
 }
 
-/* The value of a header of the newest request. */
-static void header(const struct fake_sock *s, const char *name, char *out, size_t cap)
-{
-	const char *at = NULL;
-	for (const char *p = s->sent; (p = strstr(p, name)); p++)
-		at = p;
-	assert_non_null(at);
-	at += strlen(name) + 2;
-	snprintf(out, cap, "%.*s", (int)strcspn(at, "\r"), at);
-}
-
-static void agree(struct world *w, struct fake_sock *s)
-{
-	char key[64], text[128], head[512];
-	unsigned char sum[SHA_DIGEST_LENGTH];
-	unsigned char accept[64];
-	header(s, "Sec-WebSocket-Key", key, sizeof key);
-	snprintf(text, sizeof text, "%s258EAFA5-E914-47DA-95CA-C5AB0DC85B11", key);
-	assert_int_equal(EVP_Digest(text, strlen(text), sum, NULL, EVP_sha1(), NULL), 1);
-	EVP_EncodeBlock(accept, sum, sizeof sum);
-	snprintf(head, sizeof head,
-	        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nSec-Websocket-Accept: "
-	        "%s\r\nUpgrade: websocket\r\n\r\n",
-	        (char *)accept);
-	fake_io_bytes(s, head);
-	turn(w);
-}
-
-static void frame(struct world *w, struct fake_sock *s, int op, const char *data, size_t n)
-{
-	char buf[1024];
-	size_t head = n < 126 ? 2 : 4;
-	assert_true(n + head <= sizeof buf);
-	buf[0] = (char)(0x80 | op);
-	buf[1] = (char)(n < 126 ? n : 126);
-	buf[2] = (char)(n >> 8);
-	buf[3] = (char)n;
-	memcpy(buf + head, data, n);
-	fake_io_data(s, buf, head + n);
-	turn(w);
-}
-
-static void event(struct world *w, struct fake_sock *s, const char *text)
-{
-	frame(w, s, OP_TEXT, text, strlen(text));
-}
-
-/* The first frame sent since fake_io_sent_clear: small, masked. */
-static int sent_frame(const struct fake_sock *s, char *payload)
-{
-	const unsigned char *p = (const unsigned char *)s->sent;
-	if (s->sent_bytes < 6)
-		return -1;
-	assert_int_equal(p[0] & 0xF0, 0x80);
-	assert_int_equal(p[1] & 0x80, 0x80); /* a client masks */
-	size_t n = p[1] & 0x7F;
-	assert_true(n < 126 && s->sent_bytes >= 6 + n);
-	for (size_t i = 0; i < n; i++)
-		payload[i] = (char)(p[6 + i] ^ p[2 + i % 4]);
-	payload[n] = 0;
-	return p[0] & 15;
-}
-
 static struct feed *live(struct world *w)
 {
 	world_init(w);
@@ -94,7 +26,7 @@ static struct feed *live(struct world *w)
 	struct fake_sock *s = fake_io_sock(&w->io, 0);
 	answer(w, s, "200 OK", LIST_JSON("10", ITEM_JSON("a", "5")));
 	assert_non_null(strstr(s->sent, "watch=1"));
-	agree(w, s);
+	agree(w, s, NULL);
 	assert_int_equal(row_at(f)->state, SHM_LIST_LIVE);
 	fake_io_sent_clear(s);
 	return f;
@@ -140,12 +72,12 @@ static void events_come_as_messages(void **state)
 static void pings_are_answered(void **state)
 {
 	struct world w;
-	char payload[128];
+	static char payload[PEER_TEXT];
 	(void)state;
 	live(&w);
 	struct fake_sock *s = fake_io_sock(&w.io, 0);
 	frame(&w, s, OP_PING, "abc", 3);
-	assert_int_equal(sent_frame(s, payload), OP_PONG);
+	assert_int_equal(sent_op(s, payload), OP_PONG);
 	assert_string_equal(payload, "abc");
 	world_fini(&w);
 }
@@ -153,12 +85,12 @@ static void pings_are_answered(void **state)
 static void a_silent_path_is_found_within_ten_seconds(void **state)
 {
 	struct world w;
-	char payload[128];
+	static char payload[PEER_TEXT];
 	(void)state;
 	struct feed *f = live(&w);
 	struct fake_sock *s = fake_io_sock(&w.io, 0);
 	pass(&w, 5 * SEC);
-	assert_int_equal(sent_frame(s, payload), OP_PING);
+	assert_int_equal(sent_op(s, payload), OP_PING);
 	assert_int_equal(row_at(f)->state, SHM_LIST_LIVE);
 	pass(&w, 5 * SEC - SEC / 2);
 	assert_int_equal(row_at(f)->state, SHM_LIST_STALE);
@@ -184,14 +116,14 @@ static void any_byte_shows_that_it_lives(void **state)
 static void close_1000_is_the_end_of_a_watch(void **state)
 {
 	struct world w;
-	char payload[128];
+	static char payload[PEER_TEXT];
 	(void)state;
 	struct feed *f = live(&w);
 	struct fake_sock *s = fake_io_sock(&w.io, 0);
 	event(&w, s, EVENT_JSON("ADDED", "b", "11"));
 	s->hold_sent = true;
 	frame(&w, s, OP_CLOSE, "\x03\xE8", 2);
-	assert_int_equal(sent_frame(s, payload), OP_CLOSE);
+	assert_int_equal(sent_op(s, payload), OP_CLOSE);
 	turn(&w);
 	assert_int_equal(w.io.connects, 2); /* at once, from the last version */
 	assert_int_equal(row_at(f)->relists, 0);
@@ -219,14 +151,14 @@ static void other_codes_are_a_loss(void **state)
 static void a_broken_frame_ends_it_with_the_code_of_the_rfc(void **state)
 {
 	struct world w;
-	char payload[128];
+	static char payload[PEER_TEXT];
 	(void)state;
 	struct feed *f = live(&w);
 	struct fake_sock *s = fake_io_sock(&w.io, 0);
 	s->hold_sent = true;
 	fake_io_data(s, "\xF1\x00", 2); /* a reserved bit */
 	turn(&w);
-	assert_int_equal(sent_frame(s, payload), OP_CLOSE);
+	assert_int_equal(sent_op(s, payload), OP_CLOSE);
 	assert_memory_equal(payload, "\x03\xEA", 2); /* 1002 */
 	assert_int_equal(f->watch.err, ERR_WS_PROTOCOL);
 	assert_true(f->watch.relist);

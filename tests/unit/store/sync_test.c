@@ -1,6 +1,8 @@
 /* First syncs and relists: nothing is visible before commit; the exact entries after it. */
 #include "store_world.h"
 
+#include <pthread.h>
+
 enum { RING = 64 };
 #define SMALL                                                                                      \
 	(&(struct store_config){.ring_entries = RING,                                              \
@@ -338,6 +340,59 @@ static void see(void *arg, const struct shm_slot *slot, const struct shm_block *
 	v->hash[v->n++] = XXH3_64bits(b, b->bytes);
 }
 
+/* S6: whoever meets a slot of a bulk that is being written finds its RESET in the ring. Without it
+ * a look-up by key would take an object that is being deleted for one that never was. */
+struct watcher {
+	const struct store *s;
+	const struct shm_slot *slot;
+	uint64_t met, alone; /* slots ahead of commit; of them those without a RESET */
+	bool stop;           /* [atomic] */
+};
+
+static void *watch_slot(void *arg)
+{
+	struct watcher *w = arg;
+	const struct shm_header *h = test_header(w->s);
+	while (!__atomic_load_n(&w->stop, __ATOMIC_ACQUIRE)) {
+		uint64_t commit = __atomic_load_n(&h->commit, __ATOMIC_ACQUIRE);
+		uint64_t seq = __atomic_load_n(&w->slot->seq, __ATOMIC_ACQUIRE);
+		if (seq <= commit)
+			continue;
+		const struct shm_entry *e = test_entry(w->s, commit + 1);
+		bool there = __atomic_load_n(&e->seq, __ATOMIC_ACQUIRE) == commit + 1 &&
+		             __atomic_load_n(&e->op, __ATOMIC_RELAXED) == SHM_OP_RESET;
+		if (__atomic_load_n(&h->commit, __ATOMIC_ACQUIRE) != commit)
+			continue; /* it is committed by now */
+		__atomic_fetch_add(&w->met, 1, __ATOMIC_RELEASE);
+		w->alone += !there;
+	}
+	return NULL;
+}
+
+static void bulk_shows_in_the_ring_before_its_slots(void **state)
+{
+	(void)state;
+	enum { OBJECTS = 4000, ROUNDS = 2000, MEETINGS = 20 };
+	struct store *s = test_store(SMALL);
+	struct store_list *l = full_list(s, OBJECTS);
+	struct watcher w = {.s = s, .slot = test_get(s, l, "default", "p0")};
+	pthread_t thread;
+	assert_non_null(w.slot);
+	assert_int_equal(pthread_create(&thread, NULL, watch_slot, &w), 0);
+	for (uint64_t round = 1;
+	        round <= ROUNDS && __atomic_load_n(&w.met, __ATOMIC_ACQUIRE) < MEETINGS; round++) {
+		store_sync_begin(l, 1);
+		items(l, 0, OBJECTS, 10000 * round);
+		assert_true(commit(l, 10000 * round + 9999, false).reset);
+	}
+	__atomic_store_n(&w.stop, true, __ATOMIC_RELEASE);
+	pthread_join(thread, NULL);
+	assert_true(w.met > 0);
+	assert_int_equal(w.alone, 0);
+	test_audit_list(s, l);
+	store_free(&s);
+}
+
 /* S5, S6: no ring entry names what a bulk replaced, but a view of before reads on. */
 static void bulk_keeps_what_views_hold(void **state)
 {
@@ -505,6 +560,7 @@ int main(void)
 	        cmocka_unit_test(abort_gives_everything_back),
 	        cmocka_unit_test(bulk_begins_above_a_quarter_of_the_ring),
 	        cmocka_unit_test(bulk_begins_above_half_of_the_retained_bytes),
+	        cmocka_unit_test(bulk_shows_in_the_ring_before_its_slots),
 	        cmocka_unit_test(bulk_keeps_what_views_hold),
 	        cmocka_unit_test(version_back_says_reset_first),
 	        cmocka_unit_test(version_back_in_bulk_is_one_reset),

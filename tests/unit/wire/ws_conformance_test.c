@@ -26,6 +26,10 @@ struct trace {
 
 enum { SHOWN_BYTES_MAX = 64 };
 
+/* Messages in more pieces than a server of ours may send: the rules are tested, not the limit. */
+static const struct ws_limits limits = {
+        .message_bytes_max = 16 << 20, .frames_max = 65536, .controls_run_max = 1024};
+
 static void add(struct trace *t, const char *p, size_t n)
 {
 	assert_true(t->n + n < sizeof t->text);
@@ -121,7 +125,7 @@ static void run(struct span in, size_t first, size_t step, struct trace *t)
 	size_t at = 0, piece = first;
 	t->n = 0;
 	t->text[0] = 0;
-	ws_init(&p, NULL, true);
+	ws_init(&p, &limits, true);
 	do {
 		if (piece > in.n - at)
 			piece = in.n - at;

@@ -412,7 +412,7 @@ static void default_limits_are_the_documented_ones(void **state)
 {
 	(void)state;
 	assert_int_equal(ws_limits_default.message_bytes_max, 16777216);
-	assert_int_equal(ws_limits_default.frames_max, 65536);
+	assert_int_equal(ws_limits_default.frames_max, 4096);
 	assert_int_equal(ws_limits_default.controls_run_max, 1024);
 }
 

@@ -531,7 +531,8 @@ static const struct command commands[] = {
         {"rv", "CLUSTER", 2, true, false, cmd_rv},
         {"stats", "", 1, false, false, cmd_stats},
         {"headlamp",
-                "status | mux ok|refuse|silent | context NAME ok|refuse|hang [MS]|invalid | "
+                "status | clear | mux ok|refuse|silent | context NAME ok|refuse|hang [MS]|invalid "
+                "| "
                 "drop-data [N] | restart [MS]",
                 2, false, false, cmd_headlamp},
         {"quit", "", 1, false, false, cmd_quit},

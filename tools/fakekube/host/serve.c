@@ -210,7 +210,8 @@ static void conn_read(struct serve_conn *c)
 		}
 		if (!c->lingering)
 			model_conn_feed(c->model, (struct span){buf, (size_t)n}, c->serve->now_ns);
-		if ((size_t)n < sizeof buf && !c->ssl)
+		if (!c->ssl &&
+		        ((size_t)n < sizeof buf || (c->model && !model_conn_wants_input(c->model))))
 			return;
 	}
 }

@@ -389,7 +389,8 @@ bool upstreams_add(struct upstreams *all, struct model_backend *b, const char *t
 	if (!ok)
 		return false;
 	struct model_text server = {0};
-	model_text_printf(&server, "%s://%s/%s", u->tls ? "https" : "http", u->address, u->path);
+	model_text_printf(&server, "%s://%s%s%s", u->tls ? "https" : "http", u->address,
+	        *u->path ? "/" : "", u->path);
 	TEXT_LIT(&server, "\0");
 	ok = model_backend_add(b, &(struct model_context_options){.name = u->name,
 	                                  .server = server.p,

@@ -68,8 +68,6 @@ bool model_backend_add(struct model_backend *b, const struct model_context_optio
 	x->name = name;
 	x->server = copy(o->server ? o->server : "http://127.0.0.1:1");
 	x->prefix = path_of(o->server);
-	const char *host = strstr(x->server, "://");
-	x->origin_bytes = host ? (size_t)(host + 3 - x->server) + strcspn(host + 3, "/") : 0;
 	x->address = copy(o->address ? o->address : "127.0.0.1:1");
 	x->token = copy(o->token);
 	x->user = copy(o->user);
@@ -430,6 +428,39 @@ static bool cmd_restart(struct model_backend *b, struct span *line, uint64_t now
 	return true;
 }
 
+static void clear(struct model_backend *b)
+{
+	b->mux = MUX_OK;
+	b->drop_data = 0;
+	LIST_EACH (it, &b->contexts)
+		CONTAINER_OF(it, struct context, link)->state = CONTEXT_OK;
+}
+
+void model_backend_draw(const struct model_backend *b, struct prng *r, struct model_text *line)
+{
+	size_t contexts = 0, which = 0;
+	LIST_EACH (it, &b->contexts)
+		contexts++;
+	uint64_t kind = prng_below(r, contexts ? 4 : 3);
+	if (kind == 0) {
+		model_text_printf(line, "mux %s", mux_words[1 + prng_below(r, 2)]);
+	} else if (kind == 1) {
+		model_text_printf(line, "drop-data %u", 1 + (unsigned)prng_below(r, 20));
+	} else if (kind == 2) {
+		model_text_printf(line, "restart %u", (unsigned)prng_below(r, 5000));
+	} else {
+		which = prng_below(r, contexts);
+		struct list *it = b->contexts.next;
+		while (which--)
+			it = it->next;
+		size_t i = 1 + prng_below(r, ARRAY_LEN(context_words) - 1);
+		model_text_printf(line, "context %s %s",
+		        CONTAINER_OF(it, struct context, link)->name, context_words[i]);
+		if (i == CONTEXT_HANG && prng_below(r, 4)) /* else as long as a dial may take */
+			model_text_printf(line, " %u", 1 + (unsigned)prng_below(r, 8000));
+	}
+}
+
 static void put_status(const struct model_backend *b, struct model_text *out)
 {
 	size_t fronts = 0, watches = 0, dialing = 0;
@@ -452,8 +483,10 @@ void model_backend_command(
 {
 	struct span name = next_word(&line), rest = line;
 	bool ok = false, status = span_is(name, "status");
-	if (status)
-		ok = true;
+	bool all_well = span_is(name, "clear");
+	ok = status || all_well;
+	if (all_well)
+		clear(b);
 	else if (span_is(name, "mux"))
 		ok = cmd_mux(b, &line);
 	else if (span_is(name, "context"))
@@ -464,7 +497,7 @@ void model_backend_command(
 		ok = cmd_restart(b, &line, now_ns);
 	if (!ok || next_word(&line).n) {
 		model_text_printf(out,
-		        "error not status | mux ok|refuse|silent | context NAME "
+		        "error not status | clear | mux ok|refuse|silent | context NAME "
 		        "ok|refuse|hang [MS]|invalid | drop-data [N] | restart [MS]: %.*s%.*s",
 		        SPAN_ARG(name), SPAN_ARG(rest));
 		return;

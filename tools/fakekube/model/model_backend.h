@@ -68,10 +68,13 @@ size_t model_backend_cut(struct model_backend *b, const struct model_cluster *cl
  *	context NAME hang [MS]         a dial takes that long (45000), then fails
  *	context NAME invalid           it is not in the kubeconfig: 404; "key not found"
  *	drop-data [N]                  the Nth DATA frame from now on ends in its middle, with its
- *	                               socket
+ *	                               socket (0: none does)
+ *	clear                          all switches as they should be
  *	restart [MS]                   all sockets reset, all state lost; it listens again after MS
  */
 void model_backend_command(
         struct model_backend *b, struct span line, uint64_t now_ns, struct model_text *out);
+/* A command that breaks something, drawn by a seed; "clear" makes up for all of them. */
+void model_backend_draw(const struct model_backend *b, struct prng *r, struct model_text *line);
 
 #endif

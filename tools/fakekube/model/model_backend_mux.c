@@ -150,11 +150,11 @@ static void up_ask(struct mux_entry *e)
 	const struct model_text *q = &e->ask.query;
 	model_text_printf(&t,
 	        "GET %s%s%.*s%s%.*s HTTP/1.1\r\nHost: %s\r\nUser-Agent: Go-http-client/1.1\r\n"
-	        "Connection: Upgrade\r\nOrigin: %.*s\r\nSec-WebSocket-Key: %.*s\r\n"
+	        "Connection: Upgrade\r\nOrigin: %s\r\nSec-WebSocket-Key: %.*s\r\n"
 	        "Sec-WebSocket-Version: 13\r\nUpgrade: websocket\r\n",
 	        x->prefix, e->ask.path.p[0] == '/' ? "" : "/", (int)e->ask.path.n, e->ask.path.p,
-	        q->n ? "?" : "", (int)q->n, q->n ? q->p : "", x->address, (int)x->origin_bytes,
-	        x->server, (int)key.n, key.p);
+	        q->n ? "?" : "", (int)q->n, q->n ? q->p : "", x->address, x->server, (int)key.n,
+	        key.p);
 	backend_cookie(model_text_as_span(&e->front->cookies), model_text_as_span(&e->ask.cluster),
 	        &token);
 	if (token.n) /* the kubeconfig's own token is not used here (BM-11) */

@@ -12,7 +12,6 @@ struct context {
 	struct list link;
 	char *name, *server, *prefix, *address, *token, *user; /* own; token, user: may be NULL */
 	struct model_cluster *cluster;                         /* NULL = by open */
-	size_t origin_bytes;                                   /* of server: its scheme and host */
 	model_link_open_fn open;
 	void *arg;
 	enum model_context_state state;

@@ -45,6 +45,27 @@ bool model_json_null(struct model_json *j)
 
 /* --- strings --- */
 
+/* What stands for itself in a string, read or written: most of any. */
+static bool plain(unsigned char c)
+{
+	static const uint8_t others[256] = {[0 ... 0x1f] = 1,
+	        ['"'] = 1,
+	        ['\\'] = 1,
+	        ['<'] = 1,
+	        ['>'] = 1,
+	        ['&'] = 1,
+	        [0x80 ... 0xff] = 1};
+	return !others[c];
+}
+
+static size_t plain_run(const char *p, size_t n)
+{
+	size_t i = 0;
+	while (i < n && plain((unsigned char)p[i]))
+		i++;
+	return i;
+}
+
 /* Bytes of the character of UTF-8 that begins there; 0: it is none (RFC 3629 4). */
 static size_t utf8_length(const unsigned char *p, size_t n)
 {
@@ -136,6 +157,12 @@ bool model_json_string(struct model_json *j, struct model_text *out)
 	if (!take(j, '"'))
 		return false;
 	while (j->p < j->end) {
+		size_t run = plain_run(j->p, (size_t)(j->end - j->p));
+		if (run && out)
+			model_text_put(out, j->p, run);
+		j->p += run;
+		if (j->p == j->end)
+			return false;
 		unsigned char c = (unsigned char)*j->p;
 		if (c == '"') {
 			j->p++;
@@ -162,9 +189,9 @@ bool model_json_string(struct model_json *j, struct model_text *out)
 static void quote_ascii(struct model_text *t, unsigned char c)
 {
 	static const char from[] = "\"\\\n\r\t\b\f", to[] = "\"\\nrtbf";
-	const char *at = c ? strchr(from, c) : NULL;
+	const char *at = c ? memchr(from, c, sizeof from - 1) : NULL;
 	if (at)
-		model_text_printf(t, "\\%c", to[at - from]);
+		model_text_put(t, (char[]){'\\', to[at - from]}, 2);
 	else
 		model_text_printf(t, "\\u%04x", c);
 }
@@ -173,7 +200,7 @@ void model_json_quote(struct model_text *t, struct span s)
 {
 	size_t from = 0, n;
 	TEXT_LIT(t, "\"");
-	for (size_t i = 0; i < s.n; i += n) {
+	for (size_t i = plain_run(s.p, s.n); i < s.n; i += n, i += plain_run(s.p + i, s.n - i)) {
 		unsigned char c = (unsigned char)s.p[i];
 		n = c < 0x80 ? 1 : utf8_length((const unsigned char *)s.p + i, s.n - i);
 		bool line = n == 3 && (memcmp(s.p + i, "\xe2\x80\xa8", 3) == 0 ||

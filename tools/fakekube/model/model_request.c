@@ -204,6 +204,23 @@ static bool name_is(struct span s, const char *name)
 	return s.n == strlen(name) && strncasecmp(s.p, name, s.n) == 0;
 }
 
+/* As url.ParseRequestURI takes it (tried on 1.37.2): "*", a path, or what begins with a scheme;
+ * "null" and a bare host are none. */
+static bool is_uri(struct span v)
+{
+	if (span_is(v, "*") || (v.n && v.p[0] == '/'))
+		return true;
+	size_t n = 0;
+	for (; n < v.n && v.p[n] != ':'; n++) {
+		char c = v.p[n], lower = (char)(c | 0x20);
+		bool letter = lower >= 'a' && lower <= 'z';
+		bool rest = (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
+		if (!letter && (n == 0 || !rest))
+			return false;
+	}
+	return n > 0 && n < v.n && !memchr(v.p, ' ', v.n);
+}
+
 /* Several lines are one list. */
 static void add_protocols(struct model_request *r, struct span v)
 {
@@ -253,7 +270,7 @@ static void parse_field(struct model_request *r, struct span name, struct span v
 	} else if (name_is(name, "Upgrade")) {
 		r->upgrade = name_is(v, "websocket");
 	} else if (name_is(name, "Origin")) {
-		r->has_origin = v.n > 0;
+		r->has_origin = is_uri(v);
 	} else if (name_is(name, "Sec-WebSocket-Key")) {
 		r->ws_key = v;
 	} else if (name_is(name, "Sec-WebSocket-Protocol")) {
