@@ -191,6 +191,7 @@ static void down(struct mux_link *l, err_t err, const char *text)
 {
 	struct reactor *r = reactor_of(l);
 	struct conn *c = l->conn;
+	bool was_open = l->state == MUX_LINK_OPEN;
 	l->conn = NULL;
 	l->state = MUX_LINK_DOWN;
 	cluster_unwait(&l->waiter);
@@ -202,7 +203,7 @@ static void down(struct mux_link *l, err_t err, const char *text)
 		struct feed *f = CONTAINER_OF(l->feeds.next, struct feed, mux_link);
 		/* Perhaps its dial was what blocked the socket: it must not block the next one too.
 		 */
-		if (f->watch.state == WATCH_ASKING)
+		if (was_open && f->watch.state == WATCH_ASKING)
 			f->cluster->answered_ns = 0;
 		mux_link_unsubscribe(l, f);
 		feed_on_mux_lost(f, err, text);
