@@ -201,6 +201,10 @@ static void down(struct mux_link *l, err_t err, const char *text)
 	wheel_set(&r->wheel, &l->timer, r->now_ns + backoff_fail(&l->backoff, &r->rng, r->now_ns));
 	while (!list_empty(&l->feeds)) {
 		struct feed *f = CONTAINER_OF(l->feeds.next, struct feed, mux_link);
+		/* Perhaps its dial was what blocked the socket: it must not block the next one too.
+		 */
+		if (f->watch.state == WATCH_ASKING)
+			f->cluster->answered_ns = 0;
 		mux_link_unsubscribe(l, f);
 		feed_on_mux_lost(f, err, text);
 	}

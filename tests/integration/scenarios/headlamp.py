@@ -24,12 +24,12 @@ def backend(daemon):
     return daemon.status()["backends"][0]
 
 
-def equal(fake, daemon, clusters):
+def equal(fake, daemon, clusters, seconds=40):
     def same():
         rows = {row["cluster"]: row for row in daemon.rows(resource="pods")}
         return all(c in rows and rows[c]["state"] == "live" and (rows[c]["digest"], rows[c]["objects"]) == fake.digest(c, "pods")
                    for c in clusters)
-    wait_until(lambda: f"the lists are the server's: {json.dumps(daemon.rows(resource='pods'))}", same, 40)
+    wait_until(lambda: f"the lists are the server's: {json.dumps(daemon.rows(resource='pods'))}", same, seconds)
 
 
 def found(programs):
@@ -164,8 +164,36 @@ def ways_write(fake):
                 fake.say(f"run {cluster} {resource} {verb} 10")
 
 
+def blocked(programs):
+    """A cluster hangs and its dial blocks the multiplexer for 45 s; a restart of the backend must not make it block the next socket."""
+    with World(programs, "headlamp") as world:
+        port = free_port()
+        fake = Fakekube(world, "--headlamp", port, "--headlamp-token", TOKEN, clusters=2, tls=False)
+        nothing = world.file("none.yaml", "apiVersion: v1\nkind: Config\n")
+        settings = {"clusters": [hub(port) | {"strategy": "multiplexed"}], "lists": [{"resource": "pods"}]}
+        daemon = Daemon(world, nothing, settings=settings)
+        wait_until("all are known", lambda: daemon.cluster("fake-2"))
+        equal(fake, daemon, fake.clusters)
+        before = relists(daemon)
+        fake.say("headlamp context fake-2 hang")
+        fake.say("run fake-2 pods update 1")  # it has just shown that it lives, so it is asked without a probe
+        fake.say("cut fake-2 rst")
+        wait_until("its dial blocks", lambda: fake.fields("headlamp status")["dialing"] == "1")
+        fake.say("run fake-1 pods update 20")
+        equal(fake, daemon, ["fake-1"])
+        fake.say("headlamp restart 300")
+        fake.say("run fake-1 pods update 20")
+        equal(fake, daemon, ["fake-1"], seconds=25)
+        row = daemon.row(cluster="fake-2")
+        expect(row["state"] != "live" and row["last_error"], f"it cannot be up to date: {row}")
+        expect(relists(daemon) == before, lambda: f"a relist: {before} before, {relists(daemon)} after")
+        fake.say("headlamp context fake-2 ok")
+        equal(fake, daemon, fake.clusters)
+        expect(daemon.end() == 0, "SIGTERM: exit status")
+
+
 def relists(daemon):
     return {(row["cluster"], row["resource"]): row["relists"] for row in daemon.status()["lists"]}
 
 
-SCENARIOS = {"headlamp.found": found, "headlamp.refused": refused, "headlamp.ways": ways}
+SCENARIOS = {"headlamp.found": found, "headlamp.refused": refused, "headlamp.ways": ways, "headlamp.blocked": blocked}
