@@ -318,7 +318,9 @@ static void refused(struct cluster_waiter *w, err_t err, const char *text)
 static void judge_way(struct feed *f, uint8_t state, uint8_t request)
 {
 	bool stream = request == WATCH_REQ_WATCH || request == WATCH_REQ_STREAM_LIST;
-	if (stream && state == WATCH_ASKING)
+	/* On the multiplexer a request may wait behind the dial of another cluster, or for the
+	 * socket: mux_link.c judges that. */
+	if (stream && state == WATCH_ASKING && f->way != STRATEGY_MULTIPLEXED)
 		feed_blame_way(f, STRATEGY_BROKEN, f->watch.text);
 	else if (state == WATCH_STREAMING && f->watch.err == ERR_CONN_SILENT)
 		feed_blame_way(f, STRATEGY_SILENT, f->watch.text);

@@ -149,7 +149,8 @@ static void on_probe(struct fetch *p, err_t err, const char *text)
 	if (!backend || !backend->mux)
 		return;
 	if (!err && p->http_status < 500) {
-		/* Any answer of the cluster will do, also 401 or 403: it is there. */
+		/* Any answer of the cluster will do, also 403: it is there. (401 has its own way: a
+		 * credential is asked for first.) */
 		c->answered_ns = c->reactor->now_ns;
 		admit(backend->mux);
 		return;
@@ -388,6 +389,8 @@ err_t mux_link_subscribe(struct mux_link *l, struct feed *f, struct span path, s
 		return err;
 	list_push(&l->feeds, &f->mux_link);
 	f->cluster->mux_lists++;
+	if (l->state != MUX_LINK_OPEN && l->backend->err)
+		feed_say_why(f, l->backend->err, l->backend->text);
 	want(l);
 	flush(l);
 	return ERR_OK;
