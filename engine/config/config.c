@@ -250,6 +250,9 @@ static void config_backend_init(
 	                .credential = {.user = entry->name,
 	                        .token = h->token,
 	                        .token_file = h->token_file}}};
+	b->cluster_credential = (struct credential_conf){.user = entry->name,
+	        .token = h->cluster_token,
+	        .token_file = h->cluster_token_file};
 	arena_init(&b->conf.arena, CLUSTER_CONF_BYTES_MAX);
 	for (size_t i = 0; i < h->contexts.count; i++)
 		b->discovers = b->discovers || pattern_is_glob(h->contexts.items[i]);

@@ -38,7 +38,10 @@ struct config_backend {
 	const struct settings_cluster *entry; /* its options; borrow(until config_free) */
 	bool discovers;           /* entry->headlamp->contexts has patterns, or is empty */
 	struct cluster_conf conf; /* own; as config_cluster.conf */
-	struct errmsg error;      /* code ERR_OK: usable */
+	/* Of the clusters behind it; borrow(until config_free). Empty: the backend's kubeconfig has
+	 * what they ask for. */
+	struct credential_conf cluster_credential;
+	struct errmsg error; /* code ERR_OK: usable */
 	struct problem_place place;
 };
 

@@ -60,16 +60,15 @@ static bool config_check_read(struct config_checker *k, const char *field, const
 	return true;
 }
 
-static void config_check_token_file(struct config_checker *k)
+static void config_check_token_file(struct config_checker *k, const char *field, const char *file)
 {
-	const char *file = k->conf->credential.token_file;
 	struct span token;
-	if (!file || !config_check_read(k, k->token_field, file, SPAN_NONE, &token))
+	if (!file || !config_check_read(k, field, file, SPAN_NONE, &token))
 		return;
 	for (; token.n > 0 && strchr(" \t\r\n", *token.p); token.n--)
 		token.p++;
 	if (token.n == 0)
-		config_check_tell(k, PROBLEM_LEVEL_ERROR, k->token_field, file, "is empty");
+		config_check_tell(k, PROBLEM_LEVEL_ERROR, field, file, "is empty");
 }
 
 static void config_check_pair(struct config_checker *k)
@@ -132,7 +131,7 @@ static void config_check_conf(struct config_checker *k)
 {
 	arena_init(&k->scratch, CONFIG_CHECK_SCRATCH_BYTES);
 	config_check_ca(k);
-	config_check_token_file(k);
+	config_check_token_file(k, k->token_field, k->conf->credential.token_file);
 	config_check_pair(k);
 	config_check_exec(k);
 	arena_fini(&k->scratch);
@@ -164,10 +163,12 @@ static void config_check_backend(struct config_checker *k, const struct config_b
 	k->name = b->name;
 	k->place = b->place;
 	k->conf = &b->conf;
-	if (b->error.code != ERR_OK)
+	if (b->error.code != ERR_OK) {
 		config_check_error(k, &b->error);
-	else
-		config_check_conf(k);
+		return;
+	}
+	config_check_conf(k);
+	config_check_token_file(k, "headlamp.clusterTokenFile", b->cluster_credential.token_file);
 }
 
 /* A list that is to be kept open needs a cluster to come from and a realm to be in. */

@@ -20,7 +20,9 @@
  *   - name: hub                               # a Headlamp backend and the clusters behind it
  *     headlamp: {url: "https://hub:4466", backendTokenFile: token, contexts: ["prod-*", dev]}
  *     strategy: auto                          # or multiplexed, legacy, http
- *   lists:                                    # kept open without a consumer
+ *     # headlamp may have clusterTokenFile: what the clusters behind it ask for, where a browser
+ * would # have given it to the backend lists:                                    # kept open
+ * without a consumer
  *   - {clusters: "prod-*", resource: pods.v1, namespace: web, labelSelector: app=web}
  *   realms:                                   # replaces the default realm
  *   - name: web
@@ -103,8 +105,10 @@ struct settings_limits {
 
 struct settings_headlamp {
 	const char *url;
-	struct server_url server;          /* url taken apart */
-	const char *token, *token_file;    /* backendToken; at most one of them */
+	struct server_url server;       /* url taken apart */
+	const char *token, *token_file; /* backendToken; at most one of them */
+	/* clusterToken: what the clusters behind it ask for; at most one of them */
+	const char *cluster_token, *cluster_token_file;
 	const char *user;                  /* NULL: none; letters, digits, '-', '_' */
 	struct fields_texts contexts;      /* names and patterns; count 0: all */
 	const char *certificate_authority; /* a file; NULL: system roots */

@@ -11,6 +11,8 @@ static const struct fields_row headlamp_rows[] = {
         FIELDS_ROW("url", TEXT, struct settings_headlamp, url),
         FIELDS_ROW("backendToken", TEXT, struct settings_headlamp, token),
         FIELDS_ROW("backendTokenFile", PATH, struct settings_headlamp, token_file),
+        FIELDS_ROW("clusterToken", TEXT, struct settings_headlamp, cluster_token),
+        FIELDS_ROW("clusterTokenFile", PATH, struct settings_headlamp, cluster_token_file),
         FIELDS_ROW("user", TEXT, struct settings_headlamp, user),
         FIELDS_ROW("contexts", TEXTS, struct settings_headlamp, contexts),
         FIELDS_ROW("certificateAuthority", PATH, struct settings_headlamp, certificate_authority),
@@ -36,6 +38,11 @@ static bool settings_is_loopback(const struct server_url *u)
 	return inet_pton(AF_INET6, u->host, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
 }
 
+static bool settings_has_token(const struct settings_headlamp *h)
+{
+	return h->token || h->token_file || h->cluster_token || h->cluster_token_file;
+}
+
 static void settings_check_url(const struct settings_headlamp_at *a)
 {
 	struct settings_headlamp *h = a->h;
@@ -48,7 +55,7 @@ static void settings_check_url(const struct settings_headlamp_at *a)
 	const char *wrong = server_url_parse(h->url, true, a->f->arena, &h->server);
 	if (wrong)
 		fields_fail(a->f, at, a->path, "url: %s", wrong);
-	else if ((h->token || h->token_file) && !h->server.tls && !settings_is_loopback(&h->server))
+	else if (settings_has_token(h) && !h->server.tls && !settings_is_loopback(&h->server))
 		fields_fail(a->f, at, a->path,
 		        "url: the backend token would travel in the clear to %.100s: use https, or "
 		        "a loopback address",
@@ -63,16 +70,24 @@ static bool settings_is_header(const char *s)
 	return true;
 }
 
+/* One of the two tokens: field is its name, file_field that of its file. */
+static void settings_check_one(const struct settings_headlamp_at *a, const char *field,
+        const char *token, const char *file_field, const char *file)
+{
+	if (token && file)
+		fields_fail(a->f, yaml_get(a->node, file_field), a->path,
+		        "%s is given together with %s; only one is allowed", file_field, field);
+	if (token && !settings_is_header(token))
+		fields_fail(a->f, yaml_get(a->node, field), a->path, "%s has a control character",
+		        field);
+}
+
 static void settings_check_token(const struct settings_headlamp_at *a)
 {
 	const struct settings_headlamp *h = a->h;
-	if (h->token && h->token_file)
-		fields_fail(a->f, yaml_get(a->node, "backendTokenFile"), a->path,
-		        "backendTokenFile is given together with backendToken; only one is "
-		        "allowed");
-	if (h->token && !settings_is_header(h->token))
-		fields_fail(a->f, yaml_get(a->node, "backendToken"), a->path,
-		        "backendToken has a control character");
+	settings_check_one(a, "backendToken", h->token, "backendTokenFile", h->token_file);
+	settings_check_one(
+	        a, "clusterToken", h->cluster_token, "clusterTokenFile", h->cluster_token_file);
 	/* headlamp.md 6.2: what the backend takes out of the sub-protocol again */
 	if (h->user && strspn(h->user, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 	                               "0123456789-_") != strlen(h->user))

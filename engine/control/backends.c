@@ -30,6 +30,8 @@ static void add_backend(struct control *c, struct config_backend *from, struct k
 		k->qps = (uint32_t)from->entry->qps;
 	k->broken = from->error;
 	k->conf = config_take(&from->conf);
+	if (from->cluster_credential.token || from->cluster_credential.token_file)
+		k->cluster_credential = &from->cluster_credential;
 	*b = (struct backend){.control = c, .conf = from, .self = k};
 	b->clusters.by_context = true;
 	loop_timer_init(&b->timer, on_due);
@@ -243,7 +245,7 @@ static void compare(struct backend *b, const struct backend_clusters *list)
 static void adopt(struct backend *b, const struct backend_clusters *list)
 {
 	const char *first = "";
-	uint32_t refused = 0;
+	uint32_t refused = 0, known = b->clusters.count;
 	for (size_t i = 0; i < list->count; i++) {
 		const struct backend_cluster *row = &list->rows[i];
 		uint32_t at = cluster_index_at(&b->clusters, row->name);
@@ -260,6 +262,9 @@ static void adopt(struct backend *b, const struct backend_clusters *list)
 		set_unlisted(k, row, true);
 		lists_pin_cluster(b->control, k);
 	}
+	/* The multiplexer's socket says who we are for each of them, once, when it is made. */
+	if (b->self->cluster_source && b->clusters.count != known)
+		clusters_send_again(b->control, b->self);
 	if (refused && refused != b->refused)
 		warn(b,
 		        "lists contexts that cannot be served (a broken or taken name, or too many "

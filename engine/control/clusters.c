@@ -9,10 +9,14 @@
 #include "config/config.h"
 #include "control/backends.h"
 #include "control/core.h"
+#include "headlamp/backend.h"
 #include "kube/discovery.h"
 #include "wire/tls.h"
 
-enum { CLUSTERS_CONNECTS_PER_S = 50 }; /* where the settings say nothing */
+enum {
+	CLUSTERS_CONNECTS_PER_S = 50,     /* where the settings say nothing */
+	CLUSTERS_COOKIE_BYTES = 48 << 10, /* of one request, whose head may have 64 KiB */
+};
 #define CLUSTERS_LOG_NS (60ull * 1000000000ull)
 
 /* --- rows and their orders --------------------------------------------------------------- */
@@ -133,6 +137,8 @@ void clusters_fini(struct control *c)
 		struct known_cluster *k = t->rows[i];
 		if (k->source)
 			credential_source_close(&k->source);
+		if (k->cluster_source)
+			credential_source_close(&k->cluster_source);
 		credential_put(&k->credential);
 		tls_roots_put(&k->roots);
 		discovery_free(&k->discovery);
@@ -195,6 +201,52 @@ static bool is_through(const struct known_cluster *k)
 static struct credential_source *source_of(const struct known_cluster *k)
 {
 	return k->backend ? k->backend->source : k->source;
+}
+
+/* The multiplexer dials every cluster with the cookies that its own upgrade had. */
+static err_t write_cookies(const struct control *c, const struct known_cluster *k,
+        struct span token, char *out, size_t *n)
+{
+	err_t err = ERR_OK;
+	if (k->backend)
+		return backend_add_cookie(
+		        span_of(k->conf.context), token, out, CLUSTERS_COOKIE_BYTES, n);
+	for (uint32_t i = 0; !err && i < c->clusters.count; i++)
+		if (c->clusters.rows[i]->backend == k)
+			err = backend_add_cookie(span_of(c->clusters.rows[i]->conf.context), token,
+			        out, CLUSTERS_COOKIE_BYTES, n);
+	return err;
+}
+
+/* What the clusters behind a backend ask for, when its kubeconfig does not have it
+ * (headlamp.md 6.5). */
+static err_t add_cookies(
+        const struct control *c, struct auth *a, const struct known_cluster *k, struct errmsg *m)
+{
+	const struct known_cluster *home = k->backend ? k->backend : k;
+	if (!home->cluster_source)
+		return ERR_OK;
+	const struct errmsg *why = credential_source_error(home->cluster_source);
+	struct credential *cred = credential_source_get(home->cluster_source);
+	char *text = malloc(CLUSTERS_COOKIE_BYTES);
+	size_t n = 0;
+	err_t err = !text ? ERR_NO_MEMORY : !cred ? (why ? why->code : ERR_CRED_FILE) : ERR_OK;
+	if (!err)
+		err = write_cookies(c, k, credential_token(cred), text, &n);
+	if (!err && n && !add_field(a, SPAN("Cookie"), (struct span){text, n}))
+		err = ERR_NO_MEMORY;
+	if (err)
+		(void)errmsg_set(m, err, "headlamp.clusterToken of backend \"%.60s\": %.160s",
+		        home->name,
+		        !cred && why       ? why->text
+		        : err == ERR_LIMIT ? "its cookies for all contexts are "
+		                             "over 48 KiB: name fewer contexts"
+		                           : "it cannot be sent as a cookie");
+	if (text)
+		explicit_bzero(text, n);
+	free(text);
+	credential_put(&cred);
+	return err;
 }
 
 /* What a backend asks for, and keeps: it has credentials of its own for the clusters behind it
@@ -281,6 +333,7 @@ static void send_credential(struct control *c, struct known_cluster *k)
 	struct errmsg m = {0};
 	const struct errmsg *why = credential_source_error(source_of(k));
 	struct credential *cred = credential_source_get(source_of(k));
+	bool again = k->sent && k->is_backend && k->cluster_source;
 	msg->cluster = k->id;
 	if (!cred && !why) { /* its plugin still runs; its end is news */
 		reactor_msg_free(&msg);
@@ -294,6 +347,8 @@ static void send_credential(struct control *c, struct known_cluster *k)
 		msg->credential.auth = auth_of(k, cred);
 		if (!msg->err && !msg->credential.auth)
 			msg->err = errmsg_set(&m, ERR_NO_MEMORY, "credential of %s", k->name);
+		if (!msg->err && is_through(k))
+			msg->err = add_cookies(c, msg->credential.auth, k, &m);
 		snprintf(msg->text, sizeof msg->text, "%s", m.text);
 	}
 	if (!msg->err && k->asked_401 && why) { /* the refresh failed; what we have was refused */
@@ -301,18 +356,30 @@ static void send_credential(struct control *c, struct known_cluster *k)
 		snprintf(msg->text, sizeof msg->text, "%s", why->text);
 	}
 	msg->credential.renewed = !msg->err && k->credential && cred &&
-	                          !credential_same_certificate(k->credential, cred);
+	                          (again || !credential_same_certificate(k->credential, cred));
 	credential_put(&k->credential);
 	k->credential = cred;
 	k->asked_401 = false;
+	k->sent = true;
 	control_post(c, k->reactor, msg);
+}
+
+void clusters_send_again(struct control *c, struct known_cluster *k)
+{
+	if (k->placed)
+		send_credential(c, k);
 }
 
 /* A 401 through a backend is the cluster's answer, to the credential that the backend has for it
  * (a wrong backend token is 403): nothing of ours would change that. */
 static void say_401(char *text, size_t size, const struct known_cluster *k)
 {
-	if (k->backend)
+	if (k->backend && k->backend->cluster_source)
+		snprintf(text, size,
+		        "the cluster behind context \"%s\" of backend \"%s\" refused "
+		        "headlamp.clusterToken (401): renew it",
+		        k->conf.context, k->backend->name);
+	else if (k->backend)
 		snprintf(text, size,
 		        "the cluster refused the credential that backend \"%s\" has for context "
 		        "\"%s\" (401): log in there, or fix its kubeconfig",
@@ -367,11 +434,17 @@ void clusters_on_turned(struct control *c, const struct reactor_note *n)
 	c->config.warn(text);
 }
 
+static bool uses(const struct known_cluster *k, const struct credential_source *s)
+{
+	const struct known_cluster *home = k->backend ? k->backend : k;
+	return source_of(k) == s || home->cluster_source == s;
+}
+
 void clusters_on_credentials(struct control *c)
 {
 	for (struct credential_source *s; (s = credential_pool_pop(c->credentials));)
 		for (uint32_t i = 0; i < c->clusters.count; i++)
-			if (source_of(c->clusters.rows[i]) == s && c->clusters.rows[i]->placed)
+			if (uses(c->clusters.rows[i], s) && c->clusters.rows[i]->placed)
 				send_credential(c, c->clusters.rows[i]);
 }
 
@@ -422,6 +495,9 @@ static err_t open_source(struct control *c, struct known_cluster *k, struct errm
 	err_t err = k->source ? ERR_OK
 	                      : credential_source_open(c->credentials, &k->conf.credential,
 	                                loop_now_ns(c->loop), (int64_t)time(NULL), &k->source);
+	if (!err && k->cluster_credential && !k->cluster_source)
+		err = credential_source_open(c->credentials, k->cluster_credential,
+		        loop_now_ns(c->loop), (int64_t)time(NULL), &k->cluster_source);
 	/* What opening it said is sent below; left in the pool, it would be taken for the answer to
 	 * a later 401. */
 	clusters_on_credentials(c);

@@ -35,6 +35,9 @@ struct known_cluster {
 	struct known_cluster *backend; /* borrow: whose reactor, TLS roots and credential it shares;
 	                                  NULL: a kubeconfig's. conf.context is its name there */
 	const char *user;              /* borrow(config): Headlamp's user id; NULL: none */
+	/* Of a backend, for the clusters behind it: borrow(config), and own; NULL: none. */
+	const struct credential_conf *cluster_credential;
+	struct credential_source *cluster_source;
 	struct errmsg unlisted; /* code != ERR_OK: what the backend has against it; for status */
 	bool placed;            /* a reactor has it */
 	struct errmsg broken;   /* code != ERR_OK: why it cannot be used */
@@ -42,6 +45,7 @@ struct known_cluster {
 	struct tls_roots *roots;          /* own */
 	struct credential_source *source; /* own */
 	struct credential *credential;    /* own: what the reactor has */
+	bool sent;                        /* the reactor was told of a credential, or why not */
 	bool asked_401;                   /* the reactor waits for a CLUSTER_CREDENTIAL */
 	struct discovery *discovery;      /* own; NULL: not asked yet */
 	struct discovery *discovery_next; /* own: the one under way */
@@ -85,6 +89,9 @@ struct known_cluster *clusters_require(const struct control *c, const char *name
 struct known_cluster *clusters_new(struct clusters *t);
 /* Sees to it that a reactor has the cluster; ERR with a text when it is broken. */
 err_t clusters_place(struct control *c, struct known_cluster *k, struct errmsg *m) MUST_USE;
+
+/* A backend's requests carry more than they did: its sockets are made anew with it. */
+void clusters_send_again(struct control *c, struct known_cluster *k);
 
 void clusters_on_wants_addresses(struct control *c, uint32_t id);
 void clusters_on_wants_credential(struct control *c, uint32_t id);

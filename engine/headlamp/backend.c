@@ -1,5 +1,6 @@
 #include "headlamp/backend.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/check.h"
@@ -67,6 +68,55 @@ void backend_mux_protocols(struct backend_protocols *out)
 {
 	out->at[0] = SPAN(MULTIPLEXER);
 	out->count = 1;
+}
+
+/* --- Cookies ----------------------------------------------------------------------------- */
+
+/* RFC 6265 4.1.1 cookie-octet: a token of any form fits. */
+static bool cookie_ok(struct span token)
+{
+	for (size_t i = 0; i < token.n; i++) {
+		unsigned char c = (unsigned char)token.p[i];
+		if (c <= ' ' || c >= 0x7F || c == '"' || c == ',' || c == ';' || c == '\\')
+			return false;
+	}
+	return token.n > 0;
+}
+
+static void cookie_name(struct url *u, struct span name)
+{
+	size_t kept = 0;
+	url_text(u, SPAN("headlamp-auth-"));
+	for (size_t i = 0; i < name.n && kept < BACKEND_COOKIE_NAME_MAX; i++) {
+		struct span one = {name.p + i, 1};
+		if (!user_ok(one))
+			continue;
+		url_text(u, one);
+		kept++;
+	}
+}
+
+err_t backend_add_cookie(struct span name, struct span token, char *out, size_t cap, size_t *n)
+{
+	struct url u;
+	if (!cookie_ok(token))
+		return ERR_ARGUMENT;
+	url_init(&u, out, cap);
+	u.n = *n;
+	for (size_t at = 0, piece = 0; at < token.n; at += BACKEND_COOKIE_PIECE, piece++) {
+		char number[32];
+		size_t left = token.n - at;
+		snprintf(number, sizeof number, ".%zu=", piece);
+		url_text(&u, u.n ? SPAN("; ") : SPAN(""));
+		cookie_name(&u, name);
+		url_text(&u, span_of(number));
+		url_text(&u, (struct span){token.p + at,
+		                     left < BACKEND_COOKIE_PIECE ? left : BACKEND_COOKIE_PIECE});
+	}
+	if (u.full)
+		return ERR_LIMIT;
+	*n = u.n;
+	return ERR_OK;
 }
 
 /* --- The list of clusters ------------------------------------------------------------------- */

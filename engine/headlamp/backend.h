@@ -16,6 +16,8 @@
 enum {
 	BACKEND_NAME_MAX = 253,
 	BACKEND_PROTOCOLS_MAX = 3,
+	BACKEND_COOKIE_PIECE = 3800, /* of a token, in one cookie */
+	BACKEND_COOKIE_NAME_MAX = 50,
 	BACKEND_PROTOCOL_BYTES_MAX = 1024, /* one sub-protocol: a token in base64url may be long */
 };
 
@@ -41,6 +43,14 @@ struct backend_protocols {
 err_t backend_legacy_protocols(struct span user, struct backend_protocols *out) MUST_USE;
 /* headlamp.multiplexer.k8s.io. */
 void backend_mux_protocols(struct backend_protocols *out);
+
+/* Appends to a Cookie header's value what the backend's set-token would have made a browser send
+ * for that cluster (headlamp.md 6.5): "headlamp-auth-NAME.0=TOKEN", long tokens in pieces, "; "
+ * between. The backend makes the Authorization of its requests to the cluster out of it. *n: bytes
+ * that stand in out already, and afterwards. ERR_LIMIT; ERR_ARGUMENT: the token has a byte that may
+ * not be in a cookie. */
+err_t backend_add_cookie(
+        struct span name, struct span token, char *out, size_t cap, size_t *n) MUST_USE;
 
 /* The answer of GET BASE/config: one entry of "clusters". */
 struct backend_cluster {

@@ -232,8 +232,11 @@ static void end_of_status(struct feed *f, bool reusable, struct watch_out *out)
 	struct span body = {f->carry, f->carry_bytes};
 	/* 404 of an unknown API and 429 are text/plain (real-servers.md trap 10): what is no Status
 	 * stays zero. */
-	if (!body.n || json_scan_status(reactor_of(f)->parser, body, &st))
+	if (!body.n || json_scan_status(reactor_of(f)->parser, body, &st)) {
+		while (body.n && (body.p[body.n - 1] == '\n' || body.p[body.n - 1] == '\r'))
+			body.n--;
 		st = (struct json_status){.message = body.n < 200 ? body : SPAN_NONE};
+	}
 	watch_on_status(&f->watch, &st, reusable, now_of(f), out);
 	f->carry_bytes = 0;
 }

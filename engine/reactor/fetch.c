@@ -97,11 +97,11 @@ static void on_body_end(void *arg, struct conn *c, bool reusable)
 static void on_lost(void *arg, struct conn *c, err_t err, const char *text)
 {
 	struct fetch *f = arg;
-	(void)c;
 	char where[ERRMSG_BYTES];
 	f->conn = NULL;
+	/* The text of a server that was never reached names it. */
 	snprintf(where, sizeof where, "%s: %s", f->cluster->spec.host, text);
-	finish(f, err, where);
+	finish(f, err, c->answered ? where : text);
 }
 
 static const struct conn_user fetch_user = {on_ready, on_head, on_body, on_body_end, on_lost, NULL};

@@ -192,8 +192,38 @@ def blocked(programs):
         expect(daemon.end() == 0, "SIGTERM: exit status")
 
 
+def token(programs):
+    """Clusters that ask for a token which the backend's kubeconfig does not give the multiplexer (BM-11): it goes as the backend's
+    cookie, on the shared socket for all contexts at once."""
+    with World(programs, "headlamp") as world:
+        port = free_port()
+        fake = Fakekube(world, "--headlamp", port, "--token", TOKEN, clusters=2, tls=False)
+        file = world.file("token", TOKEN + "\n")
+        nothing = world.file("none.yaml", "apiVersion: v1\nkind: Config\n")
+        entry = {"name": "hub", "qps": 100, "headlamp": {"url": f"http://127.0.0.1:{port}", "clusterTokenFile": str(file)}}
+        settings = {"clusters": [entry | {"strategy": "multiplexed"}], "lists": [{"resource": "pods"}]}
+        daemon = Daemon(world, nothing, settings=settings)
+        wait_until("all are known", lambda: daemon.cluster("fake-2"))
+        equal(fake, daemon, fake.clusters)
+        before = relists(daemon)
+        fake.say("run fake-2 pods update 20")
+        equal(fake, daemon, fake.clusters)
+        expect(relists(daemon) == before, f"a relist: {before} before, {relists(daemon)} after")
+        expect(TOKEN not in daemon.said() + json.dumps(daemon.status()), "the token is in the log or the status")
+        daemon.end()
+        file.write_text("wrong\n")
+        daemon = Daemon(world, nothing, settings=settings)
+        wait_until("all are known", lambda: daemon.cluster("fake-2"))
+        status, _, text = daemon.kubering("get", "pods", "-A", "--cluster", "fake-1")
+        expect(status == 1, f"exit {status}")
+        expect_all(text, "401", "clusterToken")
+        print("    get:", text.strip())
+        expect(daemon.end() == 0, "SIGTERM: exit status")
+
+
 def relists(daemon):
     return {(row["cluster"], row["resource"]): row["relists"] for row in daemon.status()["lists"]}
 
 
-SCENARIOS = {"headlamp.found": found, "headlamp.refused": refused, "headlamp.ways": ways, "headlamp.blocked": blocked}
+SCENARIOS = {"headlamp.found": found, "headlamp.refused": refused, "headlamp.ways": ways, "headlamp.blocked": blocked,
+             "headlamp.token": token}

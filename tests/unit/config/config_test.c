@@ -434,6 +434,8 @@ static void check_reads_what_backends_need(void **state)
 	        {HUB(", backendTokenFile: none"),
 	                "/k.yaml:3:12: backend \"hub\": headlamp.backendTokenFile /"},
 	        {HUB(", backendTokenFile: blank"), "/blank: is empty"},
+	        {HUB(", clusterTokenFile: token"), NULL},
+	        {HUB(", clusterTokenFile: blank"), "headlamp.clusterTokenFile"},
 	        {HUB(", certificateAuthority: none"),
 	                "/k.yaml:3:12: backend \"hub\": headlamp.certificateAuthority: /"},
 	        {HUB(", certificateAuthority: token"), "no PEM certificate inside"},

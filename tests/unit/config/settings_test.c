@@ -219,6 +219,13 @@ static const struct {
                 "backendTokenFile is given together with backendToken"},
         {"clusters: [{name: a, headlamp: {url: 'https://h', backendToken: \"x\\ny\"}}]\n",
                 "backendToken has a control character"},
+        {"clusters: [{name: a, headlamp: {url: 'http://hub', clusterToken: x}}]\n",
+                "in the clear to hub"},
+        {"clusters: [{name: a, headlamp: {url: 'https://h', clusterToken: x, "
+         "clusterTokenFile: y}}]\n",
+                "clusterTokenFile is given together with clusterToken"},
+        {"clusters: [{name: a, headlamp: {url: 'https://h', clusterToken: \"x\\ny\"}}]\n",
+                "clusterToken has a control character"},
         {"clusters: [{name: a, headlamp: {url: 'https://h', user: a.b}}]\n",
                 "user may have letters"},
         {"clusters: [{name: a, headlamp: {url: 'https://h', contexts: []}}]\n",

@@ -174,6 +174,55 @@ static void what_is_no_config_says_why(void **state)
 	}
 }
 
+static void a_cluster_token_goes_as_the_cookie_of_the_backend(void **state)
+{
+	(void)state;
+	static char buf[16384], token[9000], want[16384];
+	size_t n = 0;
+	assert_int_equal(
+	        backend_add_cookie(SPAN("kind-a"), SPAN("T"), buf, sizeof buf, &n), ERR_OK);
+	/* what is no letter, digit, "-" or "_" goes from the name, and what is over 50 */
+	assert_int_equal(
+	        backend_add_cookie(SPAN("a.b@c/d_"), SPAN("x=/+y"), buf, sizeof buf, &n), ERR_OK);
+	static const char both[] = "headlamp-auth-kind-a.0=T; headlamp-auth-abcd_.0=x=/+y";
+	assert_int_equal(n, sizeof both - 1);
+	assert_memory_equal(buf, both, n);
+
+	memset(token, 't', sizeof token);
+	n = 0;
+	assert_int_equal(
+	        backend_add_cookie(SPAN("c"), (struct span){token, 3801}, buf, sizeof buf, &n),
+	        ERR_OK);
+	snprintf(want, sizeof want, "headlamp-auth-c.0=%.3800s; headlamp-auth-c.1=t", token);
+	assert_int_equal(n, strlen(want));
+	assert_memory_equal(buf, want, n);
+
+	n = 0;
+	assert_int_equal(
+	        backend_add_cookie((struct span){token, 60}, SPAN("T"), buf, sizeof buf, &n),
+	        ERR_OK);
+	assert_int_equal(n, strlen("headlamp-auth-") + 50 + strlen(".0=T"));
+}
+
+static void a_token_that_is_no_cookie_is_refused(void **state)
+{
+	(void)state;
+	char buf[64];
+	size_t n = 0;
+	static const char *const bad[] = {
+	        "", "a b", "a;b", "a,b", "a\"b", "a\\b", "a\x7f", "a\r\nX: y"};
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		assert_int_equal(
+		        backend_add_cookie(SPAN("c"), span_of(bad[i]), buf, sizeof buf, &n),
+		        ERR_ARGUMENT);
+	assert_int_equal(n, 0);
+	size_t exact = strlen("headlamp-auth-c.0=tok");
+	assert_int_equal(backend_add_cookie(SPAN("c"), SPAN("tok"), buf, exact - 1, &n), ERR_LIMIT);
+	assert_int_equal(n, 0);
+	assert_int_equal(backend_add_cookie(SPAN("c"), SPAN("tok"), buf, sizeof buf, &n), ERR_OK);
+	assert_int_equal(n, exact);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -182,6 +231,8 @@ int main(void)
 	        cmocka_unit_test(a_legacy_watch_offers_one_protocol_and_the_user),
 	        cmocka_unit_test(a_user_that_would_break_the_header_is_refused),
 	        cmocka_unit_test(the_multiplexer_has_its_own),
+	        cmocka_unit_test(a_cluster_token_goes_as_the_cookie_of_the_backend),
+	        cmocka_unit_test(a_token_that_is_no_cookie_is_refused),
 	        cmocka_unit_test(clusters_are_read_sorted_and_once),
 	        cmocka_unit_test(no_clusters_are_no_error),
 	        cmocka_unit_test(many_clusters_fit_and_a_long_name_cannot_be_used),
