@@ -2,16 +2,7 @@
 
 #include <stdint.h>
 
-static int base64_digit(unsigned char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
+#include "base/base64.h"
 
 bool base64_decode(struct span text, struct arena *arena, struct span *out)
 {

@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 
+#include "base/base64.h"
 #include "base/check.h"
-#include "headlamp/base64.h"
 #include "headlamp/flat.h"
 #include "headlamp/quoted.h"
 #include "json/json.h"

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/check.h"
 #include "headlamp/backend.h"
-#include "headlamp/base64.h"
 #include "reactor/core.h"
 #include "reactor/feed_body.h"
 #include "reactor/mux_link.h"

@@ -78,7 +78,7 @@ bool http1_name_is(struct span name, struct span lower_name)
 	return true;
 }
 
-static struct span trim(struct span s)
+struct span http1_trim(struct span s)
 {
 	while (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t')) {
 		s.p++;
@@ -152,7 +152,7 @@ static bool split_field(struct span l, struct http1_field *out, struct http1_fau
 	struct span value = {colon + 1, l.n - out->name.n - 1};
 	if (!http1_is_value(value))
 		return bad(f, "control byte in a header value");
-	out->value = trim(value);
+	out->value = http1_trim(value);
 	return true;
 }
 
@@ -179,7 +179,7 @@ static void decode_connection(struct span v, struct framing *fr)
 	while (v.n > 0) {
 		const char *comma = memchr(v.p, ',', v.n);
 		size_t n = comma ? (size_t)(comma - v.p) : v.n;
-		struct span token = trim((struct span){v.p, n});
+		struct span token = http1_trim((struct span){v.p, n});
 		if (http1_name_is(token, SPAN("close")))
 			fr->close = true;
 		else if (http1_name_is(token, SPAN("keep-alive")))

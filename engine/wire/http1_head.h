@@ -19,6 +19,8 @@ bool http1_decode_head(
 bool http1_check_trailers(struct span bytes, struct http1_fault *f);
 
 bool http1_is_token(struct span s);
+/* Without spaces and tabs at its ends. */
+struct span http1_trim(struct span s);
 /* No CTL but HTAB (RFC 9110 5.5). */
 bool http1_is_value(struct span s);
 /* ASCII case ignored; lower must be in lower case. */

@@ -111,7 +111,8 @@ static err_t check_auth(const struct http1_request *r, struct errmsg *m)
 {
 	if (r->auth == HTTP1_AUTH_BEARER && (r->token.n == 0 || !is_graphic(r->token)))
 		return refuse(m, "the bearer token is empty or");
-	if (r->auth == HTTP1_AUTH_READY && (r->authorization.n == 0 || !is_plain_value(r->authorization)))
+	if (r->auth == HTTP1_AUTH_READY &&
+	        (r->authorization.n == 0 || !is_plain_value(r->authorization)))
 		return refuse(m, "the credential is empty or");
 	if (r->auth == HTTP1_AUTH_BASIC) {
 		if (!http1_is_value(r->user) || (r->user.n && memchr(r->user.p, ':', r->user.n)))

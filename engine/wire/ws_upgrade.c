@@ -25,23 +25,12 @@ struct answer {
 	bool upgrade_is_websocket, connection_upgrade, extension;
 };
 
-static struct span trim(struct span s)
-{
-	while (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t')) {
-		s.p++;
-		s.n--;
-	}
-	while (s.n > 0 && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
-		s.n--;
-	return s;
-}
-
 static bool list_has(struct span list, struct span lower_token)
 {
 	while (list.n > 0) {
 		const char *comma = memchr(list.p, ',', list.n);
 		size_t n = comma ? (size_t)(comma - list.p) : list.n;
-		if (http1_name_is(trim((struct span){list.p, n}), lower_token))
+		if (http1_name_is(http1_trim((struct span){list.p, n}), lower_token))
 			return true;
 		n += comma != NULL;
 		list.p += n;
@@ -80,7 +69,7 @@ static void read_fields(struct span fields, struct answer *a)
 		CHECK(colon);
 		struct span name = {line.p, (size_t)(colon - line.p)};
 		struct span value = {colon + 1, line.n - name.n - 1};
-		read_field(name, trim(value), a);
+		read_field(name, http1_trim(value), a);
 		fields.p += line.n + 2;
 		fields.n -= line.n + 2;
 	}

@@ -40,7 +40,8 @@ struct sim_list {
 	bool tainted; /* a fault told it a lie that cannot be seen at once; until the next sync */
 	uint64_t synced;
 	uint32_t timeline; /* restores of the cluster that this list has been told of */
-	uint64_t heals_at; /* syncs after which a restore is behind it */
+	uint64_t lies;     /* events out of order that the server had sent when it was looked at */
+	uint64_t heals_at; /* syncs after which such a thing is behind it */
 };
 
 /* One way to a cluster of the model. Several lead to the same one, and all must agree. */
@@ -336,10 +337,16 @@ static void check_list(struct sim_world *w, struct sim_list *l)
 	 * server has passed its version again cannot see that (nobody's can: only an audit of the
 	 * whole list would); the next sync heals it. */
 	uint32_t timeline = model_of(w, l)->timeline;
-	if (timeline != l->timeline)
+	/* An event that comes late: nobody can see at once that one was left out, so what is
+	 * published until the next sync may be no state of the server. All other faults must never
+	 * lead to a wrong list. */
+	uint64_t lies = w->server.faults.reordered;
+	bool lied = timeline != l->timeline || lies != l->lies;
+	if (lied)
 		l->heals_at = l->synced + 2; /* one sync may have begun before it */
-	l->tainted |= timeline != l->timeline;
+	l->tainted |= lied;
 	l->timeline = timeline;
+	l->lies = lies;
 	if (row.last_change == l->seen_commit)
 		return;
 	l->seen_commit = row.last_change;
@@ -395,14 +402,6 @@ static void step_follows(struct sim_world *w, struct sim_list *l, bool all)
 
 /* --- what happens ------------------------------------------------------------------------ */
 
-/* An event that comes late: nobody can see at once that one was left out, so what is published
- * until the next sync may be no state of the server. All other faults must never lead to a wrong
- * list. */
-static bool is_lie(enum model_fault_id id)
-{
-	return id == MODEL_FAULT_EVENT_REORDER;
-}
-
 static void draw_fault(struct sim_world *w)
 {
 	struct model_fault rule = {0};
@@ -425,9 +424,6 @@ static void draw_fault(struct sim_world *w)
 		fprintf(stderr, "%8.3f s: %.*s\n", (double)w->clock.now_ns / 1e9, (int)t.n, t.p);
 		model_text_fini(&t);
 	}
-	if (is_lie(rule.id))
-		for (uint32_t i = 0; i < w->lists; i++)
-			w->list[i].tainted = true;
 }
 
 static void tell_backend(struct sim_world *w, struct span line)

@@ -59,7 +59,8 @@ struct model_fault {
 struct model_faults {
 	struct model_fault *rules; /* own */
 	size_t count;
-	uint64_t fired; /* of all rules, also of those removed */
+	uint64_t fired;     /* of all rules, also of those removed */
+	uint64_t reordered; /* events that came after the next one so far (event-reorder) */
 };
 
 /* What a request is matched by. */

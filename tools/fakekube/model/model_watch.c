@@ -109,6 +109,7 @@ static void event_faulty(struct model_conn *c, struct model_watch *w, const stru
 		return;
 	if (w->held.n == 0 && event_hit(c, w, MODEL_FAULT_EVENT_REORDER)) {
 		model_text_span(&w->held, model_text_as_span(t));
+		c->server->faults.reordered++;
 		return;
 	}
 	send_line(c, t);

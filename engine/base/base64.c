@@ -1,8 +1,8 @@
-#include "headlamp/base64.h"
+#include "base/base64.h"
 
 #include <stdint.h>
 
-static int digit_of(unsigned char c)
+int base64_digit(unsigned char c)
 {
 	if (c >= 'A' && c <= 'Z')
 		return c - 'A';
@@ -22,7 +22,7 @@ bool base64_in_place(char *p, size_t n, size_t *out)
 		pads++;
 	uint32_t bits = 0;
 	for (size_t i = 0; i < n - pads; i++) {
-		int digit = digit_of((unsigned char)p[i]);
+		int digit = base64_digit((unsigned char)p[i]);
 		if (digit < 0)
 			return false;
 		bits = bits << 6 | (uint32_t)digit;
