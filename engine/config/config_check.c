@@ -18,6 +18,7 @@ struct config_checker {
 	const char *token_field, *ca_field, *insecure_field; /* as the file calls them */
 	struct problem_place place;
 	const struct cluster_conf *conf;
+	const char *cluster_token_file; /* of a backend; NULL: none */
 	const char *search_path;
 	int64_t wall_s;
 	struct problem_list *problems;
@@ -132,6 +133,7 @@ static void config_check_conf(struct config_checker *k)
 	arena_init(&k->scratch, CONFIG_CHECK_SCRATCH_BYTES);
 	config_check_ca(k);
 	config_check_token_file(k, k->token_field, k->conf->credential.token_file);
+	config_check_token_file(k, "headlamp.clusterTokenFile", k->cluster_token_file);
 	config_check_pair(k);
 	config_check_exec(k);
 	arena_fini(&k->scratch);
@@ -163,12 +165,12 @@ static void config_check_backend(struct config_checker *k, const struct config_b
 	k->name = b->name;
 	k->place = b->place;
 	k->conf = &b->conf;
-	if (b->error.code != ERR_OK) {
+	k->cluster_token_file = b->cluster_credential.token_file;
+	if (b->error.code != ERR_OK)
 		config_check_error(k, &b->error);
-		return;
-	}
-	config_check_conf(k);
-	config_check_token_file(k, "headlamp.clusterTokenFile", b->cluster_credential.token_file);
+	else
+		config_check_conf(k);
+	k->cluster_token_file = NULL;
 }
 
 /* A list that is to be kept open needs a cluster to come from and a realm to be in. */
