@@ -19,29 +19,37 @@ static char *put(char *at, struct span s)
 	return at + s.n + 1;
 }
 
-err_t key_init(struct key *k, uint64_t seed, uint32_t list, const struct json_object *o)
+err_t key_init_name(
+        struct key *k, uint64_t seed, uint32_t list, struct span namespace_, struct span name)
 {
-	if (o->name.n == 0 || o->resource_version.n == 0)
-		return ERR_JSON_SHAPE;
-	if (o->namespace_.n > JSON_NAMESPACE_MAX || o->name.n > JSON_NAME_MAX ||
-	        o->uid.n > KEY_UID_MAX || o->resource_version.n > KEY_RV_MAX)
+	if (namespace_.n > JSON_NAMESPACE_MAX || name.n > JSON_NAME_MAX)
 		return ERR_JSON_LIMIT;
-	if (has_nul(o->name) || has_nul(o->namespace_) || has_nul(o->uid) ||
-	        has_nul(o->resource_version))
-		return ERR_JSON_SHAPE;
 	k->bytes[0] = (char)list;
 	k->bytes[1] = (char)(list >> 8);
 	k->bytes[2] = (char)(list >> 16);
 	k->bytes[3] = (char)(list >> 24);
-	char *name_end = put(put(k->bytes + 4, o->namespace_), o->name);
-	char *end = put(put(name_end, o->uid), o->resource_version);
-	k->namespace_bytes = (uint16_t)o->namespace_.n;
-	k->name_bytes = (uint16_t)o->name.n;
+	const char *name_end = put(put(k->bytes + 4, namespace_), name);
+	k->namespace_bytes = (uint16_t)namespace_.n;
+	k->name_bytes = (uint16_t)name.n;
+	k->name_end = (uint16_t)(name_end - k->bytes);
+	k->key_hash = XXH3_64bits_withSeed(k->bytes, k->name_end, seed);
+	return ERR_OK;
+}
+
+err_t key_init(struct key *k, uint64_t seed, uint32_t list, const struct json_object *o)
+{
+	if (o->name.n == 0 || o->resource_version.n == 0)
+		return ERR_JSON_SHAPE;
+	if (o->uid.n > KEY_UID_MAX || o->resource_version.n > KEY_RV_MAX ||
+	        key_init_name(k, seed, list, o->namespace_, o->name) != ERR_OK)
+		return ERR_JSON_LIMIT;
+	if (has_nul(o->name) || has_nul(o->namespace_) || has_nul(o->uid) ||
+	        has_nul(o->resource_version))
+		return ERR_JSON_SHAPE;
+	const char *end = put(put(k->bytes + k->name_end, o->uid), o->resource_version);
 	k->uid_bytes = (uint16_t)o->uid.n;
 	k->rv_bytes = (uint16_t)o->resource_version.n;
-	k->name_end = (uint16_t)(name_end - k->bytes);
 	k->strings_bytes = (uint16_t)(end - (k->bytes + 4));
-	k->key_hash = XXH3_64bits_withSeed(k->bytes, k->name_end, seed);
 	k->object_hash = XXH3_64bits(k->bytes + 4, k->strings_bytes);
 	k->rv = version_number(o->resource_version);
 	return ERR_OK;

@@ -33,6 +33,10 @@ struct key {
 
 /* errors: ERR_JSON_LIMIT: a string is too long; ERR_JSON_SHAPE: no name, no version, or a NUL. */
 err_t key_init(struct key *k, uint64_t seed, uint32_t list, const struct json_object *o) MUST_USE;
+/* The part of it that a look-up needs: key_hash and what key_matches compares. errors:
+ * ERR_JSON_LIMIT. */
+err_t key_init_name(struct key *k, uint64_t seed, uint32_t list, struct span namespace_,
+        struct span name) MUST_USE;
 static inline const char *key_strings(const struct key *k)
 {
 	return k->bytes + 4;

@@ -139,6 +139,18 @@ uint64_t store_list_digest(const struct store_list *l);
 /* Version of the list; empty before the first sync. Valid until the next change of the list. */
 struct span store_list_rv(const struct store_list *l);
 
+/* What a list holds under a name now: the published object, not what a sync has staged for it. The
+ * spans point into the block. Owner: the caller; valid until the next call that changes the store.
+ * Thread: the reactor. */
+struct store_held {
+	struct span json, uid, resource_version;
+	uint64_t rv;   /* numeric, 0 if opaque */
+	uint32_t slot; /* where it is: the same for as long as the object lives */
+};
+/* False: there is no such object, *out is untouched. Changes nothing, also not for consumers. */
+bool store_peek(const struct store_list *l, struct span namespace_, struct span name,
+        struct store_held *out) MUST_USE;
+
 enum store_outcome {
 	STORE_UNCHANGED,
 	STORE_ADDED,

@@ -49,6 +49,26 @@ static void recharge(struct store_list *l)
 	CHECK(e == ERR_OK);
 }
 
+bool store_peek(const struct store_list *l, struct span namespace_, struct span name,
+        struct store_held *out)
+{
+	const struct store *s = l->store;
+	struct key k; /* not s->key: an event may be under way */
+	if (key_init_name(&k, s->config.hash_seed, l->row, namespace_, name) != ERR_OK)
+		return false;
+	uint32_t no = change_find_live(l, &k);
+	if (no == 0)
+		return false;
+	const struct shm_slot *slot = slots_at(&s->slots, no);
+	const struct shm_block *b = store_block(s, slot->block);
+	*out = (struct store_held){.json = {(const char *)b + b->json_offset, b->json_bytes},
+	        .uid = key_block_uid(b),
+	        .resource_version = key_block_rv(b),
+	        .rv = slot->rv,
+	        .slot = no};
+	return true;
+}
+
 /* What the event means for what is there (M4, M5, M8). no: 0 = nothing. */
 static err_t judge(const struct store_list *l, uint32_t no, bool *unchanged)
 {

@@ -23,6 +23,19 @@ uint32_t change_find(const struct store_list *l, const struct key *k)
 	return 0;
 }
 
+uint32_t change_find_live(const struct store_list *l, const struct key *k)
+{
+	const struct store *s = l->store;
+	uint64_t at = k->key_hash;
+	for (uint32_t no; (no = index_next(&s->index, k->key_hash, &at)) != 0;) {
+		const struct shm_slot *slot = slots_at(&s->slots, no);
+		if (slot->key_hash == k->key_hash && slot->list == l->row &&
+		        slot->state == SHM_SLOT_LIVE && key_matches(k, store_block(s, slot->block)))
+			return no;
+	}
+	return 0;
+}
+
 err_t change_key(struct store_list *l, const struct json_object *o)
 {
 	struct store *s = l->store;

@@ -9,6 +9,7 @@
 #ifndef KR_STORE_STORE_PRIV_H
 #define KR_STORE_STORE_PRIV_H
 
+#include "base/version.h"
 #include "store/blocks.h"
 #include "store/index.h"
 #include "store/key.h"
@@ -16,7 +17,6 @@
 #include "store/shard.h"
 #include "store/slots.h"
 #include "store/store.h"
-#include "base/version.h"
 
 enum {
 	STORE_COLLECT_CHANGE = 8, /* things freed per change at most: more than a change retires */
@@ -129,6 +129,8 @@ struct change {
 };
 /* Finds the slot of a key, live or staged; 0 = none. */
 uint32_t change_find(const struct store_list *l, const struct key *k);
+/* The same among what is published: a staged block is not looked at. */
+uint32_t change_find_live(const struct store_list *l, const struct key *k);
 /* Writes o into a new block. Budgets of the list are the caller's. errors as store_block_take, and
  * ERR_JSON_LIMIT: larger than a segment. */
 err_t change_block(struct store_list *l, const struct key *k, const struct json_object *o,

@@ -40,6 +40,11 @@ static struct span block_json(const struct store *s, uint64_t ref)
 	return (struct span){(const char *)b + b->json_offset, b->json_bytes};
 }
 
+static bool peek(const struct store_list *l, const char *ns, const char *name, struct store_held *h)
+{
+	return store_peek(l, test_span(ns), test_span(name), h);
+}
+
 /* --- shard ---------------------------------------------------------------------------------- */
 
 static void header_says_what_it_is(void **state)
@@ -706,6 +711,69 @@ static void usage_adds_up(void **state)
 	store_free(&s);
 }
 
+/* --- peek ----------------------------------------------------------------------------------- */
+
+static void peek_shows_what_is_published(void **state)
+{
+	(void)state;
+	struct store *s = test_store(SMALL);
+	struct store_list *l = test_live_list(s, "pods", NULL),
+	                  *m = test_live_list(s, "jobs", NULL);
+	struct store_held h = {.slot = 77}, first;
+	struct test_object t;
+	assert_false(peek(l, "default", "a", &h));
+	assert_int_equal(h.slot, 77); /* untouched */
+	const struct json_object *o = test_simple(&t, "a", 10);
+	assert_int_equal(upsert(l, o), STORE_ADDED);
+	assert_true(peek(l, "default", "a", &h));
+	assert_true(span_eq(h.json, o->raw) && h.json.p != o->raw.p);
+	assert_true(span_is(h.uid, "uid-a") && span_is(h.resource_version, "10") && h.rv == 10);
+	assert_ptr_equal(test_slot(s, h.slot), test_get(s, l, "default", "a"));
+	first = h;
+	assert_int_equal(upsert(l, test_simple(&t, "a", 11)), STORE_MODIFIED);
+	assert_true(peek(l, "default", "a", &h));
+	assert_true(span_eq(h.json, t.o.raw) && h.rv == 11 && h.slot == first.slot);
+	/* another namespace, name, list; a name too long for any object */
+	char longer[600];
+	memset(longer, 'a', sizeof longer - 1);
+	longer[sizeof longer - 1] = 0;
+	assert_false(peek(l, "", "a", &h) || peek(l, "default", "", &h) ||
+	             peek(l, "default", "aa", &h) || peek(m, "default", "a", &h) ||
+	             peek(l, "default", longer, &h) || peek(l, longer, "a", &h));
+	assert_int_equal(delete (l, test_simple(&t, "a", 12)), STORE_DELETED);
+	assert_false(peek(l, "default", "a", &h));
+	/* an opaque version, and no uid */
+	assert_int_equal(upsert(l, test_object(&t, "", "node", "", "v-x", 64)), STORE_ADDED);
+	assert_true(peek(l, "", "node", &h));
+	assert_true(h.rv == 0 && span_is(h.resource_version, "v-x") && h.uid.n == 0);
+	store_free(&s);
+}
+
+static void peek_does_not_see_what_a_sync_staged(void **state)
+{
+	(void)state;
+	struct store *s = test_store(SMALL);
+	struct store_list *l = test_live_list(s, "pods", NULL);
+	struct store_sync_result r;
+	struct store_held h;
+	struct test_object t;
+	assert_int_equal(upsert(l, test_simple(&t, "a", 10)), STORE_ADDED);
+	store_sync_begin(l, 1);
+	assert_ok(store_sync_item(l, test_simple(&t, "a", 20), 1));
+	assert_ok(store_sync_item(l, test_simple(&t, "b", 21), 1));
+	assert_true(peek(l, "default", "a", &h) && h.rv == 10);
+	assert_false(peek(l, "default", "b", &h));
+	struct shm_header before = *test_header(s);
+	struct shm_list row = *test_row(s, l);
+	assert_true(peek(l, "default", "a", &h)); /* and nobody can tell */
+	assert_memory_equal(test_header(s), &before, sizeof before);
+	assert_memory_equal(test_row(s, l), &row, sizeof row);
+	assert_ok(store_sync_commit(l, SPAN("30"), false, 1, &r));
+	assert_true(peek(l, "default", "a", &h) && h.rv == 20);
+	assert_true(peek(l, "default", "b", &h) && h.rv == 21);
+	store_free(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -735,6 +803,8 @@ int main(void)
 	        cmocka_unit_test(lists_do_not_see_each_other),
 	        cmocka_unit_test(a_pod_costs_what_it_must),
 	        cmocka_unit_test(usage_adds_up),
+	        cmocka_unit_test(peek_shows_what_is_published),
+	        cmocka_unit_test(peek_does_not_see_what_a_sync_staged),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
