@@ -5,6 +5,18 @@
 #include "json/json.h"
 #include "json/tokens.h"
 
+enum { PARSER_CUTS = 32, PARSER_CUT_BYTES_MAX = 32768 };
+
+/* metadata.managedFields of an object that was read, good JSON. */
+struct shape_cut {
+	char *text; /* own */
+	uint32_t n, capacity;
+};
+
+/* How often the second reader looks at an event of a watch: at the first, then at one in so many.
+ */
+enum { AUDIT_PERIOD = 1024, AUDIT_BYTES_MAX = 1 << 20 };
+
 /* Owner: a reactor or thread. Thread: that one. Life: new to free. */
 struct json_parser {
 	struct tokens tokens;
@@ -12,6 +24,7 @@ struct json_parser {
 	char *text; /* own: strings that had escapes, of the last document */
 	size_t text_used, text_capacity;
 	uint64_t disputes;
+	struct shape_cut cuts[PARSER_CUTS]; /* by length: shape.c */
 };
 
 /* json_parser_new with a chosen kernel. NULL also when this CPU has not that kernel. */

@@ -39,6 +39,8 @@ void json_parser_free(struct json_parser **p)
 		return;
 	tokens_fini(&(*p)->tokens);
 	free((*p)->text);
+	for (size_t i = 0; i < PARSER_CUTS; i++)
+		free((*p)->cuts[i].text);
 	free(*p);
 	*p = NULL;
 }
@@ -276,10 +278,6 @@ static err_t scan_event(struct scan *s, struct json_event *out, struct span *typ
 		return ERR_JSON_SHAPE;
 	return out->object.raw.p ? ERR_OK : scan_event_object(s, out->type, &object);
 }
-
-/* How often the second reader looks at an event of a watch: at the first, then at one in so many.
- */
-enum { AUDIT_PERIOD = 1024, AUDIT_BYTES_MAX = 1 << 20 };
 
 static bool audit_due(struct json_hint *hint, size_t bytes)
 {

@@ -109,7 +109,7 @@ static const char *next_escape(const char *p, const char *end)
 	return memchr(p, '\\', (size_t)(end - p));
 }
 
-static bool may_be_escaped(char c)
+bool tokens_may_be_escaped(char c)
 {
 	switch (c) {
 	case '"':
@@ -129,7 +129,7 @@ bool tokens_escapes_ok(struct span doc, size_t first_escape)
 {
 	const char *p = doc.p + first_escape, *end = doc.p + doc.n;
 	while ((p = next_escape(p, end))) {
-		if (end - p < 2 || !may_be_escaped(p[1]))
+		if (end - p < 2 || !tokens_may_be_escaped(p[1]))
 			return false;
 		if (p[1] == 'u' && !tokens_hex4(p + 2, end))
 			return false;

@@ -83,6 +83,8 @@ bool tokens_scalar_ok(const char *p, const char *end);
 /* Are all escapes in the strings of this document legal? The rest of it is known to be good. Of the
  * portable kernel. */
 bool tokens_escapes_ok(struct span doc, size_t first_escape);
+/* May c stand behind a backslash? */
+bool tokens_may_be_escaped(char c);
 /* Four hexadecimal digits at p, before end? */
 bool tokens_hex4(const char *p, const char *end);
 

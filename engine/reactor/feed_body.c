@@ -71,13 +71,26 @@ static err_t apply(struct feed *f, enum watch_apply what, const struct json_even
 	return ERR_OK;
 }
 
+/* Most events are the object that is there but for a few values (json/shape.h). */
+static err_t read_event(struct feed *f, struct span doc, struct json_event *ev)
+{
+	struct json_parser *p = reactor_of(f)->parser;
+	struct span namespace_, name;
+	struct store_held held;
+	if (json_shape_key(doc, &namespace_, &name) &&
+	        store_peek(f->list, namespace_, name, &held) &&
+	        json_shape_event(p, doc, &held.known, &f->hint, ev))
+		return ERR_OK;
+	return json_scan_event(p, doc, !f->spec.keep_managed_fields, &f->hint, ev);
+}
+
 void feed_on_document(struct feed *f, struct span doc)
 {
 	struct reactor *r = reactor_of(f);
 	struct json_event ev;
 	struct json_status st = {0};
 	struct watch_out out;
-	err_t err = json_scan_event(r->parser, doc, !f->spec.keep_managed_fields, &f->hint, &ev);
+	err_t err = read_event(f, doc, &ev);
 	if (!err && ev.type == JSON_EVENT_ERROR)
 		err = json_scan_status(r->parser, ev.object.raw, &st);
 	if (err) {

@@ -150,7 +150,9 @@ struct shm_slot {
 	uint64_t object_hash; /* its part of the digest (S4) */
 	uint64_t rv;          /* numeric resourceVersion, 0 if opaque */
 	uint32_t list, json_bytes;
-	uint64_t _reserved;
+	/* The daemon's own, so that it reads the next event of this object by comparing
+	 * (json/shape.h); 0 = unknown. Nothing for consumers. */
+	uint32_t version_at, cut_at;
 };
 
 enum shm_op {

@@ -70,6 +70,8 @@ void write_slot(struct shm_slot *slot, const struct shm_slot *v)
 	WRITE_WORD(&slot->rv, v->rv);
 	WRITE_WORD(&slot->list, v->list);
 	WRITE_WORD(&slot->json_bytes, v->json_bytes);
+	WRITE_WORD(&slot->version_at, v->version_at);
+	WRITE_WORD(&slot->cut_at, v->cut_at);
 	WRITE_RELEASE(&slot->ver, ver + 2); /* even; pairs with R2 */
 }
 

@@ -61,6 +61,16 @@ bool key_matches(const struct key *k, const struct shm_block *b)
 	       memcmp(b + 1, key_strings(k), (size_t)k->name_end - 4) == 0;
 }
 
+struct span key_block_namespace(const struct shm_block *b)
+{
+	return (struct span){(const char *)(b + 1), b->namespace_bytes};
+}
+
+struct span key_block_name(const struct shm_block *b)
+{
+	return (struct span){(const char *)(b + 1) + b->namespace_bytes + 1, b->name_bytes};
+}
+
 struct span key_block_uid(const struct shm_block *b)
 {
 	const char *strings = (const char *)(b + 1);

@@ -53,6 +53,8 @@ static inline struct span key_rv(const struct key *k)
 /* Does the block hold this namespace and name? */
 bool key_matches(const struct key *k, const struct shm_block *b);
 /* The strings in a block. */
+struct span key_block_namespace(const struct shm_block *b);
+struct span key_block_name(const struct shm_block *b);
 struct span key_block_uid(const struct shm_block *b);
 struct span key_block_rv(const struct shm_block *b);
 

@@ -55,6 +55,7 @@
 #include "base/span.h"
 #include "shm/layout.h"
 #include "json/json.h"
+#include "json/shape.h"
 
 struct store;
 struct store_list;
@@ -143,7 +144,8 @@ struct span store_list_rv(const struct store_list *l);
  * spans point into the block. Owner: the caller; valid until the next call that changes the store.
  * Thread: the reactor. */
 struct store_held {
-	struct span json, uid, resource_version;
+	struct json_known known;
+	struct span resource_version;
 	uint64_t rv;   /* numeric, 0 if opaque */
 	uint32_t slot; /* where it is: the same for as long as the object lives */
 };

@@ -61,8 +61,13 @@ bool store_peek(const struct store_list *l, struct span namespace_, struct span 
 		return false;
 	const struct shm_slot *slot = slots_at(&s->slots, no);
 	const struct shm_block *b = store_block(s, slot->block);
-	*out = (struct store_held){.json = {(const char *)b + b->json_offset, b->json_bytes},
-	        .uid = key_block_uid(b),
+	*out = (struct store_held){
+	        .known = {.json = {(const char *)b + b->json_offset, b->json_bytes},
+	                .name = key_block_name(b),
+	                .namespace_ = key_block_namespace(b),
+	                .uid = key_block_uid(b),
+	                .version_at = slot->version_at,
+	                .cut_at = slot->cut_at},
 	        .resource_version = key_block_rv(b),
 	        .rv = slot->rv,
 	        .slot = no};
@@ -86,7 +91,8 @@ static err_t judge(const struct store_list *l, uint32_t no, bool *unchanged)
 	return ERR_OK;
 }
 
-static void apply(struct store_list *l, uint32_t no, uint64_t ref, enum store_outcome *what)
+static void apply(struct store_list *l, uint32_t no, const struct json_object *o, uint64_t ref,
+        enum store_outcome *what)
 {
 	struct store *s = l->store;
 	bool is_new = no == 0;
@@ -94,6 +100,7 @@ static void apply(struct store_list *l, uint32_t no, uint64_t ref, enum store_ou
 		no = slots_take(&s->slots, &l->chain);
 	list_version(l, key_rv(&s->key), s->key.rv);
 	struct change c = {.l = l, .rv = l->rv_num};
+	json_shape_marks(o, &c.version_at, &c.cut_at);
 	*what = change_put(&c, no, ref, s->key.rv);
 	if (is_new) /* after the slot: who finds it in the index finds it whole */
 		index_insert(&s->index, s->key.key_hash, no);
@@ -145,7 +152,7 @@ err_t store_upsert(struct store_list *l, const struct json_object *o, uint64_t r
 		*what = STORE_UNCHANGED;
 		return ERR_OK;
 	}
-	apply(l, no, ref, what);
+	apply(l, no, o, ref, what);
 	recharge(l);
 	publish(l, recv_ns);
 	return ERR_OK;

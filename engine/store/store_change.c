@@ -202,7 +202,9 @@ static void slot_fill(struct change *c, uint32_t no, uint64_t ref, uint64_t rv)
 	                .object_hash = b->object_hash,
 	                .rv = rv,
 	                .list = c->l->row,
-	                .json_bytes = b->json_bytes});
+	                .json_bytes = b->json_bytes,
+	                .version_at = c->version_at,
+	                .cut_at = c->cut_at});
 }
 
 enum store_outcome change_put(struct change *c, uint32_t no, uint64_t ref, uint64_t rv)

@@ -126,6 +126,7 @@ struct change {
 	uint64_t rv;       /* numeric version of the list after it */
 	uint64_t bulk_seq; /* not 0: no entry per object, all slots carry this seq (S6) */
 	uint8_t flags;     /* enum shm_op_flags of every entry */
+	uint32_t version_at, cut_at; /* of the object that is put: struct json_known */
 };
 /* Finds the slot of a key, live or staged; 0 = none. */
 uint32_t change_find(const struct store_list *l, const struct key *k);

@@ -726,13 +726,13 @@ static void peek_shows_what_is_published(void **state)
 	const struct json_object *o = test_simple(&t, "a", 10);
 	assert_int_equal(upsert(l, o), STORE_ADDED);
 	assert_true(peek(l, "default", "a", &h));
-	assert_true(span_eq(h.json, o->raw) && h.json.p != o->raw.p);
-	assert_true(span_is(h.uid, "uid-a") && span_is(h.resource_version, "10") && h.rv == 10);
+	assert_true(span_eq(h.known.json, o->raw) && h.known.json.p != o->raw.p);
+	assert_true(span_is(h.known.uid, "uid-a") && span_is(h.resource_version, "10") && h.rv == 10);
 	assert_ptr_equal(test_slot(s, h.slot), test_get(s, l, "default", "a"));
 	first = h;
 	assert_int_equal(upsert(l, test_simple(&t, "a", 11)), STORE_MODIFIED);
 	assert_true(peek(l, "default", "a", &h));
-	assert_true(span_eq(h.json, t.o.raw) && h.rv == 11 && h.slot == first.slot);
+	assert_true(span_eq(h.known.json, t.o.raw) && h.rv == 11 && h.slot == first.slot);
 	/* another namespace, name, list; a name too long for any object */
 	char longer[600];
 	memset(longer, 'a', sizeof longer - 1);
@@ -745,7 +745,7 @@ static void peek_shows_what_is_published(void **state)
 	/* an opaque version, and no uid */
 	assert_int_equal(upsert(l, test_object(&t, "", "node", "", "v-x", 64)), STORE_ADDED);
 	assert_true(peek(l, "", "node", &h));
-	assert_true(h.rv == 0 && span_is(h.resource_version, "v-x") && h.uid.n == 0);
+	assert_true(h.rv == 0 && span_is(h.resource_version, "v-x") && h.known.uid.n == 0);
 	store_free(&s);
 }
 
