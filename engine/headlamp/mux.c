@@ -16,7 +16,7 @@ struct mux *mux_new(uint64_t seed)
 		return NULL;
 	m->prng.s = seed;
 	m->seed = prng_next(&m->prng);
-	struct list *lists[] = {&m->ready, &m->cold, &m->closes, &m->sent, &m->ended, &m->lost};
+	struct list *lists[] = {&m->ready, &m->cold, &m->closes, &m->sent, &m->ended};
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
 		list_init(lists[i]);
 	if (!mux_table_init(&m->clusters) || !mux_table_init(&m->paths) ||
@@ -449,11 +449,10 @@ static void lose_key(struct mux *m, struct mux_node *n)
 	if (k->sub && k->sub->state == MUX_SUB_QUEUED)
 		return;
 	dequeue(m, k);
-	if (k->sub && k->sub->state != MUX_SUB_IDLE) {
-		k->sub->state = MUX_SUB_IDLE;
-		list_push(&m->lost, &k->told);
-	}
-	mux_key_drop(m, k);
+	if (k->sub && k->sub->state != MUX_SUB_IDLE)
+		detach(m, k);
+	else
+		mux_key_drop(m, k);
 }
 
 static void lose_path(struct mux *m, struct mux_node *n)
@@ -482,11 +481,6 @@ void mux_on_lost(struct mux *m)
 	mux_table_each(&m->clusters, m, lose_cluster);
 }
 
-struct mux_sub *mux_next_lost(struct mux *m)
-{
-	return list_empty(&m->lost) ? NULL : detach(m, KEY(m->lost.next, told));
-}
-
 static uint64_t oldest_since(const struct mux *m)
 {
 	uint64_t asked = KEY(m->sent.next, sent)->asked_ns;
@@ -503,11 +497,10 @@ bool mux_overdue(const struct mux *m, uint64_t now_ns)
 	return now_ns >= mux_deadline(m);
 }
 
-struct span mux_blocked_by(const struct mux *m, uint64_t *since_ns)
+struct span mux_blocked_by(const struct mux *m)
 {
 	if (list_empty(&m->sent))
 		return SPAN_NONE;
-	*since_ns = oldest_since(m);
 	const struct mux_cluster *c = KEY(m->sent.next, sent)->path->cluster;
 	return (struct span){c->name, c->name_bytes};
 }

@@ -86,10 +86,9 @@ err_t mux_set_query(struct mux *m, struct mux_sub *s, struct span query) MUST_US
 
 /* The socket is up: what is queued goes out. */
 void mux_on_open(struct mux *m, uint64_t now_ns);
-/* The socket is gone. Every subscription that was asked or open ends: call mux_next_lost() until
- * NULL; each is IDLE then. */
+/* The socket is gone. Every subscription that was asked or open is IDLE then, without an event that
+ * says so; what is queued waits for the next socket. */
 void mux_on_lost(struct mux *m);
-struct mux_sub *mux_next_lost(struct mux *m);
 
 /* One message. A frame that cannot be read is an error of the socket (ERR_HEADLAMP_FRAME): the
  * backend never sends one. One message may end or open several subscriptions: call mux_next_event()
@@ -110,7 +109,7 @@ uint64_t mux_deadline(const struct mux *m);
 /* True when the deadline has passed: the socket is silent and should be given up. */
 bool mux_overdue(const struct mux *m, uint64_t now_ns);
 /* Which cluster's dial blocks the requests behind it, for status; empty: none. Valid until the next
- * call. since_ns: since when the backend has been at it. */
-struct span mux_blocked_by(const struct mux *m, uint64_t *since_ns);
+ * call. */
+struct span mux_blocked_by(const struct mux *m);
 
 #endif

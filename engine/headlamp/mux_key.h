@@ -51,7 +51,7 @@ struct mux_key {
 	struct list asked;   /* in path->asked */
 	struct list sent;    /* in mux->sent */
 	struct list queue;   /* in cluster->queue, or in mux->closes */
-	struct list told;    /* in mux->ended or mux->lost: its owner does not know yet */
+	struct list told;    /* in mux->ended: its owner does not know yet */
 	char *query;         /* own: the latest */
 	size_t query_bytes;
 	uint64_t seq, asked_ns; /* of its first REQUEST */
@@ -68,7 +68,7 @@ struct mux {
 	struct list ready, cold; /* clusters with a queue: they have answered, they have not */
 	struct list closes;      /* keys */
 	struct list sent;        /* keys, unanswered, in the order of their REQUESTs */
-	struct list ended, lost; /* keys */
+	struct list ended;       /* keys */
 	struct mux_key *probe;   /* borrow: the one that was asked of a cold cluster */
 	struct mux_event late;   /* what follows an OPENED */
 	uint64_t seq;            /* of messages sent */

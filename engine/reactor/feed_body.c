@@ -9,7 +9,7 @@
 #include "reactor/core.h"
 #include "reactor/feed_stream.h"
 
-enum { FEED_STATUS_BYTES_MAX = 65536, FEED_CARRY_FIRST = 4096 };
+enum { FEED_STATUS_BYTES_MAX = 65536, FEED_CARRY_FIRST = 4096, FEED_BATCH = 8 };
 
 static struct reactor *reactor_of(const struct feed *f)
 {
@@ -108,29 +108,67 @@ void feed_on_document(struct feed *f, struct span doc)
 		feed_run(f, &out);
 }
 
+/* The line that data begins with, taken off it. false: it has no end yet. */
+static bool take_line(struct span *data, struct span *line)
+{
+	const char *end = data->n ? memchr(data->p, '\n', data->n) : NULL;
+	*line = (struct span){data->p, end ? (size_t)(end - data->p) : data->n};
+	data->p += line->n + (end != NULL);
+	data->n -= line->n + (end != NULL);
+	return end != NULL;
+}
+
+/* A line that is not whole, or the rest of one. */
+static void on_carry(struct feed *f, struct span line, bool whole)
+{
+	err_t err = carry(f, line, reactor_of(f)->config.event_bytes_max);
+	if (err) {
+		feed_refuse(f, err);
+	} else if (whole) {
+		if (f->carry_bytes)
+			feed_on_document(f, (struct span){f->carry, f->carry_bytes});
+		drop_carry(f);
+	}
+}
+
+/* Several events are there: what the store has of their objects is fetched step by step for all of
+ * them, so that each step waits for memory once. */
+static void fetch_objects(struct feed *f, const struct span *lines, size_t n)
+{
+	struct store_trace traces[FEED_BATCH];
+	size_t found = 0;
+	for (size_t i = 0; i < n; i++) {
+		struct span namespace_, name;
+		if (json_shape_key(lines[i], &namespace_, &name))
+			store_trace_index(f->list, namespace_, name, &traces[found++]);
+	}
+	for (size_t i = 0; i < found; i++)
+		store_trace_slot(f->list, &traces[i]);
+	for (size_t i = 0; i < found; i++)
+		store_trace_block(f->list, &traces[i]);
+}
+
 /* Documents end with a newline, which JSON has inside strings only as an escape. The incomplete
  * tail is carried, whole events are read in place. */
 static void on_events(struct feed *f, struct conn *c, struct span data)
 {
-	uint32_t max = reactor_of(f)->config.event_bytes_max;
 	while (data.n && f->conn == c) {
-		const char *end = memchr(data.p, '\n', data.n);
-		struct span part = {data.p, end ? (size_t)(end - data.p) : data.n};
-		data.p += part.n + (end != NULL);
-		data.n -= part.n + (end != NULL);
-		if (!end || f->carry_bytes) {
-			err_t err = carry(f, part, max);
-			if (err) {
-				feed_refuse(f, err);
-				return;
-			}
-			if (!end)
-				return;
-			part = (struct span){f->carry, f->carry_bytes};
-		}
-		if (part.n)
-			feed_on_document(f, part);
-		drop_carry(f);
+		struct span lines[FEED_BATCH], line = SPAN_NONE;
+		size_t n = 0;
+		bool whole = true;
+		while (!f->carry_bytes && n < FEED_BATCH && (whole = take_line(&data, &line)))
+			lines[n++] = line;
+		if (n > 1)
+			fetch_objects(f, lines, n);
+		for (size_t i = 0; i < n && f->conn == c; i++)
+			if (lines[i].n)
+				feed_on_document(f, lines[i]);
+		if (f->conn != c)
+			return;
+		if (f->carry_bytes)
+			whole = take_line(&data, &line);
+		if (f->carry_bytes || (!whole && line.n))
+			on_carry(f, line, whole);
 	}
 }
 
@@ -222,11 +260,16 @@ void feed_on_head(void *arg, struct conn *c, const struct http1_head *h)
 		feed_refuse(f, err);
 }
 
+void feed_on_bytes(struct feed *f)
+{
+	watch_on_bytes(&f->watch, now_of(f));
+	store_list_byte(f->list, now_of(f));
+}
+
 void feed_on_body(void *arg, struct conn *c, struct span data)
 {
 	struct feed *f = arg;
-	watch_on_bytes(&f->watch, now_of(f));
-	store_list_byte(f->list, now_of(f));
+	feed_on_bytes(f);
 	switch ((enum watch_body)f->body) {
 	case WATCH_BODY_EVENTS: on_events(f, c, data); break;
 	case WATCH_BODY_LIST: on_list(f, c, data); break;

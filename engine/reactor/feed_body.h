@@ -9,6 +9,8 @@ void feed_run(struct feed *f, const struct watch_out *o);
 /* The store or the parser refused something: the watch decides what follows. */
 void feed_refuse(struct feed *f, err_t err);
 
+/* Bytes of the list or of its watch have come: it lives. */
+void feed_on_bytes(struct feed *f);
 /* One whole document of a watch. After it the connection may be gone: callers look at f->conn. */
 void feed_on_document(struct feed *f, struct span doc);
 

@@ -84,7 +84,8 @@ err_t feed_upgrade(struct feed *f, struct span target, struct span accept, struc
 	if (f->cluster->spec.context)
 		err = backend_legacy_protocols(span_of(user), &offer);
 	if (err)
-		return errmsg_set(m, err, "headlamp.user is too long");
+		return errmsg_set(m, err, "headlamp.user \"%s\" cannot be asked for: %s", user,
+		        err_text(err));
 	struct conn_upgrade u = {.target = target,
 	        .accept = accept,
 	        .protocols = offer.at,
@@ -140,8 +141,7 @@ void feed_on_message(void *arg, struct conn *c, struct span data)
 {
 	struct feed *f = arg;
 	CHECK(f->conn == c);
-	watch_on_bytes(&f->watch, now_of(f));
-	store_list_byte(f->list, now_of(f));
+	feed_on_bytes(f);
 	data = trim(data);
 	if (data.n && data.p[0] != '{')
 		on_base64(f, data);
@@ -221,8 +221,7 @@ void feed_on_mux_opened(struct feed *f)
 void feed_on_mux_document(struct feed *f, struct span data)
 {
 	feed_on_mux_opened(f);
-	watch_on_bytes(&f->watch, now_of(f));
-	store_list_byte(f->list, now_of(f));
+	feed_on_bytes(f);
 	data = trim(data);
 	if (data.n)
 		feed_on_document(f, data);

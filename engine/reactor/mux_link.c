@@ -421,8 +421,7 @@ void mux_link_on_timer(struct mux_link *l)
 		flush(l);
 		return;
 	}
-	uint64_t since_ns = 0;
-	struct span who = mux_blocked_by(l->mux, &since_ns);
+	struct span who = mux_blocked_by(l->mux);
 	snprintf(text, sizeof text, "the multiplexer did not answer within %d s (%.*s)",
 	        MUX_ANSWER_S, SPAN_ARG(who));
 	blame(l, STRATEGY_SILENT, text);

@@ -2,6 +2,8 @@
 #include "base/check.h"
 #include "store/store_priv.h"
 
+enum { STORE_TRACE_BYTES = 1024 };
+
 static void publish(struct store_list *l, uint64_t recv_ns)
 {
 	list_event(l, recv_ns);
@@ -47,6 +49,37 @@ static void recharge(struct store_list *l)
 {
 	err_t e = list_charge(l, l->live_bytes);
 	CHECK(e == ERR_OK);
+}
+
+void store_trace_index(
+        const struct store_list *l, struct span namespace_, struct span name, struct store_trace *t)
+{
+	const struct store *s = l->store;
+	struct key k;
+	*t = (struct store_trace){0};
+	if (key_init_name(&k, s->config.hash_seed, l->row, namespace_, name) == ERR_OK)
+		t->hash = k.key_hash;
+	__builtin_prefetch(index_at(&s->index, t->hash));
+}
+
+void store_trace_slot(const struct store_list *l, struct store_trace *t)
+{
+	const struct store *s = l->store;
+	uint64_t at = t->hash;
+	t->slot = index_next(&s->index, t->hash, &at);
+	if (t->slot)
+		__builtin_prefetch(slots_at(&s->slots, t->slot));
+}
+
+void store_trace_block(const struct store_list *l, const struct store_trace *t)
+{
+	const struct store *s = l->store;
+	uint64_t ref = t->slot ? slots_at(&s->slots, t->slot)->block : 0;
+	if (!ref)
+		return;
+	const char *b = (const char *)store_block(s, ref);
+	for (size_t i = 0; i < STORE_TRACE_BYTES; i += 64) /* the rest follows by itself */
+		__builtin_prefetch(b + i);
 }
 
 bool store_peek(const struct store_list *l, struct span namespace_, struct span name,
