@@ -381,6 +381,18 @@ static const struct text broken_structures[] = {
         LITERAL("[\0]"),
         LITERAL("[]\0"),
         LITERAL("[\f]"),
+        /* Control characters that are a bit away from , : and ". */
+        LITERAL("[1\f2]"),
+        LITERAL("[\"a\"\f\"b\"]"),
+        LITERAL("[\"a\"\x1A\"b\"]"),
+        LITERAL("{\"a\"\x1A"
+                "1}"),
+        LITERAL("[\x02"
+                "a\"]"),
+        LITERAL("[\x02"
+                "a\x02]"),
+        LITERAL("[]],["),
+        LITERAL("[]],[],[["),
         LITERAL("[\x0B]"),
         LITERAL("[\xC2\x85]"),
         LITERAL("[\\n]"),
@@ -411,11 +423,12 @@ static void documents_do_not_touch_each_other(void **state)
 	(void)state;
 	static const char *const pairs[][2] = {{"[1,2,3]", "[1],[1]"}, {"[1,2,3]", "[1,2,[["},
 	        {"[]", ",1"}, {"[1]", ",[]"}, {"[1]", "[1 "}, {"[1]", ""}, {"[]", "1"},
-	        {"[[],[]]", "[],[[]]"}};
+	        {"[[],[]]", "[],[[]]"}, {"[[]]", "[]],["}};
 	for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
 		judge(pairs[i][0], strlen(pairs[i][0]), ERR_OK);
 		err_t want = strcmp(pairs[i][1], "1") ? ERR_JSON_SYNTAX : ERR_OK;
 		judge(pairs[i][1], strlen(pairs[i][1]), want);
+		judge(pairs[i][1], strlen(pairs[i][1]), want); /* nor for itself */
 	}
 }
 
