@@ -3,10 +3,12 @@
  *   json_bench [--seconds S] [--toy] [--lines FILE]
  *
  * Events: ns per json_scan_event (everything is validated) for built-in Pods of 3.6 KB, for a mix
- * of 3 to 12 KB, and for custom resources (keys sorted, managedFields before the name), with the
- * best kernel and with the portable one. Lists: GB/s of json_list_feed on Pods of 14.5 KB, fed
- * whole and in receive buffers of 16 KiB, and with every item scanned. --lines reads watch lines
- * from a file instead, to compare with another program on one input.
+ * of 3 to 12 KB, and for custom resources (keys sorted, managedFields before the name), for text
+ * full of escapes and for text that is not ASCII, with the best kernel and with the portable one.
+ * Beside them the bound: stage 1 of simdjson alone, which says where tokens are and checks nearly
+ * nothing. Lists: GB/s of json_list_feed on Pods of 14.5 KB, fed whole and in receive buffers of 16
+ * KiB, and with every item scanned. --lines reads watch lines from a file instead, to compare with
+ * another program on one input.
  *
  * Each figure is the best and the median of many rounds over a set that stays in the cache; rounds
  * are interleaved between the rows, so that all of them see the same machine. The checksum says
@@ -19,8 +21,9 @@
 
 #include "base/check.h"
 #include "json/parser.h"
+#include "json/simd.h"
 
-enum { SET_LINES = 256, ROUNDS_MAX = 4096, PIECE = 16384, ROWS_MAX = 16 };
+enum { SET_LINES = 256, ROUNDS_MAX = 4096, PIECE = 16384, ROWS_MAX = 24 };
 
 struct text {
 	char *p;
@@ -169,9 +172,34 @@ static void put_object(
 	put(t, "],\"qosClass\":\"Burstable\"}}");
 }
 
-enum set { SET_PODS, SET_MIX, SET_CUSTOM, SET_COUNT };
-static const char *const set_names[SET_COUNT] = {
-        "Pods, 3.6 KB", "mix, 3 to 12 KB", "custom resources, 3.6 KB"};
+enum set { SET_PODS, SET_MIX, SET_CUSTOM, SET_ESCAPES, SET_NOT_ASCII, SET_COUNT };
+static const char *const set_names[SET_COUNT] = {"Pods, 3.6 KB", "mix, 3 to 12 KB",
+        "custom resources, 3.6 KB", "many escapes, 3.4 KB", "not ASCII, 3.6 KB"};
+
+/* A config map with one long text. */
+static void put_long_text(struct text *t, unsigned i, bool escapes)
+{
+	put(t,
+	        "{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"settings-%"
+	        "u\","
+	        "\"namespace\":\"team-%u\",\"uid\":\"%08x-1111-4222-a333-000000000000\","
+	        "\"resourceVersion\":\"%u\"},\"data\":{\"text\":\"",
+	        i, i % 97, i * 2654435761u, 184000000 + i);
+	for (unsigned k = 0; k < 40; k++) {
+		if (escapes)
+			put(t,
+			        "{\\n  \\\"key-%u\\\": \\\"value of %x\\\",\\n  \\\"path\\\": "
+			        "\\\"C:\\\\\\\\x\\\",\\t\\u003c%u\\u003e}\\n",
+			        k, i * k * 77, k);
+		else
+			put(t,
+			        "gr\xC3\xBC\xC3\x9F"
+			        "e aus M\xC3\xBCnchen, \xE6\x97\xA5\xE6\x9C\xAC\xE8\xAA\x9E %x und "
+			        "noch \xE2\x82\xAC%u; ganz normaler Text dazwischen, ",
+			        i * k * 77, k);
+	}
+	put(t, "\"}}");
+}
 
 static void put_events(struct text *t, enum set set, unsigned lines)
 {
@@ -179,8 +207,11 @@ static void put_events(struct text *t, enum set set, unsigned lines)
 	for (unsigned i = 0; i < lines; i++) {
 		unsigned h = i * 40503u >> 3;
 		put(t, "{\"type\":\"%s\",\"object\":", types[h & 3]);
-		put_object(t, i, set == SET_MIX ? 1 + h % 3 : 1, set == SET_MIX ? h / 8 % 24 : 3,
-		        set == SET_CUSTOM);
+		if (set == SET_ESCAPES || set == SET_NOT_ASCII)
+			put_long_text(t, i, set == SET_ESCAPES);
+		else
+			put_object(t, i, set == SET_MIX ? 1 + h % 3 : 1,
+			        set == SET_MIX ? h / 8 % 24 : 3, set == SET_CUSTOM);
 		put(t, "}\n");
 	}
 }
@@ -236,6 +267,21 @@ static uint64_t run_events(struct row *r)
 		CHECK(!json_scan_event(
 		        r->parser, (struct span){p, (size_t)(line - p)}, true, &hint, &ev));
 		sum += sum_of(&ev.object) + ev.type;
+		p = line + 1;
+	}
+	return sum;
+}
+
+static uint64_t run_stage1(struct row *r)
+{
+	uint64_t sum = 0;
+	const char *p = r->text.p, *end = p + r->text.n;
+	for (r->units = 0; p < end; r->units++) {
+		const char *line = memchr(p, '\n', (size_t)(end - p));
+		const uint32_t *offsets;
+		uint32_t count;
+		CHECK(!simd_index(r->parser->tokens.simd, p, (size_t)(line - p), &offsets, &count));
+		sum += count;
 		p = line + 1;
 	}
 	return sum;
@@ -299,13 +345,14 @@ static void print(struct row *r)
 
 static struct row *add_events(struct row *r, const char *set, const struct text *lines)
 {
-	for (int k = 0; k < 2; k++) {
+	static const char *const what[] = {"", ", portable kernel", ", stage 1 of simdjson alone"};
+	for (size_t k = 0; k < ARRAY_LEN(what); k++) {
 		r->parser = parser_new(
 		        1 << 16, 8 << 20, k ? TOKENS_KERNEL_PORTABLE : TOKENS_KERNEL_BEST);
 		CHECK(r->parser);
 		r->text = *lines;
-		r->run = run_events;
-		snprintf(r->name, sizeof r->name, "event, %s%s", set, k ? ", portable kernel" : "");
+		r->run = k == 2 ? run_stage1 : run_events;
+		snprintf(r->name, sizeof r->name, "event, %s%s", set, what[k]);
 		r++;
 	}
 	return r;

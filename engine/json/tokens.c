@@ -40,7 +40,7 @@ void tokens_fini(struct tokens *t)
 {
 	free(t->code_memory);
 	free(t->pos);
-	free(t->match);
+	free(t->depth);
 	free(t->scratch);
 	simd_free(&t->simd);
 	*t = (struct tokens){0};
@@ -48,7 +48,7 @@ void tokens_fini(struct tokens *t)
 
 bool tokens_reserve(struct tokens *t, size_t count)
 {
-	if (LIKELY(t->match && t->capacity >= count))
+	if (LIKELY(t->depth && t->capacity >= count))
 		return true;
 	size_t capacity = t->capacity < 1024 ? 1024 : t->capacity;
 	while (capacity < count)
@@ -63,13 +63,51 @@ bool tokens_reserve(struct tokens *t, size_t count)
 	if (!pos)
 		return false;
 	t->pos = pos;
-	uint32_t *match = realloc(t->match, (capacity + TOKENS_SLACK) * sizeof *match);
-	if (!match)
+	uint8_t *depth = realloc(t->depth, capacity + TOKENS_SLACK);
+	if (!depth)
 		return false;
-	t->match = match;
+	t->depth = depth;
 	t->capacity = (uint32_t)capacity;
 	return true;
 }
+
+/* --- depth ---------------------------------------------------------------------------------- */
+
+#if defined(__SSE2__)
+
+/* 16 at a time. */
+void tokens_fill_depth(struct tokens *t)
+{
+	__m128i before = _mm_setzero_si128();
+	for (uint32_t at = 0; at < t->count; at += 16) {
+		__m128i v = _mm_loadu_si128((const __m128i *)(const void *)(t->code + at));
+		__m128i opens = _mm_cmplt_epi8(v, _mm_set1_epi8(TOKEN_OBJECT_END));
+		__m128i brackets = _mm_cmplt_epi8(v, _mm_set1_epi8(TOKEN_COLON));
+		/* -1 where one opens, 1 where one closes: then all of that before it, added up */
+		__m128i sum = _mm_sub_epi8(opens, _mm_andnot_si128(opens, brackets));
+		sum = _mm_add_epi8(sum, _mm_slli_si128(sum, 1));
+		sum = _mm_add_epi8(sum, _mm_slli_si128(sum, 2));
+		sum = _mm_add_epi8(sum, _mm_slli_si128(sum, 4));
+		sum = _mm_add_epi8(sum, _mm_slli_si128(sum, 8));
+		__m128i behind = _mm_sub_epi8(before, sum);
+		_mm_storeu_si128((__m128i *)(void *)(t->depth + at), _mm_add_epi8(behind, opens));
+		before = _mm_set1_epi8((char)(_mm_extract_epi16(behind, 7) >> 8));
+	}
+}
+
+#else
+
+void tokens_fill_depth(struct tokens *t)
+{
+	uint8_t depth = 0;
+	for (uint32_t i = 0; i < t->count; i++) {
+		depth -= t->code[i] == TOKEN_OBJECT_END || t->code[i] == TOKEN_ARRAY_END;
+		t->depth[i] = depth;
+		depth += t->code[i] <= TOKEN_ARRAY;
+	}
+}
+
+#endif
 
 /* --- scalars and escapes -------------------------------------------------------------------- */
 
@@ -193,24 +231,24 @@ static void after_value(struct grammar *g)
 	g->want = g->depth ? WANT_COMMA | WANT_END : WANT_NOTHING;
 }
 
-static err_t close_container(struct grammar *g, struct tokens *t, uint32_t at, bool object)
+static err_t close_container(struct grammar *g, const struct tokens *t, bool object)
 {
 	if (!(g->want & WANT_END) || g->in_object != object)
 		return ERR_JSON_SYNTAX;
-	t->match[g->open[g->depth--]] = at;
+	g->depth--;
 	g->in_object = g->depth && t->code[g->open[g->depth]] == TOKEN_OBJECT;
 	after_value(g);
 	return ERR_OK;
 }
 
-static err_t take_token(struct grammar *g, struct tokens *t, uint32_t at)
+static err_t take_token(struct grammar *g, const struct tokens *t, uint32_t at)
 {
 	enum token k = t->code[at];
 	switch (k) {
 	case TOKEN_OBJECT:
 	case TOKEN_ARRAY: return open_container(g, at, k == TOKEN_OBJECT);
 	case TOKEN_OBJECT_END:
-	case TOKEN_ARRAY_END: return close_container(g, t, at, k == TOKEN_OBJECT_END);
+	case TOKEN_ARRAY_END: return close_container(g, t, k == TOKEN_OBJECT_END);
 	case TOKEN_COLON:
 		if (g->want != WANT_COLON)
 			return ERR_JSON_SYNTAX;
@@ -260,6 +298,7 @@ static err_t read_portable(struct tokens *t)
 	}
 	memset(t->code + t->count, TOKEN_NONE, TOKENS_SLACK);
 	t->pos[t->count] = (uint32_t)t->doc.n;
+	tokens_fill_depth(t);
 	const char *escape = memchr(p, '\\', t->doc.n);
 	t->first_escape = escape ? (size_t)(escape - p) : t->doc.n;
 	if (g.want != WANT_NOTHING || !tokens_escapes_ok(t->doc, t->first_escape))

@@ -18,6 +18,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 #include "base/err.h"
 #include "base/span.h"
 
@@ -55,9 +59,9 @@ typedef bool (*tokens_fast_fn)(struct tokens *t, struct span doc);
 struct tokens {
 	uint8_t *code; /* enum token, TOKENS_SLACK times TOKEN_NONE behind the last */
 	uint32_t *pos; /* own: offset into doc; pos[count] == doc.n */
-	/* own: of an opening bracket, the token that closes it. Not always filled in for a
-	 * container without brackets in it: use tokens_skip(). */
-	uint32_t *match;
+	/* own: how many containers each token is in, modulo 256; a bracket is not in its own. For
+	 * tokens_skip(). */
+	uint8_t *depth;
 	uint8_t *code_memory; /* own: `code` is TOKENS_SLACK behind it; code[-1] is TOKEN_NONE */
 	uint32_t count, capacity;
 	struct span doc;     /* borrow(until the next read) */
@@ -77,6 +81,8 @@ err_t tokens_read(struct tokens *t, struct span doc) MUST_USE;
 
 /* Room for `count` more tokens and the slack. Of the kernels. */
 bool tokens_reserve(struct tokens *t, size_t count);
+/* Fills in depth for all tokens; the document is known to be good. Of the kernels. */
+void tokens_fill_depth(struct tokens *t);
 /* Is there one whole number, true, false or null at p, followed by something that may follow it? Of
  * the kernels. */
 bool tokens_scalar_ok(const char *p, const char *end);
@@ -99,15 +105,30 @@ bool tokens_avx512_possible(void);
 size_t tokens_avx512_bytes(void);
 bool tokens_avx512_read(struct tokens *t, struct span doc);
 
-/* The token behind the value that starts at `at`. */
+/* The next token from `at` on at that depth. It must be there. */
+static inline uint32_t tokens_find_depth(const struct tokens *t, uint32_t at, uint8_t depth)
+{
+#if defined(__SSE2__)
+	for (const __m128i wanted = _mm_set1_epi8((char)depth);; at += 16) {
+		__m128i v = _mm_loadu_si128((const __m128i *)(const void *)(t->depth + at));
+		unsigned there = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, wanted));
+		if (there)
+			return at + (unsigned)__builtin_ctz(there);
+	}
+#else
+	while (t->depth[at] != depth)
+		at++;
+	return at;
+#endif
+}
+
+/* The token behind the value that starts at `at`. In a container other than the outermost one no
+ * depth is 256 more than its own. */
 static inline uint32_t tokens_skip(const struct tokens *t, uint32_t at)
 {
 	if (t->code[at] > TOKEN_ARRAY)
 		return at + 1;
-	uint32_t end = at + 1;
-	while (t->code[end] > TOKEN_ARRAY_END)
-		end++;
-	return (t->code[end] > TOKEN_ARRAY ? end : t->match[at]) + 1;
+	return at ? tokens_find_depth(t, at + 1, t->depth[at]) + 1 : t->count;
 }
 
 /* The byte behind the value that ends before token `next`: only white space is between them. */

@@ -1,10 +1,11 @@
 /* The kernel of tokens.h for AVX2 with BMI and carry-less multiplication (Intel since Haswell, all
- * AMD Zen): the algorithm of tokens_avx512.c, cut for registers of 32 bytes without compression.
+ * AMD Zen).
  *
- * Pass 1 goes over the bytes, 64 at a time: bitmaps of what each byte is, then the tokens one by
- * one out of the bitmap. It also checks the scalars: integers and literals, which are nearly all,
- * in place; other numbers one by one at the end. Pass 2 goes over the kinds, 32 at a time
- * (tokens_simd.h).
+ * Pass 1 goes over the bytes, 64 at a time: bitmaps of what each byte is, then the first bytes and
+ * the places of the tokens, picked out of each eight bytes by a table. What is rare in a block
+ * (backslashes, control characters, bytes that are not ASCII) costs one test when it is not there.
+ * Pass 2 goes over the tokens, 32 at a time: first byte to kind, the grammar (tokens_simd.h), and
+ * how deep each token is. It notes the scalars, which are then checked one by one.
  */
 #include "json/tokens_simd.h"
 
@@ -26,17 +27,14 @@ enum { BLOCK = 64, CHUNK = 4096 }; /* bytes of a block; bytes between two looks 
 
 struct pass1 {
 	const char *doc;
-	uint8_t *code; /* where the next token goes */
+	uint8_t *code; /* where the first byte of the next token goes */
 	uint32_t *pos;
 	uint64_t in_string; /* all ones: the next block starts inside a string */
 	uint64_t escaped;   /* 1: its first byte is escaped */
 	uint64_t scalar;    /* 1: the byte before it is part of a scalar */
-	uint64_t digit;     /* 1: and a digit */
-	uint64_t zero;      /* 1: and the first one of that scalar, and 0 */
-	uint64_t high;      /* not 0: there are bytes that are not ASCII */
 	uint64_t bad;       /* not 0: not sure */
-	uint64_t numbers;   /* not 0: there are numbers that are no plain integers */
 	size_t first_escape;
+	size_t first_high, behind_high; /* all bytes that are not ASCII are in between */
 };
 
 ALWAYS_INLINE uint64_t prefix_xor(uint64_t x)
@@ -50,6 +48,11 @@ ALWAYS_INLINE uint64_t prefix_xor(uint64_t x)
 struct block {
 	__m256i low, high;
 };
+
+ALWAYS_INLINE __m256i bytes_at(const void *p)
+{
+	return _mm256_loadu_si256((const __m256i *)p);
+}
 
 ALWAYS_INLINE uint64_t mask(struct block b)
 {
@@ -83,25 +86,31 @@ ALWAYS_INLINE uint64_t spaces(struct block b)
 	return equal(b, lookup(table, b));
 }
 
-/* { } [ ] : , and two control characters, which are bad anyway. */
+/* " { } [ ] : , and three control characters, which are bad anyway. */
 ALWAYS_INLINE uint64_t operators(struct block b)
 {
-	__m128i table = _mm_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, ':', '{', ',', '}', 0, 0);
+	__m128i table = _mm_setr_epi8(0, 0, '"', 0, 0, 0, 0, 0, 0, 0, ':', '{', ',', '}', 0, 0);
 	__m256i bit = _mm256_set1_epi8(0x20); /* tells [ and {, ] and } apart */
 	struct block lower = {_mm256_or_si256(b.low, bit), _mm256_or_si256(b.high, bit)};
 	return equal(lower, lookup(table, b));
 }
 
-ALWAYS_INLINE uint64_t at_most(struct block b, uint8_t max)
+/* Control characters. */
+ALWAYS_INLINE uint64_t controls(struct block b)
 {
-	__m256i v = _mm256_set1_epi8((char)max);
+	__m256i v = _mm256_set1_epi8(0x1F);
 	return equal(b, (struct block){_mm256_min_epu8(b.low, v), _mm256_min_epu8(b.high, v)});
 }
 
-ALWAYS_INLINE uint64_t digits(struct block b)
+/* Is there a backslash, a control character or a byte that is not ASCII? */
+ALWAYS_INLINE uint32_t unusual(struct block b)
 {
-	__m256i v = _mm256_set1_epi8('0');
-	return at_most((struct block){_mm256_sub_epi8(b.low, v), _mm256_sub_epi8(b.high, v)}, 9);
+	__m256i backslash = _mm256_set1_epi8('\\'), space = _mm256_set1_epi8(' ');
+	__m256i low = _mm256_or_si256(
+	        _mm256_cmpeq_epi8(b.low, backslash), _mm256_cmpgt_epi8(space, b.low));
+	__m256i high = _mm256_or_si256(
+	        _mm256_cmpeq_epi8(b.high, backslash), _mm256_cmpgt_epi8(space, b.high));
+	return (uint32_t)_mm256_movemask_epi8(_mm256_or_si256(low, high));
 }
 
 /* Which bytes may come behind a backslash: one bit for each upper half that there is. */
@@ -133,99 +142,112 @@ ALWAYS_INLINE uint64_t escapes(struct pass1 *s, struct block in, uint64_t backsl
 	return escaped;
 }
 
-/* true, false, null at p. Whatever ends a scalar ends it here too: quotes are left to G1. */
-ALWAYS_INLINE bool is_literal(const char *p)
+/* A block in which something is unusual. Returns the bytes that are escaped. */
+ALWAYS_INLINE uint64_t look_closer(struct pass1 *s, struct block in, size_t at, uint64_t *control)
 {
-	uint64_t x;
-	memcpy(&x, p, 8);
-	bool is_false = (x & 0xFFFFFFFFFFu) == 0x65736C6166u;
-	bool other = (uint32_t)x == 0x65757274u || (uint32_t)x == 0x6C6C756Eu;
-	uint8_t behind = (uint8_t)(x >> (is_false ? 40 : 32));
-	/* , } ] or something rarer, which is looked at again */
-	return (is_false | other) & ((behind == ',') | ((behind | 0x20) == '}'));
-}
-
-/* starts: of scalars; scalar: all bytes of them. */
-ALWAYS_INLINE void check_scalars(
-        struct pass1 *s, struct block in, uint64_t starts, uint64_t scalar, size_t at)
-{
-	uint64_t digit = digits(in) & scalar, zero = starts & is_char(in, '0');
-	/* A digit and then something else, a leading zero: a number of a rarer kind, or none. */
-	s->numbers |= (digit << 1 | s->digit) & scalar & ~digit;
-	s->numbers |= (zero << 1 | s->zero) & digit;
-	s->numbers |= digit == ~0ull; /* perhaps too many for a double */
-	s->digit = digit >> 63;
-	s->zero = zero >> 63;
-	for (uint64_t other = starts & ~digit; other; other &= other - 1)
-		s->numbers |= !is_literal(s->doc + at + _tzcnt_u64(other));
-}
-
-/* Eight tokens, or fewer: what is written too much is overwritten. */
-ALWAYS_INLINE uint64_t put_eight(struct pass1 *s, uint64_t tokens, uint32_t i, size_t at)
-{
-	for (uint32_t k = i; k < i + 8; k++) {
-		uint32_t pos = (uint32_t)at + (uint32_t)_tzcnt_u64(tokens);
-		s->pos[k] = pos;
-		s->code[k] = tokens_codes[(uint8_t)s->doc[pos]];
-		tokens &= tokens - 1;
+	uint64_t backslash = is_char(in, '\\');
+	*control = controls(in);
+	if (mask(in)) {
+		s->first_high = at < s->first_high ? at : s->first_high;
+		s->behind_high = at + BLOCK;
 	}
-	return tokens;
+	return backslash | s->escaped ? escapes(s, in, backslash, at) : 0;
 }
 
+/* For each set of bits in a byte: their numbers, in order, a byte each. */
+#define PICK(m, bit)                                                                               \
+	((uint64_t)((m) >> (bit)&1) * (bit) << 8 * __builtin_popcount((m) & ((1 << (bit)) - 1)))
+#define PICK_1(m)                                                                                  \
+	(PICK(m, 1) | PICK(m, 2) | PICK(m, 3) | PICK(m, 4) | PICK(m, 5) | PICK(m, 6) | PICK(m, 7))
+#define PICK_4(m)  PICK_1(m), PICK_1((m) + 1), PICK_1((m) + 2), PICK_1((m) + 3)
+#define PICK_16(m) PICK_4(m), PICK_4((m) + 4), PICK_4((m) + 8), PICK_4((m) + 12)
+#define PICK_64(m) PICK_16(m), PICK_16((m) + 16), PICK_16((m) + 32), PICK_16((m) + 48)
+static const uint64_t pick[256] = {PICK_64(0), PICK_64(64), PICK_64(128), PICK_64(192)};
+
+/* Of 32 bytes, eight at a time: what is written too much is overwritten. n: how many tokens of the
+ * block are there already. Returns how many there are then. */
+ALWAYS_INLINE size_t put_half(struct pass1 *s, uint32_t tokens, size_t at, size_t n)
+{
+	const char *p = s->doc + at;
+	__m256i base = _mm256_set1_epi32((int)at), eight = _mm256_set1_epi32(8);
+	__asm__("" : "+x"(eight)); /* not made anew each time */
+#pragma GCC unroll 4
+	for (int i = 0; i < BLOCK / 2; i += 8) {
+		uint32_t eighth = tokens >> i & 0xFF;
+		__m128i which = _mm_loadl_epi64((const __m128i *)(const void *)&pick[eighth]);
+		__m128i text = _mm_loadl_epi64((const __m128i *)(const void *)(p + i));
+		_mm_storel_epi64((__m128i *)(void *)(s->code + n), _mm_shuffle_epi8(text, which));
+		_mm256_storeu_si256((__m256i *)(void *)(s->pos + n),
+		        _mm256_add_epi32(_mm256_cvtepu8_epi32(which), base));
+		base = _mm256_add_epi32(base, eight);
+		__asm__("" : "+x"(base)); /* nor 8 + 8 */
+		n += (size_t)_mm_popcnt_u32(eighth);
+	}
+	return n;
+}
+
+/* Halves without a token are inside of long strings. */
 ALWAYS_INLINE void put_block(struct pass1 *s, uint64_t tokens, size_t at)
 {
-	uint32_t count = (uint32_t)_mm_popcnt_u64(tokens);
-	tokens = put_eight(s, tokens, 0, at);
-	if (count > 8) {
-		tokens = put_eight(s, tokens, 8, at);
-		for (uint32_t i = 16; UNLIKELY(i < count); i += 8)
-			tokens = put_eight(s, tokens, i, at);
-	}
-	s->code += count;
-	s->pos += count;
+	size_t n = 0;
+	if ((uint32_t)tokens)
+		n = put_half(s, (uint32_t)tokens, at, n);
+	if (tokens >> 32)
+		n = put_half(s, (uint32_t)(tokens >> 32), at + BLOCK / 2, n);
+	s->code += n;
+	s->pos += n;
 }
 
-ALWAYS_INLINE void read_block(struct pass1 *s, struct block in, size_t at)
+ALWAYS_INLINE void read_block(struct pass1 *s, const void *text, size_t at)
 {
-	uint64_t quote = is_char(in, '"'), backslash = is_char(in, '\\');
-	uint64_t op = operators(in), space = spaces(in), high = mask(in);
-	if (backslash | s->escaped)
-		quote &= ~escapes(s, in, backslash, at);
+	struct block in = {bytes_at(text), bytes_at((const char *)text + 32)};
+	uint64_t quote = is_char(in, '"'), op = operators(in), space = spaces(in), control = 0;
+	if (UNLIKELY(unusual(in) | s->escaped))
+		quote &= ~look_closer(s, in, at, &control);
 	uint64_t in_string = prefix_xor(quote) ^ s->in_string;
+	/* from behind the opening quote to the closing one */
+	uint64_t text_bytes = in_string << 1 | (s->in_string & 1);
 	s->in_string = (uint64_t)((int64_t)in_string >> 63);
-	uint64_t scalar = ~(in_string | quote | op | space);
+	uint64_t scalar = ~(text_bytes | op | space);
 	uint64_t starts = scalar & ~(scalar << 1 | s->scalar);
 	s->scalar = scalar >> 63;
-	s->high |= high;
-	s->bad |= (at_most(in, 0x1F) & (in_string | ~space)) | (scalar & high);
-	check_scalars(s, in, starts, scalar, at);
-	put_block(s, (op & ~in_string) | (quote & in_string) | starts, at);
+	s->bad |= control & (in_string | ~space);
+	put_block(s, (op & ~text_bytes) | starts, at);
 }
 
 /* From `at` to `stop`; the last block of the document may be shorter than the others. */
 WITH_AVX2 static void read_chunk(struct pass1 *state, size_t at, size_t stop)
 {
 	struct pass1 s = *state; /* a copy that no store can touch stays in registers */
-	for (; at + BLOCK <= stop; at += BLOCK) {
-		const __m256i *p = (const __m256i *)(const void *)(s.doc + at);
-		read_block(
-		        &s, (struct block){_mm256_loadu_si256(p), _mm256_loadu_si256(p + 1)}, at);
-	}
+	for (; at + BLOCK <= stop; at += BLOCK)
+		read_block(&s, s.doc + at, at);
 	if (at < stop) {
 		char last[BLOCK];
 		memset(last, ' ', sizeof last);
 		memcpy(last, s.doc + at, stop - at);
-		const __m256i *p = (const __m256i *)(const void *)last;
-		read_block(
-		        &s, (struct block){_mm256_loadu_si256(p), _mm256_loadu_si256(p + 1)}, at);
+		read_block(&s, last, at);
 	}
 	*state = s;
 }
 
-static bool read_bytes(struct tokens *t, bool *numbers)
+enum { SCALARS = 1024 };
+
+/* Owner: struct tokens. Life: one document. */
+struct scratch {
+	uint32_t scalar[SCALARS + BLOCK]; /* numbers of tokens, not yet checked */
+	uint8_t open[256]; /* by depth: the last bracket there; of this document, for who reads it
+	                    */
+};
+
+size_t tokens_avx2_bytes(void)
+{
+	return sizeof(struct scratch);
+}
+
+static bool read_bytes(struct tokens *t)
 {
 	struct span doc = t->doc;
-	struct pass1 s = {.doc = doc.p, .first_escape = doc.n};
+	struct pass1 s = {.doc = doc.p, .first_escape = doc.n, .first_high = doc.n};
 	for (size_t at = 0; at < doc.n; at += CHUNK) {
 		if (!tokens_reserve(t, t->count + CHUNK))
 			return false;
@@ -237,34 +259,43 @@ static bool read_bytes(struct tokens *t, bool *numbers)
 			return false;
 	}
 	t->first_escape = s.first_escape;
-	*numbers = s.numbers != 0;
-	return !s.high || simd_utf8(doc.p, doc.n);
+	if (s.first_high >= s.behind_high)
+		return true;
+	/* The blocks before and behind are ASCII: no character reaches over there. */
+	size_t behind = s.behind_high < doc.n ? s.behind_high : doc.n;
+	return simd_utf8(doc.p + s.first_high, behind - s.first_high);
 }
 
 /* --- pass 2: the grammar -------------------------------------------------------------------- */
 
-/* Owner: struct tokens. Life: one document. `stack` is never cleared between documents, but it must
- * begin as zeroes: a bracket that closes nothing notes whatever number stands there, so each must
- * be that of some token of a document that `match` had room for. */
-struct pass2 {
-	uint32_t bad;
-	uint32_t depth, depths; /* depths: all depths, or-ed */
-	uint32_t stack[STACK];  /* number of the token, times 8, and the bits */
+enum { DEPTH_MAX = 240 }; /* deeper ones are left to the portable kernel: depths are bytes here */
+
+/* A bracket. */
+enum {
+	SIDE_ARRAY = 1,
+	SIDE_MEMBER = 4,
+	SIDE_BOTH = SIDE_ARRAY | SIDE_MEMBER,
+	SIDE_CHECKED =
+	        4, /* shift: a closing one has both bits there too: they are to be compared */
 };
 
-size_t tokens_avx2_bytes(void)
-{
-	return sizeof(struct pass2);
-}
+struct pass2 {
+	__m256i before, v; /* the 32 tokens before and the ones looked at */
+	__m256i depth;     /* where those begin; in all bytes */
+	__m256i bad;
+	__m256i deepest, outermost; /* outermost: how many tokens are at depth 0 */
+};
+
+/* Which of 64 tokens are what. */
+struct found {
+	uint64_t brackets, scalars;
+	uint64_t members; /* brackets whose side says that the container is a member */
+	uint64_t empty;   /* { before } and [ before ] */
+};
 
 ALWAYS_INLINE __m256i is(__m256i v, enum token k)
 {
 	return _mm256_cmpeq_epi8(v, _mm256_set1_epi8((char)k));
-}
-
-ALWAYS_INLINE __m256i at_code(const uint8_t *code)
-{
-	return _mm256_loadu_si256((const __m256i *)(const void *)code);
 }
 
 ALWAYS_INLINE __m256i table_of(const uint8_t *table)
@@ -272,37 +303,60 @@ ALWAYS_INLINE __m256i table_of(const uint8_t *table)
 	return _mm256_broadcastsi128_si256(_mm_load_si128((const __m128i *)(const void *)table));
 }
 
-/* Without a branch for the kind: which one comes is up to the document. A wrong depth is found at
- * the end. brackets: of the tokens from `at`; member: what their sides say. */
-ALWAYS_INLINE void check_brackets(
-        struct pass2 *s, const struct tokens *t, uint32_t brackets, uint32_t member, uint32_t at)
+/* The kinds of 32 tokens by their first bytes. A space, which begins none, is TOKEN_NONE. */
+ALWAYS_INLINE __m256i kinds(const uint8_t *first)
 {
-	uint32_t bad = 0, depth = s->depth, depths = s->depths;
-	for (; brackets; brackets &= brackets - 1) {
-		uint32_t i = _tzcnt_u32(brackets), no = at + i;
-		uint32_t now =
-		        no * BRACKET_TOKEN | t->code[no] | (member >> i & 1) * BRACKET_MEMBER;
-		uint32_t close = now / BRACKET_CLOSE & 1;
-		depth -= close;
-		uint32_t *top = &s->stack[depth % STACK];
-		uint32_t differ = (*top ^ now) & (0 - close); /* 0 at an opening one */
-		*top = now;
-		bad |= differ & (BRACKET_ARRAY | BRACKET_MEMBER);
-		t->match[(now ^ differ) / BRACKET_TOKEN] = no;
-		depth += !close;
-		depths |= depth; /* below 0 is very deep */
-	}
-	s->depth = depth;
-	s->depths = depths;
-	s->bad |= bad;
+	const __m256i known = _mm256_broadcastsi128_si256(
+	        _mm_setr_epi8(' ', 0, '"', 0, 0, 0, 0, 0, 0, 0, ':', '{', ',', '}', 0, 0));
+	const __m256i kind =
+	        _mm256_broadcastsi128_si256(_mm_setr_epi8(TOKEN_NONE, 0, TOKEN_STRING, 0, 0, 0, 0,
+	                0, 0, 0, TOKEN_COLON, TOKEN_OBJECT, TOKEN_COMMA, TOKEN_OBJECT_END, 0, 0));
+	const __m256i bit = _mm256_set1_epi8(0x20); /* not in [ and ] */
+	__m256i x = bytes_at(first);
+	__m256i is_known =
+	        _mm256_cmpeq_epi8(_mm256_or_si256(x, bit), _mm256_shuffle_epi8(known, x));
+	__m256i array = _mm256_srli_epi16(_mm256_andnot_si256(x, bit), 5); /* _OBJECT + 1 */
+	__m256i k = _mm256_or_si256(_mm256_shuffle_epi8(kind, x), array);
+	return _mm256_blendv_epi8(_mm256_set1_epi8(TOKEN_SCALAR), k, is_known);
 }
 
-/* G1 to G4 for the tokens at, ..., at + 31. */
-ALWAYS_INLINE void check_neighbours(struct pass2 *s, const struct tokens *t, uint32_t at)
+/* What comes `n` tokens later; across: the upper half of v and the lower one of what follows. */
+#define LATER(v, across, n) _mm256_alignr_epi8(across, v, n)
+
+/* Of bytes: each one and all before it, added up. */
+ALWAYS_INLINE __m256i prefix_sum(__m256i x)
 {
-	const uint8_t *code = t->code + at;
+	x = _mm256_add_epi8(x, _mm256_slli_si256(x, 1));
+	x = _mm256_add_epi8(x, _mm256_slli_si256(x, 2));
+	x = _mm256_add_epi8(x, _mm256_slli_si256(x, 4));
+	x = _mm256_add_epi8(x, _mm256_slli_si256(x, 8));
+	__m256i last = _mm256_shuffle_epi8(x, _mm256_set1_epi8(15));
+	return _mm256_add_epi8(x, _mm256_permute2x128_si256(last, last, 0x08));
+}
+
+/* The depth of each of the 32 tokens; of a bracket, that outside of it. */
+ALWAYS_INLINE __m256i depths(struct pass2 *s, __m256i opens, __m256i closes)
+{
+	__m256i sum = _mm256_add_epi8(prefix_sum(_mm256_sub_epi8(closes, opens)), s->depth);
+	__m256i last = _mm256_shuffle_epi8(sum, _mm256_set1_epi8(15));
+	s->depth = _mm256_permute2x128_si256(last, last, 0x11);
+	__m256i depth = _mm256_add_epi8(sum, opens);
+	__m256i one = _mm256_andnot_si256(is(s->v, TOKEN_NONE), _mm256_set1_epi8(1));
+	__m256i outside = _mm256_cmpeq_epi8(depth, _mm256_setzero_si256());
+	s->deepest = _mm256_max_epu8(s->deepest, depth);
+	s->outermost = _mm256_adds_epu8(s->outermost, _mm256_and_si256(outside, one));
+	return depth;
+}
+
+/* G1 to G3 for 32 tokens, and what G4 needs; i: which half of the 64 they are. after: the 32 behind
+ * them; depth, side: of the 64 tokens. */
+ALWAYS_INLINE void check_neighbours(
+        struct pass2 *s, __m256i after, uint8_t *depth, uint8_t *side, int i, struct found *found)
+{
 	const __m256i none = _mm256_setzero_si256();
-	__m256i before = at_code(code - 1), v = at_code(code), v1 = at_code(code + 1);
+	__m256i v = s->v, across = _mm256_permute2x128_si256(v, after, 0x21);
+	__m256i before = _mm256_alignr_epi8(v, _mm256_permute2x128_si256(s->before, v, 0x21), 15);
+	__m256i v1 = LATER(v, across, 1);
 	__m256i may = _mm256_shuffle_epi8(table_of(follows), v);
 	__m256i does = _mm256_shuffle_epi8(table_of(one_bit), v1);
 	__m256i bad = _mm256_cmpeq_epi8(_mm256_and_si256(may, does), none); /* G1 */
@@ -314,55 +368,155 @@ ALWAYS_INLINE void check_neighbours(struct pass2 *s, const struct tokens *t, uin
 
 	__m256i left = is(before, TOKEN_COLON);
 	__m256i next_key = _mm256_and_si256(
-	        is(at_code(code + 2), TOKEN_STRING), is(at_code(code + 3), TOKEN_COLON));
+	        is(LATER(v, across, 2), TOKEN_STRING), is(LATER(v, across, 3), TOKEN_COLON));
 	__m256i right = _mm256_or_si256(
 	        is(v1, TOKEN_OBJECT_END), _mm256_and_si256(is(v1, TOKEN_COMMA), next_key));
 	__m256i value = _mm256_or_si256(_mm256_andnot_si256(key, string), scalar);
 	bad = _mm256_or_si256(bad, _mm256_and_si256(value, _mm256_xor_si256(left, right))); /* G3 */
-	s->bad |= (uint32_t)_mm256_movemask_epi8(bad);
+	s->bad = _mm256_or_si256(s->bad, bad);
 
 	/* { and [ have a left side, } and ] a right one */
 	__m256i opens = _mm256_cmpgt_epi8(_mm256_set1_epi8(TOKEN_OBJECT_END), v);
 	__m256i bracket = _mm256_cmpgt_epi8(_mm256_set1_epi8(TOKEN_COLON), v);
+	__m256i closes = _mm256_andnot_si256(opens, bracket);
 	__m256i member = _mm256_blendv_epi8(right, left, opens);
-	check_brackets(s, t, (uint32_t)_mm256_movemask_epi8(bracket),
-	        (uint32_t)_mm256_movemask_epi8(member), at);
+	__m256i bits = _mm256_or_si256(_mm256_and_si256(v, _mm256_set1_epi8(SIDE_ARRAY)),
+	        _mm256_and_si256(member, _mm256_set1_epi8(SIDE_MEMBER)));
+	bits = _mm256_or_si256(
+	        bits, _mm256_and_si256(closes, _mm256_set1_epi8(SIDE_BOTH << SIDE_CHECKED)));
+	_mm256_storeu_si256((__m256i *)(void *)(side + 32 * i), bits);
+	_mm256_storeu_si256((__m256i *)(void *)(depth + 32 * i), depths(s, opens, closes));
+	__m256i partner = _mm256_add_epi8(v, _mm256_set1_epi8(TOKEN_OBJECT_END));
+	__m256i empty = _mm256_and_si256(opens, _mm256_cmpeq_epi8(partner, v1));
+	found->brackets |= (uint64_t)(uint32_t)_mm256_movemask_epi8(bracket) << 32 * i;
+	found->scalars |= (uint64_t)(uint32_t)_mm256_movemask_epi8(scalar) << 32 * i;
+	found->members |= (uint64_t)(uint32_t)_mm256_movemask_epi8(member) << 32 * i;
+	found->empty |= (uint64_t)(uint32_t)_mm256_movemask_epi8(empty) << 32 * i;
+	s->before = v;
+	s->v = after;
 }
 
-WITH_AVX2 static bool check_tokens(const struct tokens *t)
+/* G3 and G4 for containers: both brackets say the same. A closing one belongs to the last one
+ * before it that is at the same depth. Returns not 0 if they differ. */
+ALWAYS_INLINE uint32_t check_brackets(
+        uint8_t *open, const uint8_t *depth, const uint8_t *side, const struct found *found)
 {
-	struct pass2 *s = t->scratch;
-	s->bad = s->depth = s->depths = 0;
-	for (uint32_t at = 0; at < t->count; at += 32)
-		check_neighbours(s, t, at);
-	/* The last token empties the stack (so no string is open), and no other one: that would
-	 * have been the partner of the first. */
-	return !s->bad && s->depth == 0 && s->depths < JSON_DEPTH_MAX &&
-	       t->match[0] == t->count - 1;
+	/* {} and [] that are alike on both sides are done. */
+	uint64_t empty = found->empty & ~(found->members ^ found->members >> 1) & INT64_MAX;
+	uint64_t left = found->brackets & ~(empty | empty << 1);
+	uint32_t differ = 0;
+	for (; left; left &= left - 1) {
+		uint64_t i = _tzcnt_u64(left);
+		uint32_t now = side[i];
+		differ |= (open[depth[i]] ^ now) & now >> SIDE_CHECKED;
+		open[depth[i]] = (uint8_t)now;
+	}
+	return differ;
 }
 
-/* The rare case: a number that is no plain integer, or white space behind a literal. */
-static bool check_numbers(const struct tokens *t)
+/* An integer of at most seven digits, true, false or null at p, and behind it , } or ] ? Without a
+ * branch for which it is. */
+ALWAYS_INLINE bool is_plain(const char *p)
 {
-	const char *doc = t->doc.p, *end = doc + t->doc.n;
-	for (uint32_t i = 0; i < t->count; i++)
-		if (t->code[i] == TOKEN_SCALAR && !tokens_scalar_ok(doc + t->pos[i], end))
+	uint64_t x;
+	memcpy(&x, p, 8);
+	const uint64_t ones = 0x0101010101010101u, top = 0x80 * ones;
+	uint64_t off = x ^ '0' * ones; /* a digit: 0 to 9 */
+	uint64_t other = (((off & ~top) + (0x7F - 9) * ones) | off) & top;
+	uint32_t digits = (uint32_t)_tzcnt_u64(other) / 8;
+	bool number = (digits > 1 && (uint8_t)off != 0) | (digits == 1);
+	bool is_false = (x & 0xFFFFFFFFFFu) == 0x65736C6166u;
+	bool literal = is_false | ((uint32_t)x == 0x65757274u) | ((uint32_t)x == 0x6C6C756Eu);
+	uint32_t length = number ? digits : is_false ? 5 : 4;
+	uint8_t behind = (uint8_t)(x >> (8 * length & 63));
+	return (number | literal) & (length < 8) & ((behind == ',') | ((behind | 0x20) == '}'));
+}
+
+WITH_AVX2 static bool check_scalars(
+        const struct tokens *t, const uint32_t *no, const uint32_t *stop)
+{
+	struct span doc = t->doc;
+	for (; no < stop; no++) {
+		const char *p = doc.p + t->pos[*no];
+		if (UNLIKELY(!is_plain(p)) && !tokens_scalar_ok(p, doc.p + doc.n))
 			return false;
+	}
 	return true;
+}
+
+/* A few at a time: what is written too much is overwritten. which: of the 64 tokens from `at`. */
+ALWAYS_INLINE uint32_t *put_scalars(uint32_t *to, uint64_t which, uint32_t at)
+{
+	for (int i = 0; i < 3; i++) {
+		*to = at + (uint32_t)_tzcnt_u64(which);
+		to += which != 0;
+		which &= which - 1;
+	}
+	for (; which; which &= which - 1)
+		*to++ = at + (uint32_t)_tzcnt_u64(which);
+	return to;
+}
+
+ALWAYS_INLINE bool is_zero(__m256i v)
+{
+	return _mm256_testz_si256(v, v);
+}
+
+ALWAYS_INLINE uint64_t sum_of(__m256i v)
+{
+	__m256i sums = _mm256_sad_epu8(v, _mm256_setzero_si256());
+	return (uint64_t)_mm256_extract_epi64(sums, 0) + (uint64_t)_mm256_extract_epi64(sums, 1) +
+	       (uint64_t)_mm256_extract_epi64(sums, 2) + (uint64_t)_mm256_extract_epi64(sums, 3);
+}
+
+/* Turns the first bytes of the tokens into their kinds, too. */
+WITH_AVX2 static bool check_tokens(struct tokens *t)
+{
+	struct scratch *scratch = t->scratch;
+	const __m256i zero = _mm256_setzero_si256();
+	struct pass2 s = {.before = _mm256_set1_epi8(TOKEN_NONE),
+	        .v = kinds(t->code),
+	        .depth = zero,
+	        .bad = zero,
+	        .deepest = zero,
+	        .outermost = zero};
+	uint32_t differ = 0, *scalars = scratch->scalar;
+	for (uint32_t at = 0; at < t->count; at += 64) {
+		uint8_t *code = t->code + at, *depth = t->depth + at, side[64];
+		struct found found = {0};
+		for (int i = 0; i < 2; i++) {
+			__m256i after = kinds(code + 32 * (i + 1));
+			_mm256_storeu_si256((__m256i *)(void *)(code + 32 * i), s.v);
+			check_neighbours(&s, after, depth, side, i, &found);
+		}
+		differ |= check_brackets(scratch->open, depth, side, &found);
+		scalars = put_scalars(scalars, found.scalars, at);
+		if (UNLIKELY(scalars >= scratch->scalar + SCALARS)) {
+			if (!check_scalars(t, scratch->scalar, scalars))
+				return false;
+			scalars = scratch->scalar;
+		}
+	}
+	/* Two tokens are at depth 0: the first one, and the one that closes it, which so is the
+	 * last. (Below 0 is very deep.) */
+	return !differ && is_zero(s.bad) && is_zero(s.depth) && sum_of(s.outermost) == 2 &&
+	       is_zero(_mm256_subs_epu8(s.deepest, _mm256_set1_epi8((char)DEPTH_MAX))) &&
+	       check_scalars(t, scratch->scalar, scalars);
 }
 
 bool tokens_avx2_read(struct tokens *t, struct span doc)
 {
-	bool numbers;
 	t->doc = doc;
 	t->count = 0;
-	if (!read_bytes(t, &numbers))
+	if (!read_bytes(t))
 		return false;
-	memset(t->code + t->count, TOKEN_NONE, TOKENS_SLACK);
+	memset(t->code + t->count, ' ', TOKENS_SLACK);
 	t->pos[t->count] = (uint32_t)doc.n;
-	if (t->code[0] > TOKEN_ARRAY) /* too rare to be worth it here */
+	if ((t->code[0] | 0x20) != '{') /* too rare to be worth it here */
 		return false;
-	return check_tokens(t) && (!numbers || check_numbers(t));
+	bool good = check_tokens(t);
+	memset(t->code + t->count, TOKEN_NONE, TOKENS_SLACK);
+	return good;
 }
 
 bool tokens_avx2_possible(void)
@@ -375,18 +529,6 @@ bool tokens_avx2_possible(void)
 
 #else
 
-size_t tokens_avx2_bytes(void)
-{
-	return 0;
-}
-bool tokens_avx2_possible(void)
-{
-	return false;
-}
-bool tokens_avx2_read(struct tokens *t, struct span doc)
-{
-	(void)t, (void)doc;
-	return false;
-}
+TOKENS_NO_KERNEL(avx2)
 
 #endif

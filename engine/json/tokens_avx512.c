@@ -237,19 +237,28 @@ static bool read_bytes(struct tokens *t)
 
 /* --- pass 2: the grammar -------------------------------------------------------------------- */
 
+enum { STACK = 512 }; /* a power of two above JSON_DEPTH_MAX */
+
+/* A bracket: its number among the tokens, times 8, and these bits. */
+enum {
+	BRACKET_ARRAY = 1,
+	BRACKET_CLOSE = 2,
+	BRACKET_MEMBER = 4, /* this side says that the container is a member of an object */
+	BRACKET_TOKEN = 8,
+};
+
 enum {
 	PART = 1024, /* tokens between two runs of the stack */
 	LANES = 32,  /* of 16 bits */
 };
 
-/* Owner: struct tokens. Life: one document. `stack` is never cleared between documents, but it must
- * begin as zeroes: a bracket that closes nothing notes whatever number stands there, so each must
- * be that of some token of a document that `match` had room for. */
+/* Owner: struct tokens. Life: one document. `stack` is never cleared between documents. */
 struct pass2 {
 	uint64_t bad;
 	uint32_t part;              /* number of its first token */
 	uint32_t brackets, scalars; /* in the two arrays */
 	uint32_t depth, depths;     /* depths: all depths, or-ed */
+	uint32_t end;               /* the last token that has closed the first one */
 	uint16_t bracket[PART + BLOCK + 2 * LANES];
 	uint16_t scalar[PART + BLOCK + 2 * LANES]; /* number times 8 */
 	uint32_t stack[STACK]; /* number among all tokens, times 8, and the bits */
@@ -358,9 +367,9 @@ WITH_AVX512 static void check_leaves(struct pass2 *s)
 
 /* The brackets of the part that are left. Without a branch: which way it goes is up to the
  * document. A wrong depth is found at the end. */
-static void check_brackets(struct pass2 *s, uint32_t *match)
+static void check_brackets(struct pass2 *s)
 {
-	uint32_t bad = 0, depth = s->depth, depths = s->depths;
+	uint32_t bad = 0, depth = s->depth, depths = s->depths, end = s->end;
 	uint32_t base = s->part * BRACKET_TOKEN;
 	for (uint32_t i = 0, n = s->brackets; i < n; i++) {
 		uint32_t now = base + s->bracket[i], close = now / BRACKET_CLOSE & 1;
@@ -369,12 +378,13 @@ static void check_brackets(struct pass2 *s, uint32_t *match)
 		uint32_t differ = (*top ^ now) & (0 - close); /* 0 at an opening one */
 		*top = now;
 		bad |= differ & (BRACKET_ARRAY | BRACKET_MEMBER);
-		match[(now ^ differ) / BRACKET_TOKEN] = now / BRACKET_TOKEN;
+		end = (now ^ differ) / BRACKET_TOKEN ? end : now / BRACKET_TOKEN;
 		depth += !close;
 		depths |= depth; /* below 0 is very deep */
 	}
 	s->depth = depth;
 	s->depths = depths;
+	s->end = end;
 	s->bad |= bad;
 }
 
@@ -448,14 +458,14 @@ WITH_AVX512 static void check_part(struct pass2 *s, const struct tokens *t)
 	for (uint32_t at = s->part; at < stop; at += BLOCK)
 		check_neighbours(s, t->code, at);
 	check_leaves(s);
-	check_brackets(s, t->match);
+	check_brackets(s);
 }
 
 static bool check_tokens(const struct tokens *t)
 {
 	struct pass2 *s = t->scratch;
 	s->bad = 0;
-	s->depth = s->depths = 0;
+	s->depth = s->depths = s->end = 0;
 	for (s->part = 0; s->part < t->count; s->part += PART) {
 		check_part(s, t);
 		if (s->bad || !check_scalars(s, t))
@@ -463,7 +473,7 @@ static bool check_tokens(const struct tokens *t)
 	}
 	/* The last token empties the stack (so no string is open), and no other one: that would
 	 * have been the partner of the first. */
-	return s->depth == 0 && s->depths < JSON_DEPTH_MAX && t->match[0] == t->count - 1;
+	return s->depth == 0 && s->depths < JSON_DEPTH_MAX && s->end == t->count - 1;
 }
 
 bool tokens_avx512_read(struct tokens *t, struct span doc)
@@ -476,7 +486,10 @@ bool tokens_avx512_read(struct tokens *t, struct span doc)
 	t->pos[t->count] = (uint32_t)doc.n;
 	if (t->code[0] > TOKEN_ARRAY) /* too rare to be worth it here */
 		return false;
-	return check_tokens(t);
+	if (!check_tokens(t))
+		return false;
+	tokens_fill_depth(t);
+	return true;
 }
 
 bool tokens_avx512_possible(void)
@@ -491,18 +504,6 @@ bool tokens_avx512_possible(void)
 
 #else
 
-size_t tokens_avx512_bytes(void)
-{
-	return 0;
-}
-bool tokens_avx512_possible(void)
-{
-	return false;
-}
-bool tokens_avx512_read(struct tokens *t, struct span doc)
-{
-	(void)t, (void)doc;
-	return false;
-}
+TOKENS_NO_KERNEL(avx512)
 
 #endif

@@ -1,5 +1,5 @@
 /* tokens_simd.h - what the kernels tokens_avx2.c and tokens_avx512.c share: the grammar as a matter
- * of neighbours, and the stack of brackets. Private to them.
+ * of neighbours. Private to them.
  *
  * Every value has a left side (is it a member, that is, behind a colon?) and a right side (do a
  * closing brace, or a comma and a key, say that it was a member?), and with that:
@@ -10,8 +10,8 @@
  *   G4  a bracket and its partner are of one kind
  *
  * G3 is checked on the spot for strings and scalars. For objects and arrays both sides are at
- * different brackets: these alone go through a stack, which checks G3 and G4 and notes who belongs
- * to whom for tokens_skip(). Why that is enough: before `}` the right side of the last element says
+ * different brackets: these alone are brought together, by a stack or by their depth, and checked
+ * for G3 and G4. Why that is enough: before `}` the right side of the last element says
  * member, so its left one does; then a key is before it (G1), before that a comma (G2), which with
  * the key says member of the element before, and so on down to the first one, whose key has `{`
  * before it. Before `]` none is a member by the same steps, so that none has a key.
@@ -50,16 +50,6 @@ static const uint8_t one_bit[16] __attribute__((aligned(16))) = {
         [TOKEN_NONE] = 0xFF,
 };
 
-enum { STACK = 512 }; /* a power of two above JSON_DEPTH_MAX */
-
-/* A bracket: its number among the tokens, times 8, and these bits. */
-enum {
-	BRACKET_ARRAY = 1,
-	BRACKET_CLOSE = 2,
-	BRACKET_MEMBER = 4, /* this side says that the container is a member of an object */
-	BRACKET_TOKEN = 8,
-};
-
 /* Which bytes of the word are in ['low', 'high']? In their top bits. Byte by byte, neither x - low
  * nor x + (0x7F - high) may set that bit. */
 static inline uint32_t in_range(uint32_t x, uint32_t low, uint32_t high)
@@ -76,5 +66,21 @@ static inline bool is_hex4(const char *p)
 	memcpy(&x, p, 4);
 	return (in_range(x, '0', '9') | in_range(x | 0x20202020u, 'a', 'f')) == 0x80808080u;
 }
+
+/* What a kernel is on a CPU that it was not written for. */
+#define TOKENS_NO_KERNEL(kernel)                                                                   \
+	size_t tokens_##kernel##_bytes(void)                                                       \
+	{                                                                                          \
+		return 0;                                                                          \
+	}                                                                                          \
+	bool tokens_##kernel##_possible(void)                                                      \
+	{                                                                                          \
+		return false;                                                                      \
+	}                                                                                          \
+	bool tokens_##kernel##_read(struct tokens *t, struct span doc)                             \
+	{                                                                                          \
+		(void)t, (void)doc;                                                                \
+		return false;                                                                      \
+	}
 
 #endif

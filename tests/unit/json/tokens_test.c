@@ -1,6 +1,8 @@
-/* Which documents are valid, on both kernels, and against the naive reader. The categories are
+/* Which documents are valid, on all kernels, and against the naive reader. The categories are
  * those of the well-known test suites for JSON parsers. */
 #include "json/tokens.h"
+
+#include <stdio.h>
 
 #include "harness/json_naive.h"
 #include "unit/json/doc.h"
@@ -379,6 +381,18 @@ static const struct text broken_structures[] = {
         LITERAL("[\0]"),
         LITERAL("[]\0"),
         LITERAL("[\f]"),
+        /* Control characters that are a bit away from , : and ". */
+        LITERAL("[1\f2]"),
+        LITERAL("[\"a\"\f\"b\"]"),
+        LITERAL("[\"a\"\x1A\"b\"]"),
+        LITERAL("{\"a\"\x1A"
+                "1}"),
+        LITERAL("[\x02"
+                "a\"]"),
+        LITERAL("[\x02"
+                "a\x02]"),
+        LITERAL("[]],["),
+        LITERAL("[]],[],[["),
         LITERAL("[\x0B]"),
         LITERAL("[\xC2\x85]"),
         LITERAL("[\\n]"),
@@ -409,11 +423,12 @@ static void documents_do_not_touch_each_other(void **state)
 	(void)state;
 	static const char *const pairs[][2] = {{"[1,2,3]", "[1],[1]"}, {"[1,2,3]", "[1,2,[["},
 	        {"[]", ",1"}, {"[1]", ",[]"}, {"[1]", "[1 "}, {"[1]", ""}, {"[]", "1"},
-	        {"[[],[]]", "[],[[]]"}};
+	        {"[[],[]]", "[],[[]]"}, {"[[]]", "[]],["}};
 	for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
 		judge(pairs[i][0], strlen(pairs[i][0]), ERR_OK);
 		err_t want = strcmp(pairs[i][1], "1") ? ERR_JSON_SYNTAX : ERR_OK;
 		judge(pairs[i][1], strlen(pairs[i][1]), want);
+		judge(pairs[i][1], strlen(pairs[i][1]), want); /* nor for itself */
 	}
 }
 
@@ -608,6 +623,95 @@ static void tokens_are_where_they_are(void **state)
 	doc_free(&d);
 }
 
+/* The token behind a value, counted bracket by bracket. */
+static uint32_t slow_skip(const struct tokens *t, uint32_t at)
+{
+	uint32_t depth = 0;
+	do {
+		depth += t->code[at] <= TOKEN_ARRAY;
+		depth -= t->code[at] == TOKEN_OBJECT_END || t->code[at] == TOKEN_ARRAY_END;
+		at++;
+	} while (depth);
+	return at;
+}
+
+static void all_skips_are_right(const char *p, size_t n)
+{
+	struct span d = doc_bytes(p, n);
+	for (size_t k = 0; k < kernel_count; k++) {
+		struct tokens *t = &kernels[k];
+		assert_int_equal(tokens_read(t, d), ERR_OK);
+		for (uint32_t i = 0; i < t->count; i++) {
+			bool ends = t->code[i] == TOKEN_OBJECT_END || t->code[i] == TOKEN_ARRAY_END;
+			if (!ends)
+				assert_int_equal(tokens_skip(t, i), slow_skip(t, i));
+		}
+	}
+	doc_free(&d);
+}
+
+/* Short containers, long ones, and as deep as it goes, where depths no longer fit a byte. */
+static void every_value_can_be_skipped(void **state)
+{
+	(void)state;
+	static char buf[16384];
+	all_skips_are_right(pod, sizeof pod - 1);
+	for (unsigned levels = 1; levels < JSON_DEPTH_MAX; levels += levels < 230 ? 37 : 1) {
+		size_t n = 0;
+		for (unsigned i = 0; i < levels; i++)
+			n += (size_t)sprintf(buf + n, i % 9 ? "[" : "[0,[],{\"a\":[1]},");
+		n += (size_t)sprintf(buf + n, "7");
+		for (unsigned i = 0; i < levels; i++)
+			n += (size_t)sprintf(buf + n, i % 5 ? "]" : ",[2],{}]");
+		all_skips_are_right(buf, n);
+	}
+	memset(buf, '[', JSON_DEPTH_MAX);
+	memset(buf + JSON_DEPTH_MAX, ']', JSON_DEPTH_MAX);
+	all_skips_are_right(buf, 2 * (size_t)JSON_DEPTH_MAX);
+}
+
+/* Scalars are noted and checked later, many at a time: none may get lost. */
+static void one_broken_scalar_among_many_is_found(void **state)
+{
+	(void)state;
+	enum { COUNT = 2600 };
+	static const char *const good[] = {
+	        "1", "23", "true", "null", "-4", "5e6", "false", "1234567"};
+	static const char *const broken[] = {"01", "tru", "1.", "nul1", "0x"};
+	static char buf[COUNT * 10];
+	for (size_t at = 0; at <= COUNT; at += at % 1020 < 1 ? 1 : 67) {
+		size_t n = 0;
+		for (size_t i = 0; i < COUNT; i++)
+			n += (size_t)sprintf(buf + n, "%c%s", i ? ',' : '[',
+			        i == at ? broken[at % ARRAY_LEN(broken)]
+			                : good[i * 5 % 7 + (i % 3 == 0)]);
+		buf[n++] = ']';
+		judge(buf, n, at < COUNT ? ERR_JSON_SYNTAX : ERR_OK);
+	}
+}
+
+/* Only the part of a document that is not ASCII is looked at for UTF-8: its ends may not cut off
+ * anything. */
+static void utf8_is_judged_at_every_place(void **state)
+{
+	(void)state;
+	static const struct text parts[] = {LITERAL("\xC3\xA9"), LITERAL("\xF0\x9F\x98\x80"),
+	        LITERAL("\xC3"), LITERAL("\xF0\x9F\x98"), LITERAL("\xA9"), LITERAL("\xED\xA0\x80")};
+	char buf[512];
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+		for (size_t pad = 0; pad < 140; pad++) {
+			for (size_t behind = 0; behind < 140; behind += 23) {
+				size_t n = (size_t)sprintf(buf, "[\"%*s", (int)pad, "");
+				memcpy(buf + n, parts[i].p, parts[i].n);
+				n += parts[i].n;
+				n += (size_t)sprintf(buf + n, "%*s\xC3\xA9%*s\"]", (int)behind, "",
+				        (int)behind, "");
+				judge(buf, n, i < 2 ? ERR_OK : ERR_JSON_SYNTAX);
+			}
+		}
+	}
+}
+
 /* Many parts of the second pass, containers that reach over them, all kinds of neighbours at their
  * borders. */
 static void long_documents_are_read_whole(void **state)
@@ -665,6 +769,9 @@ int main(void)
 	        cmocka_unit_test(every_single_fault_is_judged_alike),
 	        cmocka_unit_test(backslashes_are_counted_across_blocks),
 	        cmocka_unit_test(tokens_are_where_they_are),
+	        cmocka_unit_test(every_value_can_be_skipped),
+	        cmocka_unit_test(one_broken_scalar_among_many_is_found),
+	        cmocka_unit_test(utf8_is_judged_at_every_place),
 	        cmocka_unit_test(long_documents_are_read_whole),
 	        cmocka_unit_test(a_document_is_bounded),
 	};
