@@ -1,7 +1,9 @@
 /* client_bench.c - what reading costs a consumer while a daemon writes, beside the bound of the
  * same machine.
  *
- * usage: client_bench [--seconds N] [--objects N] [--only get|drain] [SHMCACHE]
+ * usage: client_bench [--seconds N] [--objects N] [--rate 100k/s|500k/s|flat]
+ *                     [--what get|view|follow] [--only get|drain] [SHMCACHE]
+ *   --rate, --what: with that writer only, that measurement only (bench/run)
  *   --only: that measurement only, ten times (for profilers)
  *   SHMCACHE: the program limits/shmcache (the same work with nothing around it). It runs in the
  * same run, before and after ours; only ratios mean something.
@@ -168,7 +170,7 @@ struct bench {
 	struct kr_list *l;
 	unsigned n;
 	double seconds;
-	const char *only;
+	const char *only, *rate, *what;
 	uint64_t sum; /* of payload, so that it is read */
 	struct prng r;
 };
@@ -433,6 +435,11 @@ static void run_limit(const char *program)
 	MUST(pid > 0 && waitpid(pid, NULL, 0) == pid);
 }
 
+static bool wanted(const struct bench *b, const char *what)
+{
+	return !b->what || strcmp(b->what, what) == 0;
+}
+
 static void run_rates(struct bench *b)
 {
 	static const struct {
@@ -440,13 +447,20 @@ static void run_rates(struct bench *b)
 		uint64_t rate;
 	} rates[] = {{"100k/s", 100000}, {"500k/s", 500000}, {"flat out", UINT64_MAX}};
 	for (size_t i = 0; i < sizeof rates / sizeof rates[0]; i++) {
+		if (b->rate && strncmp(b->rate, rates[i].word, strlen(b->rate)) != 0)
+			continue;
 		b->orders->rate = rates[i].rate;
-		bench_get(b, rates[i].word, 0);
-		bench_get(b, rates[i].word, KR_BORROW);
-		bench_view(b, rates[i].word);
-		bench_follow(b, rates[i].word, 0);
-		bench_follow(b, rates[i].word, KR_NO_OLD);
-		bench_follow(b, rates[i].word, KR_BORROW);
+		if (wanted(b, "get")) {
+			bench_get(b, rates[i].word, 0);
+			bench_get(b, rates[i].word, KR_BORROW);
+		}
+		if (wanted(b, "view"))
+			bench_view(b, rates[i].word);
+		if (wanted(b, "follow")) {
+			bench_follow(b, rates[i].word, 0);
+			bench_follow(b, rates[i].word, KR_NO_OLD);
+			bench_follow(b, rates[i].word, KR_BORROW);
+		}
 		fflush(stdout);
 	}
 	b->orders->rate = 0;
@@ -470,10 +484,13 @@ static void run_all(struct bench *b)
 {
 	warm_up(b);
 	run_rates(b);
-	bench_drain(b, 0);
-	bench_drain(b, KR_NO_OLD);
-	bench_drain(b, KR_BORROW);
-	bench_patch(b);
+	if (wanted(b, "follow")) {
+		bench_drain(b, 0);
+		bench_drain(b, KR_NO_OLD);
+		bench_drain(b, KR_BORROW);
+	}
+	if (wanted(b, "patch"))
+		bench_patch(b);
 }
 
 static void run_only(struct bench *b)
@@ -531,6 +548,10 @@ int main(int argc, char **argv)
 			b.only = argv[++i];
 		else if (strcmp(argv[i], "--objects") == 0 && i + 1 < argc)
 			b.n = (unsigned)atoi(argv[++i]);
+		else if (strcmp(argv[i], "--rate") == 0 && i + 1 < argc)
+			b.rate = argv[++i];
+		else if (strcmp(argv[i], "--what") == 0 && i + 1 < argc)
+			b.what = argv[++i];
 		else
 			limit = argv[i];
 	}
