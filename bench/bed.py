@@ -119,10 +119,10 @@ class Bed(Control):
         deadline = time.monotonic() + 60
         while not self.socket.exists():
             if time.monotonic() > deadline or self.daemon.poll() is not None:
-                raise Failed("kuberingd did not start:\n" + self.log())
+                raise Failed("kuberingd did not start:\n" + self.log_end())
             time.sleep(0.01)
 
-    def log(self):
+    def log_end(self):
         return (self.path / "log").read_text()[-2000:]
 
     def start(self, cpu, argv, nice=0, **kw):
@@ -232,7 +232,7 @@ class Bed(Control):
                 if self.daemon.poll() is not None:
                     break
             time.sleep(0.02)
-        raise Failed(f"not {lists} live lists after {seconds} s: {m} {stats}\n{self.log()}")
+        raise Failed(f"not {lists} live lists after {seconds} s: {m} {stats}\n{self.log_end()}")
 
     def changes(self):
         """Events of all lists without the bookmarks, of which a server sends one a minute to each."""

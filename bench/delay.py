@@ -49,7 +49,7 @@ def put(run, out, word, found, bounds):
     out.histogram(f"latency_{word}: bound, one eventfd", bounds["eventfd"])
 
 
-def latency_idle(run, out):
+def latency_idle(out, run):
     count, rate = 500 if run.quick else 3000, 200
     with Bed(run.bin, 1000, 3600) as bed:
         bed.settle()
@@ -61,7 +61,7 @@ def latency_idle(run, out):
     put(run, out, "idle", found, wake_bound(run, 1000000 // rate, count))
 
 
-def latency_loaded(run, out):
+def latency_loaded(out, run):
     """The consumer shares CPU 1 with the reactor: CPU 0 is the server's, which is busy with sending."""
     sockets, rate = run.sockets or (500 if run.quick else 8000), run.rate or (20000 if run.quick else 100000)
     seconds, followed = 4 if run.quick else 10, min(64, sockets)
@@ -69,22 +69,19 @@ def latency_loaded(run, out):
         bed.wait_live(sockets, 600)
         count = int(rate / sockets * followed * seconds * 0.8)
         follower = bed.consumer("latency", count, 3 * seconds + 10, cluster=f"fake-1..{followed}", cpu=run.consumer_cpu)
-        events, spent, took = at_rate(bed, rate, seconds)
+        at_rate(run, bed, rate, seconds)
         _, _, found = measured([follower])
         bed.drained()
         bed.settle_many(some_lists(bed, ["pods"]))
-    got = events / took
-    if got < 0.9 * rate:
-        raise Failed(f"only {got:,.0f} of {rate:,} events/s came: the server is the limit (--rate R asks for less)")
     put(run, out, "loaded", found, wake_bound(run, max(100, 1000000 * sockets // (rate * followed)), 2000))
 
 
 def latency(run):
     out = Result()
     if run.part in (None, "idle"):
-        latency_idle(run, out)
+        out.part(latency_idle, run)
     if run.part in (None, "loaded"):
-        latency_loaded(run, out)
+        out.part(latency_loaded, run)
     return out
 
 

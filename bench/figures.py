@@ -65,12 +65,20 @@ class Result:
     """What one run of a bench measured, by name."""
     samples: dict = field(default_factory=dict)
     histograms: dict = field(default_factory=dict)
+    problems: list = field(default_factory=list)
 
     def add(self, name, value, unit, vs="none", vs_value=None, same=True):
         self.samples[name] = Sample(float(value), unit, vs, None if vs_value is None else float(vs_value), same)
 
     def histogram(self, name, h):
         self.histograms[name] = h
+
+    def part(self, measure, *args):
+        """A part that does not count takes the others not with it: measure(self, *args) adds when it is done."""
+        try:
+            measure(self, *args)
+        except Failed as why:
+            self.problems.append(str(why))
 
 
 @dataclass

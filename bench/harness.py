@@ -11,7 +11,7 @@ from pathlib import Path
 import goals
 import report
 from bed import Bed
-from figures import Failed, Figure, compare, gather
+from figures import Failed, Figure, Result, compare, gather
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -89,33 +89,39 @@ def say_figures(found):
 
 
 def run_in_turns(measure, args):
-    """Figures, merged histograms and the comparison with the other build (A B A B)."""
+    """Figures, merged histograms, the comparison with the other build (A B A B), and what did not count."""
     builds = [args.bin] + ([args.against] if args.against else [])
     results = [[] for _ in builds]
     for n in range(args.runs):
         for build, had in zip(builds, results):
             print(f"  run {n + 1} of {args.runs}" + (f", {'A' if build is args.bin else 'B'}" if args.against else ""), flush=True)
-            had.append(measure(Run(args, build)))
+            try:
+                had.append(measure(Run(args, build)))
+            except Failed as why:
+                had.append(Result(problems=[str(why)]))
     found, histograms = gather(results[0])
     against = compare(found, gather(results[1])[0]) if args.against else []
     say_figures(found + against)
-    return found, histograms, against
+    problems = [p for had in results for r in had for p in r.problems]
+    return found, histograms, against, "\n".join(problems) or None
 
 
-def run_whole(bench, args):
+def run_whole(bench, args, h):
     if args.against:
         raise Failed("it compares in itself; --against is not for it")
-    h = Whole(args)
     bench(h, args)
-    return h.found, {}, []
 
 
 def run_one(name, bench, args):
-    """One bench to one record; a failure is one, too."""
+    """One bench to one record; a failure is one, too, with what had been counted until then."""
     where = machine(args, args.bin)
     print(f"# {name}: " + ", ".join(f"{k} {v}" for k, v in where.items()), flush=True)
+    h, histograms, against, problem = Whole(args), {}, [], None
     try:
-        found, histograms, against = (run_whole if bench.whole else run_in_turns)(bench.function, args)
-        return report.record(where, name, found, histograms, against, None)
+        if bench.whole:
+            run_whole(bench.function, args, h)
+        else:
+            h.found, histograms, against, problem = run_in_turns(bench.function, args)
     except (Failed, subprocess.TimeoutExpired, OSError) as why:
-        return report.record(where, name, [], {}, [], str(why) or type(why).__name__)
+        problem = str(why) or type(why).__name__
+    return report.record(where, name, h.found, histograms, against, problem)

@@ -71,5 +71,6 @@ def get(run):
     bound = shmcache(run, r"get +writer 500k/s: .*?(\d+) ns each")
     out = Result()
     out.add("get_copied", number(text, r"get +500k/s +copied .*?(\d+) ns each"), "ns", "shmcache_get" if bound else "none", bound)
+    out.add("get_copied_cpu", number(text, r"get +500k/s +copied .*?cpu +(\d+)\)"), "ns")
     out.add("get_borrowed", number(text, r"get +500k/s +borrowed .*?(\d+) ns each"), "ns")
     return out

@@ -72,7 +72,7 @@ def idle_memory(run, clusters, lists, tls, seconds):
         return got
 
 
-def idle(run, out, word):
+def idle(out, run, word):
     clusters = run.clusters or (1000 if run.quick else 10000)
     tls, seconds = word == "tls", 5 if run.quick else 30
     none, half, full = (idle_memory(run, clusters, n, tls, seconds) for n in (0, 1, 2))
@@ -92,7 +92,7 @@ def idle(run, out, word):
 
 # --- loaded ---
 
-def epoll_bound(run, tls, sockets, rate):
+def epoll_bound(run, sockets, rate):
     """CPU of epoll + recv and the same parsing at that rate over as many sockets: what the goal is set beside. Plain in both cases."""
     argv = [Path(run.limits) / "uring_recv", "-m", "epoll", "-n", sockets, "-s", 2, "-b", 65536, "-w", 2, "-R", rate]
     text = subprocess.run([str(a) for a in argv], capture_output=True, text=True, timeout=120).stdout
@@ -103,35 +103,35 @@ def epoll_bound(run, tls, sockets, rate):
     return float(found[1]) * rate / float(found[2])
 
 
-def at_rate(bed, rate, seconds):
-    """Load for so long; returns events, CPU of the busiest thread, and seconds; nothing may be lost."""
+def at_rate(run, bed, rate, seconds):
+    """Load for so long; returns events, CPU of the busiest thread, and seconds. The server must keep the rate."""
     bed.ask(f"rate {rate} status=1")
     time.sleep(1)  # a warm-up
     before, events, began = bed.threads(), bed.changes(), time.monotonic()
     time.sleep(seconds)
     spent, events, took = bed.spent(before), bed.changes() - events, time.monotonic() - began
     bed.ask("rate 0")
+    got = events / took
+    run.say(f"{got:,.0f} of {rate:,} events/s, {spent / max(1, events):,.0f} ns per event")
+    if got < 0.9 * rate:
+        raise Failed(f"only {got:,.0f} of {rate:,} events/s came: the server is the limit (--rate R asks for less)")
     return events, spent, took
 
 
-def loaded(run, out, word):
+def loaded(out, run, word):
     sockets = run.sockets or (1000 if run.quick else 8000)
     rate = run.rate or (20000 if run.quick else 100000)
     with farm(run, sockets, ["pods"], 10, 3600, word == "tls", ["pods"], QPS) as bed:
         bed.wait_live(sockets, 600)
         bed.drained()
-        events, spent, took = at_rate(bed, rate, 3 if run.quick else 8)
+        events, spent, took = at_rate(run, bed, rate, 3 if run.quick else 8)
         bed.drained()
         bed.settle_many(some_lists(bed, ["pods"]))
         if bed.metrics()["kubering_open_lists_relists"]:
             raise Failed("a list was taken again during the run")
-    got = events / took
-    run.say(f"loaded {word}: {got:,.0f} of {rate:,} events/s over {sockets} sockets, {spent / max(1, events):,.0f} ns per event")
-    if got < 0.9 * rate:
-        raise Failed(f"only {got:,.0f} of {rate:,} events/s came: the server is the limit (--rate R asks for less)")
     out.add(f"sockets_loaded_cpu_{word}", spent / took / 1e7, "%", "epoll_recv" if run.limits else "none",
-            epoll_bound(run, word == "tls", sockets, rate) if run.limits else None)
-    out.add(f"sockets_loaded_events_{word}", got, "events/s", "asked", rate)
+            epoll_bound(run, sockets, rate) if run.limits else None)
+    out.add(f"sockets_loaded_events_{word}", events / took, "events/s", "asked", rate)
     out.add(f"sockets_loaded_ns_{word}", spent / max(1, events), "ns/event")
 
 
@@ -139,9 +139,9 @@ def sockets(run):
     out = Result()
     for word in run.words():
         if run.part in (None, "idle"):
-            idle(run, out, word)
+            out.part(idle, run, word)
         if run.part in (None, "loaded"):
-            loaded(run, out, word)
+            out.part(loaded, run, word)
     return out
 
 

@@ -60,13 +60,17 @@ def ingest_once(run, tls):
         return sum(e for e, *_ in done) / sum(c for _, c, _ in done) * 1e9
 
 
+def ingest_one(out, run, word):
+    rate = ingest_once(run, word == "tls")
+    run.say(f"ingest {word}: {rate:,.0f} events/s of reactor CPU, {1e9 / rate:,.0f} ns per event")
+    limit = bound(run.limits, word == "tls") if run.limits else None
+    out.add(f"ingest_{word}", rate, "events/s/core", f"uring_recv_{word}" if limit else "none", limit)
+
+
 def ingest(run):
     out = Result()
     for word in run.words():
-        rate = ingest_once(run, word == "tls")
-        run.say(f"ingest {word}: {rate:,.0f} events/s of reactor CPU, {1e9 / rate:,.0f} ns per event")
-        limit = bound(run.limits, word == "tls") if run.limits else None
-        out.add(f"ingest_{word}", rate, "events/s/core", f"uring_recv_{word}" if limit else "none", limit)
+        out.part(ingest_one, run, word)
     return out
 
 

@@ -68,6 +68,7 @@ def goals_are_whole():
         assert (goals.GOALS[name].limit, goals.GOALS[name].of) == (limit, of), name
     for name in goals.GOALS:
         assert goals.row_of(name), f"{name} belongs to no row"
+    assert goals.row_of("peers_sync_cpu_kube-rs-typed").figure.startswith("cold sync")
     for row in goals.ROWS:
         assert row.figure.startswith(MEASURED_BESIDE_PEERS) or any(goals.row_of(n) is row for n in goals.GOALS), row
     assert goals.Goal(">=", 0.7, "ratio").met(9, 0.7) and not goals.Goal("<=", 4).met(4.1, None)
