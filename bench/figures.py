@@ -94,15 +94,15 @@ class Figure:
     ok: bool | None = None
 
     @staticmethod
-    def of(name, samples):
-        """From the samples of the runs. The goal is the table's."""
-        first = samples[0]
+    def of(name, samples, judged=True):
+        """From the samples of the runs. The goal is the table's; judged: it was measured at the size that the goal means."""
+        first = next((s for s in samples if s.vs_value is not None), samples[0])
         f = Figure(name, first.unit, [s.value for s in samples], first.vs, [s.vs_value for s in samples if s.vs_value is not None])
         if first.same and f.vs_values and f.vs_value:
             f.ratio = f.value / f.vs_value
         goal = goals.GOALS.get(name)
         if goal:
-            f.goal, f.ok = str(goal), goal.met(f.value, f.ratio)
+            f.goal, f.ok = str(goal), goal.met(f.value, f.ratio) if judged else None
         return f
 
     @property
@@ -134,10 +134,10 @@ class Figure:
                 "goal": self.goal, "ok": self.ok}
 
 
-def gather(results):
+def gather(results, judged=True):
     """Figures and merged histograms of the runs' results, in the order in which they were measured."""
     names = list(dict.fromkeys(name for r in results for name in r.samples))
-    found = [Figure.of(name, [r.samples[name] for r in results if name in r.samples]) for name in names]
+    found = [Figure.of(name, [r.samples[name] for r in results if name in r.samples], judged) for name in names]
     histograms = {}
     for r in results:
         for name, h in r.histograms.items():

@@ -99,7 +99,7 @@ def run_in_turns(measure, args):
                 had.append(measure(Run(args, build)))
             except Failed as why:
                 had.append(Result(problems=[str(why)]))
-    found, histograms = gather(results[0])
+    found, histograms = gather(results[0], not (args.quick or args.clusters or args.sockets or args.rate))
     against = compare(found, gather(results[1])[0]) if args.against else []
     say_figures(found + against)
     problems = [p for had in results for r in had for p in r.problems]

@@ -55,6 +55,7 @@ def lines():
     assert found[0].line() == "figure ingest_plain 400000 events/s/core vs uring_recv_plain 1e+06 ratio 0.4 goal >=0.7x short"
     assert found[1].line() == "figure other 400000 ns vs none 0 ratio - goal - -"
     assert figures.gather([b])[0][0].line().endswith("ratio 0.6 goal >=0.7x short")
+    assert figures.gather([b], judged=False)[0][0].line().endswith("ratio 0.6 goal >=0.7x -")
     assert "3 runs, 400000 to 600000" in found[0].span()
     against = figures.compare(found, figures.gather([b])[0])
     assert [f.line() for f in against][1] == "figure other_against 400000 ns vs against 600000 ratio 0.667 goal - -"
