@@ -114,6 +114,7 @@ class Bed(Control):
     def start_daemon(self, settings, reactors, cpus):
         self.socket, file = self.path / "kubering.sock", self.path / "kubering.yaml"
         file.write_text("apiVersion: kubering.io/v1alpha1\nkind: Config\n" + settings)
+        self.began = time.monotonic()
         self.daemon = self.start(cpus, [self.bin / "kuberingd", "--config", file, "--kubeconfig", self.conf(""), "--context", "*",
                                         "--reactors", reactors, "--socket", self.socket], stderr=open(self.path / "log", "w"))
         deadline = time.monotonic() + 60
@@ -231,7 +232,7 @@ class Bed(Control):
             except OSError:
                 if self.daemon.poll() is not None:
                     break
-            time.sleep(0.02)
+            time.sleep(0.02 + lists / 100000)  # asking costs the daemon more with more lists
         raise Failed(f"not {lists} live lists after {seconds} s: {m} {stats}\n{self.log_end()}")
 
     def changes(self):

@@ -59,7 +59,9 @@ def idle_memory(run, clusters, lists, tls, seconds):
     resources = ["pods", "configmaps"]
     with farm(run, clusters, resources, 1, 1500, tls, resources[:lists], QPS) as bed:
         wait_clusters(bed, clusters)
-        took = bed.wait_live(clusters * lists, 900) if lists else 0
+        if lists:
+            bed.wait_live(clusters * lists, 900)
+            run.say(f"{clusters * lists} sockets, {'tls' if tls else 'plain'}: all live {time.monotonic() - bed.began:.1f} s after the start")
         got = quiet_memory(bed)
         if lists == len(resources):
             events, before, began = bed.changes(), all_threads(bed), time.monotonic()
@@ -68,12 +70,11 @@ def idle_memory(run, clusters, lists, tls, seconds):
             if bed.changes() != events:
                 raise Failed("it was not idle")
             bed.settle_many(some_lists(bed, resources))
-            run.say(f"{clusters * lists} sockets, {'tls' if tls else 'plain'}: all live after {took:.1f} s")
         return got
 
 
 def idle(out, run, word):
-    clusters = run.clusters or (1000 if run.quick else 10000)
+    clusters = run.clusters or (500 if run.quick else 10000)
     tls, seconds = word == "tls", 5 if run.quick else 30
     none, half, full = (idle_memory(run, clusters, n, tls, seconds) for n in (0, 1, 2))
 
@@ -120,7 +121,7 @@ def at_rate(run, bed, rate, seconds):
 
 
 def loaded(out, run, word):
-    sockets = run.sockets or (1000 if run.quick else 8000)
+    sockets = run.sockets or (500 if run.quick else 8000)
     rate = run.rate or (20000 if run.quick else 100000)
     with farm(run, sockets, ["pods"], 10, 3600, word == "tls", ["pods"], QPS) as bed:
         bed.wait_live(sockets, 600)
@@ -180,7 +181,8 @@ def storm(run):
     with Bed(run.bin, 1, 1500, tls, ["--clusters", clusters], settings=QPS, others=[steady],
              lists=[{"clusters": "*", "resource": "pods"}]) as bed:
         bed.each = [(bed, clusters), (steady, STEADY)]
-        first = bed.wait_live(clusters + STEADY, 900)
+        bed.wait_live(clusters + STEADY, 900)
+        first = time.monotonic() - bed.began
         bed.drained()
         steady.ask(f"rate {STEADY_RATE} status=1")
         probe = bed.consumer("rates", 100, cluster=f"steady-1..{STEADY}")
