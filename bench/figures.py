@@ -9,6 +9,10 @@ SUB_BITS = 6  # buckets to a power of two: 64, as in e2e/histogram.h
 PERCENTILES = ((50, "p50"), (90, "p90"), (99, "p99"), (99.9, "p99.9"))
 
 
+def readable(v):
+    return f"{v:,.0f}" if abs(v) >= 1000 else f"{v:.4g}"
+
+
 class Failed(Exception):
     """The figure does not count: something did not start, or the oracle differs."""
 

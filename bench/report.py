@@ -5,7 +5,7 @@ import json
 import math
 
 import goals
-from figures import Histogram
+from figures import Histogram, readable
 
 COLOURS = ("#2563eb", "#d97706", "#059669", "#db2777", "#7c3aed", "#475569")
 
@@ -37,10 +37,10 @@ def verdict(f):
 
 
 def cells(f):
-    span = "" if f["min"] == f["max"] else f" ({f['min']:.4g} to {f['max']:.4g})"
-    beside = "-" if f["vs"] == "none" else f"{f['vs']} {f['vs_value']:.4g}" + ("" if f["ratio"] is None else f", ratio {f['ratio']:.3g}")
+    span = "" if f["min"] == f["max"] else f" ({readable(f['min'])} to {readable(f['max'])})"
+    beside = "-" if f["vs"] == "none" else f"{f['vs']} {readable(f['vs_value'])}" + ("" if f["ratio"] is None else f", ratio {f['ratio']:.3g}")
     quick = " quick" if f["machine"].get("quick") else ""
-    return [f["name"] + quick, f"{f['value']:.4g} {f['unit']}{span}", f["goal"] or "-", beside, verdict(f)]
+    return [f["name"] + quick, f"{readable(f['value'])} {f['unit']}{span}", f["goal"] or "-", beside, verdict(f)]
 
 
 def table(benches):

@@ -156,7 +156,8 @@ def cut_and_wait(bed, clusters):
     """Cuts every socket of the first server. Returns when it began and how long until all lists were live again (0.25 to 0.5 s of
     it are the first back-off)."""
     began = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
-    bed.ask("cut * rst")
+    if int(bed.ask("cut * rst")["connections"]) < clusters:
+        raise Failed("not every socket was there to be cut")
     bed.wait_live(clusters + STEADY, 300)
     return began, (time.clock_gettime_ns(time.CLOCK_MONOTONIC) - began) / 1e9
 

@@ -33,9 +33,9 @@ def hold(bed, clusters):
     return [bed.consumer("hold", cluster=c) for c in clusters]
 
 
-def a_round(bed, clusters):
+def a_round(bed, clusters, alone=0):
     """The daemon is stopped while the server fills the sockets, then it drains them: every receive is full, and neighbours that
-    slow the server down do not count. Returns events, CPU time of the reactor, and the time until the last was received."""
+    slow the server down do not count. alone: seconds in which nobody asks for digests. Returns events, CPU time of the reactor, and the time until the last was received."""
     before = bed.reactor_cpu_ns()
     os.kill(bed.daemon.pid, signal.SIGSTOP)
     try:
@@ -45,6 +45,9 @@ def a_round(bed, clusters):
     finally:
         began = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
         os.kill(bed.daemon.pid, signal.SIGCONT)
+    if alone:
+        time.sleep(alone)
+        bed.drained()
     for c in clusters:
         if int(bed.settle(cluster=c)["relists"]):
             raise Failed(f"the list of {c} was taken again during the run")
@@ -96,7 +99,7 @@ def drain_seconds(run, reactors):
         hold(bed, clusters)
         best = None
         for i in range(2 if run.quick else 4):  # the first warms up
-            began = a_round(bed, clusters)[2]
+            began = a_round(bed, clusters, alone=1)[2]
             text = subprocess.run(bed.probe("newest", cluster=f"fake-1..{CLUSTERS}"), capture_output=True, text=True).stdout
             seconds = (int(pairs(text)["newest"]) - began) / 1e9
             if i:
