@@ -62,6 +62,10 @@ def view(run):
     bound = shmcache(run, r"snap +writer 500k/s: +([\d.]+) ms")
     out = Result()
     out.add("view_500k", number(text, r"view +500k/s +\d+ objects: p50 ([\d.]+) ms"), "ms", "shmcache_snap" if bound else "none", bound)
+    writer = number(text, r"view +500k/s .*?writer did (\d+)/s")
+    if writer < 0.9 * 500000 and not run.quick:
+        raise Failed(f"the writer did {writer:,.0f}/s and not 500,000")
+    out.add("view_500k_writer", writer, "updates/s", "asked", 500000)
     out.add("view_500k_p99", number(text, r"view +500k/s .*?p99 ([\d.]+) ms"), "ms")
     return out
 

@@ -12,15 +12,15 @@ PER_SERVER = 18000  # sockets of one fakekube, and of one reactor: below RLIMIT_
 
 
 def farm(run, clusters, resources, objects, object_bytes, tls, lists, settings=""):
-    """As many servers as the sockets need, in one bed; the clusters are spread over them evenly."""
-    sockets = clusters * max(1, len(lists))
+    """As many servers and reactors as a list of each resource needs, in one bed; the clusters are spread over them evenly. lists: those
+    that the daemon keeps open."""
     count = -(-clusters * len(resources) // PER_SERVER)
     each = [clusters // count + (i < clusters % count) for i in range(count)]
     extra = ["--resources", ",".join(resources), "--history", 100000]
     others = [Server(f"more{i}", ["--objects", objects, "--object-bytes", object_bytes, "--clusters", n, *extra])
               for i, n in enumerate(each[1:], 2)]
     bed = Bed(run.bin, objects, object_bytes, tls, ["--clusters", each[0], *extra], settings=settings, others=others,
-              reactors=-(-sockets // PER_SERVER), lists=[{"clusters": "*", "resource": r} for r in lists])
+              reactors=count, lists=[{"clusters": "*", "resource": r} for r in lists])
     bed.each = list(zip((bed, *others), each))
     return bed
 

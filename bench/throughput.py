@@ -35,7 +35,8 @@ def hold(bed, clusters):
 
 def a_round(bed, clusters, alone=0):
     """The daemon is stopped while the server fills the sockets, then it drains them: every receive is full, and neighbours that
-    slow the server down do not count. alone: seconds in which nobody asks for digests. Returns events, CPU time of the reactor, and the time until the last was received."""
+    slow the server down do not count. alone: seconds in which nobody asks for digests. Returns events, CPU time of the
+    reactor, and when the daemon went on."""
     before = bed.reactor_cpu_ns()
     os.kill(bed.daemon.pid, signal.SIGSTOP)
     try:

@@ -232,6 +232,7 @@ static void bench_view(struct bench *b, const char *rate)
 	struct kr_object o;
 	unsigned n = 0, overruns = 0;
 	double t0 = now_s(), c0 = cpu_s();
+	uint64_t w0 = b->orders->written;
 	while (n < VIEWS && (n < 3 || now_s() - t0 < b->seconds)) {
 		double a = now_s();
 		MUST(kr_view_begin(b->l, &v) == KR_OK);
@@ -257,13 +258,14 @@ static void bench_view(struct bench *b, const char *rate)
 		all[n++] = now_s() - a;
 	}
 	double cpu = cpu_s() - c0;
+	double writer = (double)(b->orders->written - w0) / (now_s() - t0);
 	qsort(all, n, sizeof *all, by_value);
 	qsort(begin, n, sizeof *begin, by_value);
 	printf("view    %-8s %u objects: p50 %.1f ms, p99 %.1f ms (cpu mean %.1f; begin p50 %.2f "
 	       "ms), %u "
-	       "views, overruns %u\n",
+	       "views, overruns %u (writer did %.0f/s)\n",
 	        rate, b->n, all[n / 2] * 1e3, all[n * 99 / 100] * 1e3, cpu / (n + overruns) * 1e3,
-	        begin[n / 2] * 1e3, n, overruns);
+	        begin[n / 2] * 1e3, n, overruns, writer);
 }
 
 static const char *flags_word(unsigned flags)
