@@ -118,7 +118,7 @@ class Bed(Control):
         self.daemon = self.start(cpus, [self.bin / "kuberingd", "--config", file, "--kubeconfig", self.conf(""), "--context", "*",
                                         "--reactors", reactors, "--socket", self.socket], stderr=open(self.path / "log", "w"))
         deadline = time.monotonic() + 60
-        while not self.socket.exists():
+        while not self.socket.exists() or not self.answers_metrics():
             if time.monotonic() > deadline or self.daemon.poll() is not None:
                 raise Failed("kuberingd did not start:\n" + self.log_end())
             time.sleep(0.01)
@@ -211,6 +211,12 @@ class Bed(Control):
         raise Failed(f"no {key} of {pid}")
 
     # --- what the daemon says ---
+
+    def answers_metrics(self):
+        try:
+            return self.metrics_port is None or bool(self.metrics())
+        except OSError:
+            return False
 
     def metrics(self):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=30) as answer:
