@@ -21,8 +21,10 @@ import struct
 import subprocess
 import tempfile
 import time
-import urllib.request
 from pathlib import Path
+
+from bed import Bed, free_port
+from figures import Failed
 
 FRONTEND = Path(__file__).resolve().parent / "peers/headlamp/frontend.mjs"
 STRATEGIES = ("direct", "websocket", "legacy", "multiplexed")
@@ -37,12 +39,6 @@ def kernel_bytes_per_socket():
     except OSError:
         return 0
     return sum(int(n) for n in re.findall(r"^(?:TCP|sock_inode_cache|filp|dentry) +\d+ +\d+ +(\d+)", slabs, re.M))
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 class WebSocket:
@@ -76,280 +72,245 @@ class WebSocket:
         self.socket.close()
 
 
-def make(run):
-    """The benches, made from what bench/run has: Bed, Failed, figure."""
+class Way(Bed):
+    """A bed whose clusters are reached by one strategy, and whose lists the configuration keeps open."""
 
-    class Way(run.Bed):
-        """A bed whose clusters are reached by one strategy, and whose lists the configuration keeps open."""
-
-        def __init__(self, bin_dir, strategy, lists, server, cluster=()):
-            self.bin = Path(bin_dir)
-            self.dir = tempfile.TemporaryDirectory(prefix="kubering-bench-")
-            self.path = Path(self.dir.name)
-            self.children, self.strategy = [], strategy
-            self.control = socket.socket(socket.AF_UNIX)
-            try:
-                self.begin(lists, server, dict(cluster))
-            except BaseException:
-                self.close()
-                raise
-
-        def begin(self, lists, server, cluster):
-            conf, ctl = self.path / "kubeconfig", self.path / "ctl"
-            self.server = self.start("0", [self.bin / "fakekube", "--kubeconfig-out", conf, "--control", ctl, "--headlamp", 0, "--quiet",
-                                           *server], stdout=subprocess.PIPE)
-            ready = re.search(rb"ready .*headlamp=(\d+)", self.server.stdout.readline())
-            if not ready:
-                raise run.Failed("fakekube did not start")
-            self.port = int(ready.group(1))
-            self.control.settimeout(300)
-            self.control.connect(str(ctl))
-            self.answers = self.control.makefile("r")
-            self.socket, self.metrics_port = self.path / "kubering.sock", free_port()
-            hub = self.strategy in ("legacy", "multiplexed")
-            way = {"name": "hub", "headlamp": {"url": f"http://127.0.0.1:{self.port}"}} if hub else {"context": "*"}
-            settings = {"apiVersion": "kubering.io/v1alpha1", "kind": "Config", "metrics": {"listen": f"127.0.0.1:{self.metrics_port}"},
-                        "clusters": [way | {"strategy": self.strategy} | cluster], "lists": lists}
-            (self.path / "kubering.yaml").write_text(json.dumps(settings))
-            (self.path / "none").write_text('{"apiVersion": "v1", "kind": "Config"}')
-            origin = ["--kubeconfig", self.path / "none"] if hub else ["--kubeconfig", conf, "--context", "*"]
-            self.daemon = self.start("1", [self.bin / "kuberingd", "--config", self.path / "kubering.yaml", *origin, "--reactors", 1,
-                                           "--socket", self.socket], stderr=open(self.path / "log", "w"))
-
-        def metrics(self):
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=30) as answer:
-                return {k: float(v) for k, v in re.findall(r"^(kubering_\w+) (\S+)$", answer.read().decode(), re.M)}
-
-        def wait_live(self, lists, seconds):
-            """Until so many lists are live, and the server has as many watches. Returns how long it took."""
-            began, m = time.monotonic(), {}
-            while time.monotonic() - began < seconds:
-                try:
-                    m = self.metrics()
-                    if m["kubering_lists_live"] == m["kubering_lists"] == lists and int(self.ask("stats")["watches"]) == lists:
-                        return time.monotonic() - began
-                except OSError:
-                    if self.daemon.poll() is not None:
-                        break
-                time.sleep(0.02)
-            raise run.Failed(f"{self.strategy}: not {lists} live lists: {m} {self.ask('stats')}\n{(self.path / 'log').read_text()[-2000:]}")
-
-        def versions(self, clusters):
-            """The sum of the clusters' versions: each write adds one."""
-            return sum(int(self.ask(f"rv fake-{c + 1}")["rv"]) for c in range(clusters))
-
-        def changes(self):
-            """Events of all lists without the bookmarks, of which the server sends one a minute to each."""
-            return int(self.metrics()["kubering_open_lists_events"]) - int(self.ask("stats")["bookmarks"])
-
-        def relists(self):
-            return int(self.metrics()["kubering_open_lists_relists"])
-
-        def server_cpu_ns(self):
-            return int(Path(f"/proc/{self.server.pid}/schedstat").read_text().split()[0])
-
-        def threads(self):
-            return {t.name: int((t / "schedstat").read_text().split()[0]) for t in Path(f"/proc/{self.daemon.pid}/task").iterdir()}
-
-        def spent(self, before):
-            """CPU time of the thread that has worked most since then: the reactor."""
-            return max(now - before.get(tid, 0) for tid, now in self.threads().items())
-
-        def drained(self):
-            """Waits until the reactor has nothing to do."""
-            last, quiet, deadline = None, 0, time.monotonic() + 60
-            while quiet < 4 and time.monotonic() < deadline:
-                now = sum(self.threads().values())
-                quiet = quiet + 1 if last is not None and now - last < 300000 else 0
-                last = now
-                time.sleep(0.01)
-
-    # --- CPU per event ---
-
-    def drain(way, clusters):
-        """One filling and one draining; what the consumers of the oracle cost is outside."""
-        had, sent, deadline = way.changes(), int(way.ask("stats")["events"]), time.monotonic() + 60
-        os.kill(way.daemon.pid, signal.SIGSTOP)
+    def __init__(self, bin_dir, strategy, lists, server, cluster=()):
+        self.bin = Path(bin_dir)
+        self.dir = tempfile.TemporaryDirectory(prefix="kubering-bench-")
+        self.path = Path(self.dir.name)
+        self.children, self.others, self.strategy, self.control = [], [], strategy, None
         try:
-            for c in clusters:
-                way.ask(f"blast {c} pods {DRAIN_EVENTS // CLUSTERS}")
-            way.idle()
-            if int(way.ask("stats")["events"]) - sent < DRAIN_EVENTS:
-                way.idle()  # it had no CPU, or the sockets hold less
-            before = way.threads()
-        finally:
-            os.kill(way.daemon.pid, signal.SIGCONT)
-        while True:
-            way.drained()
-            spent, events = way.spent(before), way.changes() - had
-            if events == DRAIN_EVENTS:
-                return spent
-            if time.monotonic() > deadline:
-                raise run.Failed(f"{way.strategy}: {events} of {DRAIN_EVENTS} events")
+            self.begin(lists, server, dict(cluster))
+        except BaseException:
+            self.close()
+            raise
 
-    def a_round(way, clusters, drains):
-        had = way.relists()
-        cpu = sum(drain(way, clusters) for _ in range(drains))
+    def begin(self, lists, server, cluster):
+        conf, ctl = self.path / "kubeconfig", self.path / "ctl"
+        self.server = self.start("0", [self.bin / "fakekube", "--kubeconfig-out", conf, "--control", ctl, "--headlamp", 0, "--quiet",
+                                       *server], stdout=subprocess.PIPE)
+        ready = re.search(rb"ready .*headlamp=(\d+)", self.server.stdout.readline())
+        if not ready:
+            raise Failed("fakekube did not start")
+        self.port = int(ready.group(1))
+        self.connect(ctl)
+        self.socket, self.metrics_port = self.path / "kubering.sock", free_port()
+        hub = self.strategy in ("legacy", "multiplexed")
+        way = {"name": "hub", "headlamp": {"url": f"http://127.0.0.1:{self.port}"}} if hub else {"context": "*"}
+        settings = {"apiVersion": "kubering.io/v1alpha1", "kind": "Config", "metrics": {"listen": f"127.0.0.1:{self.metrics_port}"},
+                    "clusters": [way | {"strategy": self.strategy} | cluster], "lists": lists}
+        (self.path / "kubering.yaml").write_text(json.dumps(settings))
+        (self.path / "none").write_text('{"apiVersion": "v1", "kind": "Config"}')
+        origin = ["--kubeconfig", self.path / "none"] if hub else ["--kubeconfig", conf, "--context", "*"]
+        self.daemon = self.start("1", [self.bin / "kuberingd", "--config", self.path / "kubering.yaml", *origin, "--reactors", 1,
+                                       "--socket", self.socket], stderr=open(self.path / "log", "w"))
+
+    def versions(self, clusters):
+        """The sum of the clusters' versions: each write adds one."""
+        return sum(int(self.ask(f"rv fake-{c + 1}")["rv"]) for c in range(clusters))
+
+    def relists(self):
+        return int(self.metrics()["kubering_open_lists_relists"])
+
+    def server_cpu_ns(self):
+        return int(Path(f"/proc/{self.server.pid}/schedstat").read_text().split()[0])
+
+
+# --- CPU per event ---
+
+def drain(way, clusters):
+    """One filling and one draining; what the consumers of the oracle cost is outside."""
+    had, sent, deadline = way.changes(), int(way.ask("stats")["events"]), time.monotonic() + 60
+    os.kill(way.daemon.pid, signal.SIGSTOP)
+    try:
         for c in clusters:
-            way.settle(cluster=c)
-        if way.relists() != had:
-            raise run.Failed(f"{way.strategy}: a list was taken again during the run")
-        return cpu / (drains * DRAIN_EVENTS)
+            way.ask(f"blast {c} pods {DRAIN_EVENTS // CLUSTERS}")
+        way.idle()
+        if int(way.ask("stats")["events"]) - sent < DRAIN_EVENTS:
+            way.idle()  # it had no CPU, or the sockets hold less
+        before = way.threads()
+    finally:
+        os.kill(way.daemon.pid, signal.SIGCONT)
+    while True:
+        way.drained()
+        spent, events = way.spent(before), way.changes() - had
+        if events == DRAIN_EVENTS:
+            return spent
+        if time.monotonic() > deadline:
+            raise Failed(f"{way.strategy}: {events} of {DRAIN_EVENTS} events")
 
-    def record(way, objects, file):
-        """One MODIFIED event of each object of fake-1, as the multiplexer sends them."""
-        digest = way.ask("rv fake-1")
-        ws = WebSocket(way.port, "/wsMultiplexer")
-        ws.send(json.dumps({"clusterId": "fake-1", "path": "/api/v1/pods", "query": f"watch=1&resourceVersion={digest['rv']}",
-                            "userId": "bench", "type": "REQUEST"}))
-        if '"STATUS"' not in ws.receive():
-            raise run.Failed("the multiplexer does not say that it is connected")
-        way.ask(f"blast fake-1 pods {objects}")
-        lines, events = [], 0
-        while events < objects:
-            lines.append(ws.receive())
-            events += json.loads(lines[-1])["type"] == "DATA"
-        ws.close()
-        file.write_text("\n".join(lines) + "\n")
 
-    def frontend(args, objects, rounds):
-        """Nanoseconds of CPU per event of the frontend's JavaScript with a list of so many objects."""
-        way = Way(args.bin, "legacy", [], ["--objects", objects, "--object-bytes", OBJECT_BYTES])
-        try:
-            file = way.path / "messages"
-            record(way, objects, file)
-            ns = []
-            for _ in range(args.runs):
-                out = subprocess.run(["taskset", "-c", "1", "node", FRONTEND, str(file), str(rounds)], capture_output=True, text=True)
-                if out.returncode:
-                    raise run.Failed(f"frontend.mjs: {out.stderr}")
-                events, seconds, had = out.stdout.split()
-                if int(events) != objects * rounds or int(had) != objects:
-                    raise run.Failed(f"frontend.mjs: {out.stdout}: not {objects * rounds} events and {objects} objects")
-                ns.append(float(seconds) / int(events) * 1e9)
-            return ns
-        finally:
-            way.close()
+def a_round(way, clusters, drains):
+    had = way.relists()
+    cpu = sum(drain(way, clusters) for _ in range(drains))
+    for c in clusters:
+        way.settle(cluster=c)
+    if way.relists() != had:
+        raise Failed(f"{way.strategy}: a list was taken again during the run")
+    return cpu / (drains * DRAIN_EVENTS)
 
-    def strategies(args):
-        names = args.strategy.split(",")
-        if not set(names) <= set(STRATEGIES):
-            raise run.Failed(f"--strategy: a list of {', '.join(STRATEGIES)}")
-        clusters = [f"fake-{i + 1}" for i in range(CLUSTERS)]
-        server = ["--objects", OBJECTS, "--object-bytes", OBJECT_BYTES, "--clusters", CLUSTERS]
-        ways, ns = [], {n: [] for n in names}
-        try:
-            for n in names:
-                ways.append(Way(args.bin, n, [{"clusters": "*", "resource": "pods.v1"}], server, {"qps": 100}))
-                ways[-1].wait_live(CLUSTERS, 120)
-                a_round(ways[-1], clusters, 3)  # first touches of memory, and buffers that grow
-            for _ in range(args.runs):
-                for way in ways:
-                    ns[way.strategy].append(a_round(way, clusters, 4 if args.quick else 12))
-        finally:
-            for way in ways:
-                way.close()
-        first, middle = names[0], {n: statistics.median(v) for n, v in ns.items()}
-        for n in names:
-            print(f"  {n}: {' '.join(f'{v:,.0f}' for v in ns[n])} ns per event, {1e9 / middle[n]:,.0f} events/s/core", flush=True)
-            run.figure(f"ingest_{n}", middle[n], "ns/event", (first, middle[first]), middle[n] / middle[first])
-        if "multiplexed" in names and shutil.which("node"):
-            print("  frontend: JSON.parse of the message and of the event in it, and the change of the list; no socket, WebSocket or render.\n"
-                  "  multiplexed: the kernel's receive, WebSocket, envelope, event, store and publication to consumers.")
-            for objects in (100, 1000):
-                js = frontend(args, objects, 10000 // objects)
-                print(f"  frontend, {objects} objects: {' '.join(f'{v:,.0f}' for v in js)} ns per event", flush=True)
-                run.figure(f"headlamp_frontend_js_{objects}", statistics.median(js), "ns/event",
-                           ("kubering_multiplexed", middle["multiplexed"]), statistics.median(js) / middle["multiplexed"])
 
-    # --- many lists ---
+def record(way, objects, file):
+    """One MODIFIED event of each object of fake-1, as the multiplexer sends them."""
+    digest = way.ask("rv fake-1")
+    ws = WebSocket(way.port, "/wsMultiplexer")
+    ws.send(json.dumps({"clusterId": "fake-1", "path": "/api/v1/pods", "query": f"watch=1&resourceVersion={digest['rv']}",
+                        "userId": "bench", "type": "REQUEST"}))
+    if '"STATUS"' not in ws.receive():
+        raise Failed("the multiplexer does not say that it is connected")
+    way.ask(f"blast fake-1 pods {objects}")
+    lines, events = [], 0
+    while events < objects:
+        lines.append(ws.receive())
+        events += json.loads(lines[-1])["type"] == "DATA"
+    ws.close()
+    file.write_text("\n".join(lines) + "\n")
 
-    def at_rate(way, rate, seconds):
-        way.ask(f"rate {rate} status=1")
-        time.sleep(seconds)
-        way.ask("rate 0")
 
-    def work(way, clusters, writing):
-        """Writes, and waits until as many events have come: no list lost one. Returns events, writes and CPU time of the reactor."""
-        before, had, made, deadline = way.threads(), way.changes(), way.versions(clusters), time.monotonic() + 60
-        writing()
-        while True:
-            way.drained()
-            spent, writes = way.spent(before), way.versions(clusters) - made
-            events = way.changes() - had
-            if events == writes:
-                return events, writes, spent
-            if time.monotonic() > deadline:
-                raise run.Failed(f"{way.strategy}: {writes} writes and {events} events")
-
-    def recover(way, lists):
-        """A restart of the backend: until every list is watched again, the first back-off (0.25 to 0.5 s) included, as later ones are longer until
-        a minute has been quiet; CPU time of the reactor and of the server."""
-        before, server = way.threads(), way.server_cpu_ns()
-        way.ask("headlamp restart 0")
-        seconds = way.wait_live(lists, 300)
-        return seconds, way.spent(before) / 1e6, (way.server_cpu_ns() - server) / 1e6
-
-    def many(args, strategy, clusters, resources):
-        """One strategy: what its lists cost when nothing happens, at a rate of events, and after the backend was restarted."""
-        lists, seconds, rate = clusters * len(resources), 5 if args.quick else 10, 2000
-        wanted = [{"clusters": "*", "resource": r} for r in resources]
-        way = Way(args.bin, strategy, wanted, ["--objects", 10, "--object-bytes", 1500, "--clusters", clusters, "--resources",
-                                               ",".join(resources)])
-        try:
-            sync = way.wait_live(lists, 300)
-            way.drained()
-            out = {"sync_s": sync, "pss": way.memory(way.daemon.pid), "anonymous": way.memory(way.daemon.pid, "Anonymous"),
-                   "sockets": int(way.ask("headlamp status")["connections"])}
-            out["pss_and_kernel"] = out["pss"] + out["sockets"] * kernel_bytes_per_socket()
-            events, writes, spent = work(way, clusters, lambda: at_rate(way, rate, seconds))
-            out |= {"events_per_s": events / seconds, "cpu_percent": spent / seconds / 1e7, "ns_per_event": spent / max(events, 1)}
-            had = way.relists()
-            out["recovery_s"], out["recovery_cpu_ms"], out["server_cpu_ms"] = recover(way, lists)
-            each = [f"run fake-{c + 1} {r} status 1" for c in range(clusters) for r in resources]
-            writes = work(way, clusters, lambda: [way.ask(line) for line in each])[1]
-            if writes != lists:
-                raise run.Failed(f"{writes} writes to {lists} lists")
-            for c in range(1, clusters + 1, max(1, clusters // 20)):
-                way.settle(cluster=f"fake-{c}")
-            out["relists"] = way.relists() - had
-            return out
-        finally:
-            way.close()
-
-    def empty(args, clusters):
-        """The memory of a daemon that knows the clusters and has no list."""
-        way = Way(args.bin, "multiplexed", [], ["--objects", 1, "--clusters", clusters])
-        try:
-            deadline = time.monotonic() + 60
-            while time.monotonic() < deadline:
-                if way.socket.exists() and way.metrics()["kubering_clusters"] == clusters:
-                    way.drained()
-                    return {key: way.memory(way.daemon.pid, key.title()) for key in ("pss", "anonymous")}
-                time.sleep(0.05)
-            raise run.Failed(f"the daemon does not know {clusters} clusters")
-        finally:
-            way.close()
-
-    def headlamp(args):
-        resources = ["pods", "configmaps", "endpoints", "limitranges", "persistentvolumeclaims", "services", "serviceaccounts",
-                     "resourcequotas", "replicationcontrollers", "daemonsets.apps"]
-        clusters = 50 if args.quick else 200
-        lists, got = clusters * len(resources), {"legacy": [], "multiplexed": []}
-        base = empty(args, clusters)
-        base["pss_and_kernel"] = base["pss"]
-        print(f"  without a list: pss {base['pss']:,}, anonymous {base['anonymous']:,}; the figures per list are what comes on top", flush=True)
+def frontend(args, objects, rounds):
+    """Nanoseconds of CPU per event of the frontend's JavaScript with a list of so many objects."""
+    way = Way(args.bin, "legacy", [], ["--objects", objects, "--object-bytes", OBJECT_BYTES])
+    try:
+        file = way.path / "messages"
+        record(way, objects, file)
+        ns = []
         for _ in range(args.runs):
-            for strategy, rows in got.items():
-                rows.append(many(args, strategy, clusters, resources))
-                print(f"  {lists} lists, {strategy}: " + ", ".join(f"{k} {v:,.3f}".rstrip("0").rstrip(".") for k, v in rows[-1].items()),
-                      flush=True)
-        legacy, mux = ({k: statistics.median(row[k] for row in rows) for k in rows[0]} for rows in got.values())
-        for key, per, unit in (("pss", 1024 * lists, "KiB/list"), ("pss_and_kernel", 1024 * lists, "KiB/list"),
-                               ("anonymous", 1024 * lists, "KiB/list"), ("cpu_percent", 1, "%"), ("ns_per_event", 1, "ns/event"), ("recovery_s", 1, "s"), ("recovery_cpu_ms", 1, "ms")):
-            ours, theirs = mux[key] - base.get(key, 0), legacy[key] - base.get(key, 0)
-            run.figure(f"headlamp_{lists}_{key}", ours / per, unit, ("legacy", theirs / per), ours / theirs)
-        relists = sum(row["relists"] for rows in got.values() for row in rows)
-        run.figure(f"headlamp_{lists}_relists", relists, "lists", goal="0", ok=relists == 0)
+            out = subprocess.run(["taskset", "-c", "1", "node", FRONTEND, str(file), str(rounds)], capture_output=True, text=True)
+            if out.returncode:
+                raise Failed(f"frontend.mjs: {out.stderr}")
+            events, seconds, had = out.stdout.split()
+            if int(events) != objects * rounds or int(had) != objects:
+                raise Failed(f"frontend.mjs: {out.stdout}: not {objects * rounds} events and {objects} objects")
+            ns.append(float(seconds) / int(events) * 1e9)
+        return ns
+    finally:
+        way.close()
 
-    return {"headlamp": headlamp}, strategies
+
+def strategies(h, args):
+    names = args.strategy.split(",")
+    if not set(names) <= set(STRATEGIES):
+        raise Failed(f"--strategy: a list of {', '.join(STRATEGIES)}")
+    clusters = [f"fake-{i + 1}" for i in range(CLUSTERS)]
+    server = ["--objects", OBJECTS, "--object-bytes", OBJECT_BYTES, "--clusters", CLUSTERS]
+    ways, ns = [], {n: [] for n in names}
+    try:
+        for n in names:
+            ways.append(Way(args.bin, n, [{"clusters": "*", "resource": "pods.v1"}], server, {"qps": 100}))
+            ways[-1].wait_live(CLUSTERS, 120)
+            a_round(ways[-1], clusters, 3)  # first touches of memory, and buffers that grow
+        for _ in range(args.runs):
+            for way in ways:
+                ns[way.strategy].append(a_round(way, clusters, 4 if args.quick else 12))
+    finally:
+        for way in ways:
+            way.close()
+    first, middle = names[0], {n: statistics.median(v) for n, v in ns.items()}
+    for n in names:
+        print(f"  {n}: {' '.join(f'{v:,.0f}' for v in ns[n])} ns per event, {1e9 / middle[n]:,.0f} events/s/core", flush=True)
+        h.figure(f"ingest_{n}", middle[n], "ns/event", (first, middle[first]), middle[n] / middle[first])
+    if "multiplexed" in names and shutil.which("node"):
+        print("  frontend: JSON.parse of the message and of the event in it, and the change of the list; no socket, WebSocket or render.\n"
+              "  multiplexed: the kernel's receive, WebSocket, envelope, event, store and publication to consumers.")
+        for objects in (100, 1000):
+            js = frontend(args, objects, 10000 // objects)
+            print(f"  frontend, {objects} objects: {' '.join(f'{v:,.0f}' for v in js)} ns per event", flush=True)
+            h.figure(f"headlamp_frontend_js_{objects}", statistics.median(js), "ns/event",
+                       ("kubering_multiplexed", middle["multiplexed"]), statistics.median(js) / middle["multiplexed"])
+
+
+# --- many lists ---
+
+def at_rate(way, rate, seconds):
+    way.ask(f"rate {rate} status=1")
+    time.sleep(seconds)
+    way.ask("rate 0")
+
+
+def work(way, clusters, writing):
+    """Writes, and waits until as many events have come: no list lost one. Returns events, writes and CPU time of the reactor."""
+    before, had, made, deadline = way.threads(), way.changes(), way.versions(clusters), time.monotonic() + 60
+    writing()
+    while True:
+        way.drained()
+        spent, writes = way.spent(before), way.versions(clusters) - made
+        events = way.changes() - had
+        if events == writes:
+            return events, writes, spent
+        if time.monotonic() > deadline:
+            raise Failed(f"{way.strategy}: {writes} writes and {events} events")
+
+
+def recover(way, lists):
+    """A restart of the backend: until every list is watched again, the first back-off (0.25 to 0.5 s) included, as later ones are longer until
+    a minute has been quiet; CPU time of the reactor and of the server."""
+    before, server = way.threads(), way.server_cpu_ns()
+    way.ask("headlamp restart 0")
+    seconds = way.wait_live(lists, 300)
+    return seconds, way.spent(before) / 1e6, (way.server_cpu_ns() - server) / 1e6
+
+
+def many(args, strategy, clusters, resources):
+    """One strategy: what its lists cost when nothing happens, at a rate of events, and after the backend was restarted."""
+    lists, seconds, rate = clusters * len(resources), 5 if args.quick else 10, 2000
+    wanted = [{"clusters": "*", "resource": r} for r in resources]
+    way = Way(args.bin, strategy, wanted, ["--objects", 10, "--object-bytes", 1500, "--clusters", clusters, "--resources",
+                                           ",".join(resources)])
+    try:
+        sync = way.wait_live(lists, 300)
+        way.drained()
+        out = {"sync_s": sync, "pss": way.memory(way.daemon.pid), "anonymous": way.memory(way.daemon.pid, "Anonymous"),
+               "sockets": int(way.ask("headlamp status")["connections"])}
+        out["pss_and_kernel"] = out["pss"] + out["sockets"] * kernel_bytes_per_socket()
+        events, writes, spent = work(way, clusters, lambda: at_rate(way, rate, seconds))
+        out |= {"events_per_s": events / seconds, "cpu_percent": spent / seconds / 1e7, "ns_per_event": spent / max(events, 1)}
+        had = way.relists()
+        out["recovery_s"], out["recovery_cpu_ms"], out["server_cpu_ms"] = recover(way, lists)
+        each = [f"run fake-{c + 1} {r} status 1" for c in range(clusters) for r in resources]
+        writes = work(way, clusters, lambda: [way.ask(line) for line in each])[1]
+        if writes != lists:
+            raise Failed(f"{writes} writes to {lists} lists")
+        for c in range(1, clusters + 1, max(1, clusters // 20)):
+            way.settle(cluster=f"fake-{c}")
+        out["relists"] = way.relists() - had
+        return out
+    finally:
+        way.close()
+
+
+def empty(args, clusters):
+    """The memory of a daemon that knows the clusters and has no list."""
+    way = Way(args.bin, "multiplexed", [], ["--objects", 1, "--clusters", clusters])
+    try:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            if way.socket.exists() and way.metrics()["kubering_clusters"] == clusters:
+                way.drained()
+                return {key: way.memory(way.daemon.pid, key.title()) for key in ("pss", "anonymous")}
+            time.sleep(0.05)
+        raise Failed(f"the daemon does not know {clusters} clusters")
+    finally:
+        way.close()
+
+
+def run(h, args):
+    resources = ["pods", "configmaps", "endpoints", "limitranges", "persistentvolumeclaims", "services", "serviceaccounts",
+                 "resourcequotas", "replicationcontrollers", "daemonsets.apps"]
+    clusters = 50 if args.quick else 200
+    lists, got = clusters * len(resources), {"legacy": [], "multiplexed": []}
+    base = empty(args, clusters)
+    base["pss_and_kernel"] = base["pss"]
+    print(f"  without a list: pss {base['pss']:,}, anonymous {base['anonymous']:,}; the figures per list are what comes on top", flush=True)
+    for _ in range(args.runs):
+        for strategy, rows in got.items():
+            rows.append(many(args, strategy, clusters, resources))
+            print(f"  {lists} lists, {strategy}: " + ", ".join(f"{k} {v:,.3f}".rstrip("0").rstrip(".") for k, v in rows[-1].items()),
+                  flush=True)
+    legacy, mux = ({k: statistics.median(row[k] for row in rows) for k in rows[0]} for rows in got.values())
+    for key, per, unit in (("pss", 1024 * lists, "KiB/list"), ("pss_and_kernel", 1024 * lists, "KiB/list"),
+                           ("anonymous", 1024 * lists, "KiB/list"), ("cpu_percent", 1, "%"), ("ns_per_event", 1, "ns/event"), ("recovery_s", 1, "s"), ("recovery_cpu_ms", 1, "ms")):
+        ours, theirs = mux[key] - base.get(key, 0), legacy[key] - base.get(key, 0)
+        h.figure(f"headlamp_{lists}_{key}", ours / per, unit, ("legacy", theirs / per), ours / theirs)
+    relists = sum(row["relists"] for rows in got.values() for row in rows)
+    h.figure(f"headlamp_{lists}_relists", relists, "lists", goal="0", ok=relists == 0)

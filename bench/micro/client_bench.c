@@ -1,7 +1,9 @@
 /* client_bench.c - what reading costs a consumer while a daemon writes, beside the bound of the
  * same machine.
  *
- * usage: client_bench [--seconds N] [--objects N] [--only get|drain] [SHMCACHE]
+ * usage: client_bench [--seconds N] [--objects N] [--rate 100k/s|500k/s|flat]
+ *                     [--what get|view|follow] [--only get|drain] [SHMCACHE]
+ *   --rate, --what: with that writer only, that measurement only (bench/run)
  *   --only: that measurement only, ten times (for profilers)
  *   SHMCACHE: the program limits/shmcache (the same work with nothing around it). It runs in the
  * same run, before and after ours; only ratios mean something.
@@ -168,7 +170,7 @@ struct bench {
 	struct kr_list *l;
 	unsigned n;
 	double seconds;
-	const char *only;
+	const char *only, *rate, *what;
 	uint64_t sum; /* of payload, so that it is read */
 	struct prng r;
 };
@@ -230,6 +232,7 @@ static void bench_view(struct bench *b, const char *rate)
 	struct kr_object o;
 	unsigned n = 0, overruns = 0;
 	double t0 = now_s(), c0 = cpu_s();
+	uint64_t w0 = b->orders->written;
 	while (n < VIEWS && (n < 3 || now_s() - t0 < b->seconds)) {
 		double a = now_s();
 		MUST(kr_view_begin(b->l, &v) == KR_OK);
@@ -255,13 +258,14 @@ static void bench_view(struct bench *b, const char *rate)
 		all[n++] = now_s() - a;
 	}
 	double cpu = cpu_s() - c0;
+	double writer = (double)(b->orders->written - w0) / (now_s() - t0);
 	qsort(all, n, sizeof *all, by_value);
 	qsort(begin, n, sizeof *begin, by_value);
 	printf("view    %-8s %u objects: p50 %.1f ms, p99 %.1f ms (cpu mean %.1f; begin p50 %.2f "
 	       "ms), %u "
-	       "views, overruns %u\n",
+	       "views, overruns %u (writer did %.0f/s)\n",
 	        rate, b->n, all[n / 2] * 1e3, all[n * 99 / 100] * 1e3, cpu / (n + overruns) * 1e3,
-	        begin[n / 2] * 1e3, n, overruns);
+	        begin[n / 2] * 1e3, n, overruns, writer);
 }
 
 static const char *flags_word(unsigned flags)
@@ -433,6 +437,11 @@ static void run_limit(const char *program)
 	MUST(pid > 0 && waitpid(pid, NULL, 0) == pid);
 }
 
+static bool wanted(const struct bench *b, const char *what)
+{
+	return !b->what || strcmp(b->what, what) == 0;
+}
+
 static void run_rates(struct bench *b)
 {
 	static const struct {
@@ -440,13 +449,20 @@ static void run_rates(struct bench *b)
 		uint64_t rate;
 	} rates[] = {{"100k/s", 100000}, {"500k/s", 500000}, {"flat out", UINT64_MAX}};
 	for (size_t i = 0; i < sizeof rates / sizeof rates[0]; i++) {
+		if (b->rate && strncmp(b->rate, rates[i].word, strlen(b->rate)) != 0)
+			continue;
 		b->orders->rate = rates[i].rate;
-		bench_get(b, rates[i].word, 0);
-		bench_get(b, rates[i].word, KR_BORROW);
-		bench_view(b, rates[i].word);
-		bench_follow(b, rates[i].word, 0);
-		bench_follow(b, rates[i].word, KR_NO_OLD);
-		bench_follow(b, rates[i].word, KR_BORROW);
+		if (wanted(b, "get")) {
+			bench_get(b, rates[i].word, 0);
+			bench_get(b, rates[i].word, KR_BORROW);
+		}
+		if (wanted(b, "view"))
+			bench_view(b, rates[i].word);
+		if (wanted(b, "follow")) {
+			bench_follow(b, rates[i].word, 0);
+			bench_follow(b, rates[i].word, KR_NO_OLD);
+			bench_follow(b, rates[i].word, KR_BORROW);
+		}
 		fflush(stdout);
 	}
 	b->orders->rate = 0;
@@ -470,10 +486,13 @@ static void run_all(struct bench *b)
 {
 	warm_up(b);
 	run_rates(b);
-	bench_drain(b, 0);
-	bench_drain(b, KR_NO_OLD);
-	bench_drain(b, KR_BORROW);
-	bench_patch(b);
+	if (wanted(b, "follow")) {
+		bench_drain(b, 0);
+		bench_drain(b, KR_NO_OLD);
+		bench_drain(b, KR_BORROW);
+	}
+	if (wanted(b, "patch"))
+		bench_patch(b);
 }
 
 static void run_only(struct bench *b)
@@ -531,6 +550,10 @@ int main(int argc, char **argv)
 			b.only = argv[++i];
 		else if (strcmp(argv[i], "--objects") == 0 && i + 1 < argc)
 			b.n = (unsigned)atoi(argv[++i]);
+		else if (strcmp(argv[i], "--rate") == 0 && i + 1 < argc)
+			b.rate = argv[++i];
+		else if (strcmp(argv[i], "--what") == 0 && i + 1 < argc)
+			b.what = argv[++i];
 		else
 			limit = argv[i];
 	}
