@@ -11,17 +11,18 @@ enum {
 	LISTS_DEFAULT = 16384,
 	LISTS_MAX = 1 << 20,
 };
-#define RETAINED_DEFAULT (256ull << 20)
-#define SEGMENT_DEFAULT  (64ull << 20)
-#define SEGMENT_MAX      (4ull << 30)
-#define OBJECTS_DEFAULT  (16ull << 20)
-#define ROW_NONE         UINT32_MAX
+#define RETAINED_LEAST  (32ull << 20)
+#define RETAINED_MOST   (256ull << 20)
+#define RETAINED_SHARE  16 /* of what is live */
+#define SEGMENT_DEFAULT (64ull << 20)
+#define SEGMENT_MAX     (4ull << 30)
+#define OBJECTS_DEFAULT (16ull << 20)
+#define ROW_NONE        UINT32_MAX
 
 static err_t config_check(struct store_config *c, struct errmsg *msg)
 {
 	c->ring_entries = c->ring_entries ? c->ring_entries : RING_ENTRIES_DEFAULT;
 	c->lists_max = c->lists_max ? c->lists_max : LISTS_DEFAULT;
-	c->retained_bytes_max = c->retained_bytes_max ? c->retained_bytes_max : RETAINED_DEFAULT;
 	c->block_segment_bytes = c->block_segment_bytes ? c->block_segment_bytes : SEGMENT_DEFAULT;
 	c->objects_max = c->objects_max ? c->objects_max : OBJECTS_DEFAULT;
 	uint32_t ring = c->ring_entries;
@@ -157,11 +158,22 @@ static void give_up(struct store *s, uint64_t head)
 	retire_pass(&s->retire, w->head);
 }
 
+/* What a burst leaves behind stays in the segments: so it is small beside what they hold anyway. */
+uint64_t store_retained_max(const struct store *s)
+{
+	uint64_t share = s->live_bytes / RETAINED_SHARE;
+	if (s->config.retained_bytes_max)
+		return s->config.retained_bytes_max;
+	if (share < RETAINED_LEAST)
+		return RETAINED_LEAST;
+	return share < RETAINED_MOST ? share : RETAINED_MOST;
+}
+
 void store_room(struct store *s, uint64_t n)
 {
 	struct write *w = &s->shard.write;
 	uint64_t ring = write_head_for(w, n);
-	uint64_t bytes = retire_head_for(&s->retire, s->config.retained_bytes_max, w->commit);
+	uint64_t bytes = retire_head_for(&s->retire, store_retained_max(s), w->commit);
 	give_up(s, ring > bytes ? ring : bytes);
 	collect(s, STORE_COLLECT_CHANGE);
 }
@@ -261,7 +273,7 @@ void store_tick(struct store *s, uint64_t now_ns)
 	struct write *w = &s->shard.write;
 	write_heartbeat(w, now_ns);
 	write_signal(w);
-	give_up(s, retire_head_for(&s->retire, s->config.retained_bytes_max, w->commit));
+	give_up(s, retire_head_for(&s->retire, store_retained_max(s), w->commit));
 	collect(s, STORE_COLLECT_TICK);
 }
 

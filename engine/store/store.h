@@ -77,8 +77,8 @@ struct store_config {
 	uint64_t hash_seed;
 	uint32_t ring_entries; /* power of two, at least 16; 0 = 65536 */
 	uint32_t lists_max;    /* 0 = 16384 */
-	/* replaced blocks kept for followers; 0 = 256 MiB. Whichever of ring and bytes is full
-	 * first moves head */
+	/* replaced blocks kept for followers; 0 = a sixteenth of what is live, 32 to 256 MiB.
+	 * Whichever of ring and bytes is full first moves head */
 	uint64_t retained_bytes_max;
 	/* multiple of 64 KiB up to 4 GiB; no object can be larger; 0 = 64 MiB */
 	uint64_t block_segment_bytes;

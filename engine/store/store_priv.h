@@ -79,6 +79,8 @@ struct store_list {
 
 /* W1, W2 for n coming changes, then frees a bounded amount of what nobody is promised any more. */
 void store_room(struct store *s, uint64_t n);
+/* So many bytes are kept for followers. */
+uint64_t store_retained_max(const struct store *s);
 /* Room for n retirements; errors: ERR_NO_MEMORY. */
 err_t store_retire_reserve(struct store *s, uint64_t n, struct errmsg *msg) MUST_USE;
 /* bytes: blocks_bytes of it. */

@@ -218,7 +218,7 @@ static uint32_t bulk_reason(const struct store_list *l, uint64_t entries)
 		return SHM_RESET_FIRST_SYNC;
 	if (entries > config->ring_entries / 4)
 		return SHM_RESET_TOO_MANY;
-	if (l->live_bytes - l->sync.kept_bytes > config->retained_bytes_max / 2)
+	if (l->live_bytes - l->sync.kept_bytes > store_retained_max(l->store) / 2)
 		return SHM_RESET_TOO_MANY;
 	return 0;
 }
