@@ -1,8 +1,8 @@
 /* client_bench.c - what reading costs a consumer while a daemon writes, beside the bound of the
  * same machine.
  *
- * usage: client_bench [--seconds N] [--objects N] [--only get|drain] [SHMCACHE]
- *   --only: that measurement only, ten times (for profilers)
+ * usage: client_bench [--seconds N] [--objects N] [--only get|drain [--times N]] [SHMCACHE]
+ *   --only: that measurement only, N (10) times (for profilers)
  *   SHMCACHE: the program limits/shmcache (the same work with nothing around it). It runs in the
  * same run, before and after ours; only ratios mean something.
  *
@@ -169,6 +169,7 @@ struct bench {
 	unsigned n;
 	double seconds;
 	const char *only;
+	int times; /* of what is measured alone */
 	uint64_t sum; /* of payload, so that it is read */
 	struct prng r;
 };
@@ -479,7 +480,7 @@ static void run_all(struct bench *b)
 static void run_only(struct bench *b)
 {
 	bool get = strcmp(b->only, "get") == 0;
-	for (int i = 0; i < 10; i++) {
+	for (int i = 0; i < b->times; i++) {
 		static const unsigned flags[] = {0, KR_NO_OLD, KR_BORROW};
 		for (int k = 0; k < 3; k++) {
 			if (!get)
@@ -521,7 +522,7 @@ static int run(struct bench *b, const char *path)
 
 int main(int argc, char **argv)
 {
-	struct bench b = {.n = 32768, .seconds = 1.0, .r = {3}};
+	struct bench b = {.n = 32768, .seconds = 1.0, .times = 10, .r = {3}};
 	const char *limit = NULL;
 	char dir[] = "/tmp/client_bench-XXXXXX", path[64];
 	for (int i = 1; i < argc; i++) {
@@ -529,6 +530,8 @@ int main(int argc, char **argv)
 			b.seconds = atof(argv[++i]);
 		else if (strcmp(argv[i], "--only") == 0 && i + 1 < argc)
 			b.only = argv[++i];
+		else if (strcmp(argv[i], "--times") == 0 && i + 1 < argc)
+			b.times = atoi(argv[++i]);
 		else if (strcmp(argv[i], "--objects") == 0 && i + 1 < argc)
 			b.n = (unsigned)atoi(argv[++i]);
 		else
