@@ -2,9 +2,10 @@
  * same machine.
  *
  * usage: client_bench [--seconds N] [--objects N] [--rate 100k/s|500k/s|flat]
- *                     [--what get|view|follow] [--only get|drain] [SHMCACHE]
+ *                     [--what get|view|follow] [--only get|drain [--times N]]
+ *                     [SHMCACHE]
  *   --rate, --what: with that writer only, that measurement only (bench/run)
- *   --only: that measurement only, ten times (for profilers)
+ *   --only: that measurement only, N (10) times (for profilers)
  *   SHMCACHE: the program limits/shmcache (the same work with nothing around it). It runs in the
  * same run, before and after ours; only ratios mean something.
  *
@@ -171,6 +172,7 @@ struct bench {
 	unsigned n;
 	double seconds;
 	const char *only, *rate, *what;
+	int times;    /* of what is measured alone */
 	uint64_t sum; /* of payload, so that it is read */
 	struct prng r;
 };
@@ -498,7 +500,7 @@ static void run_all(struct bench *b)
 static void run_only(struct bench *b)
 {
 	bool get = strcmp(b->only, "get") == 0;
-	for (int i = 0; i < 10; i++) {
+	for (int i = 0; i < b->times; i++) {
 		static const unsigned flags[] = {0, KR_NO_OLD, KR_BORROW};
 		for (int k = 0; k < 3; k++) {
 			if (!get)
@@ -540,7 +542,7 @@ static int run(struct bench *b, const char *path)
 
 int main(int argc, char **argv)
 {
-	struct bench b = {.n = 32768, .seconds = 1.0, .r = {3}};
+	struct bench b = {.n = 32768, .seconds = 1.0, .times = 10, .r = {3}};
 	const char *limit = NULL;
 	char dir[] = "/tmp/client_bench-XXXXXX", path[64];
 	for (int i = 1; i < argc; i++) {
@@ -548,6 +550,8 @@ int main(int argc, char **argv)
 			b.seconds = atof(argv[++i]);
 		else if (strcmp(argv[i], "--only") == 0 && i + 1 < argc)
 			b.only = argv[++i];
+		else if (strcmp(argv[i], "--times") == 0 && i + 1 < argc)
+			b.times = atoi(argv[++i]);
 		else if (strcmp(argv[i], "--objects") == 0 && i + 1 < argc)
 			b.n = (unsigned)atoi(argv[++i]);
 		else if (strcmp(argv[i], "--rate") == 0 && i + 1 < argc)

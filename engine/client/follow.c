@@ -246,19 +246,26 @@ static int load_objects(
 	return r == KR_OK ? load(f, e->seq, e->new_block, &f->now, flags, &ch->object) : r;
 }
 
-/* Version of the list after the change, as far as the ring or the row tells. */
-static void set_version(struct follow *f, const struct shm_entry *e, struct kr_change *ch)
+/* Out of the way: a row is large, and every change would clear it. */
+static __attribute__((noinline)) void version_of_row(
+        struct follow *f, uint64_t seq, struct kr_change *ch)
 {
 	struct shm_list row;
 	const struct home *h = &f->home;
+	if (mapping_row(h->shard, h->row, h->gen, &row) == READ_OK && row.last_change == seq)
+		memcpy(ch->resource_version, row.rv, sizeof ch->resource_version);
+}
+
+/* Version of the list after the change, as far as the ring or the row tells. */
+static void set_version(struct follow *f, const struct shm_entry *e, struct kr_change *ch)
+{
 	if (e->rv != 0)
 		version_text(ch->resource_version, e->rv);
 	else if (e->op <= SHM_OP_DELETED && !(e->flags & SHM_FLAG_RELIST))
 		snprintf(ch->resource_version, sizeof ch->resource_version, "%s",
 		        ch->object.resource_version);
-	else if (mapping_row(h->shard, h->row, h->gen, &row) == READ_OK &&
-	         row.last_change == e->seq)
-		memcpy(ch->resource_version, row.rv, sizeof ch->resource_version);
+	else
+		version_of_row(f, e->seq, ch);
 }
 
 /* Has seq less than a quarter of the ring left? head is hot: it was just looked at. What the ring

@@ -12,9 +12,10 @@
 #include <string.h>
 
 enum {
-	GET_TRIES = 256, /* look-ups that changes ran into, before the ring is asked */
-	GET_MOVED = 100, /* not a kr_result: look again */
-	PREFETCH_LINES = 16,
+	GET_TRIES = 256,   /* look-ups that changes ran into, before the ring is asked */
+	GET_MOVED = 100,   /* not a kr_result: look again */
+	STRINGS_LINES = 5, /* of a block: header and strings, mostly */
+	COPY_LINES = 64,   /* of one to be copied: the hardware goes on from there */
 };
 
 struct get {
@@ -54,7 +55,10 @@ static int candidate(struct get *g, uint32_t number, uint64_t *commit)
 	if (slot.state != SHM_SLOT_LIVE || slot.list != g->list->home.row ||
 	        slot.key_hash != g->hash)
 		return KR_END;
-	read_prefetch_block(&g->shard->read, slot.block, PREFETCH_LINES);
+	uint32_t lines = STRINGS_LINES; /* a loan is read by its borrower */
+	if (!(g->flags & KR_BORROW))
+		lines += slot.json_bytes / 64;
+	read_prefetch_block(&g->shard->read, slot.block, lines < COPY_LINES ? lines : COPY_LINES);
 	/* Whose is it? A row number is used again, a page is of one list and gen as long as it says
 	 * so; and unlike the row nobody writes it all the time. */
 	r = mapping_page(g->shard, number / SHM_PAGE_SLOTS, &page);

@@ -20,6 +20,7 @@ enum {
 	PATIENCE_NAP_MIN_NS = 50000,
 	PATIENCE_NAP_MAX_NS = 5000000,
 	GUARD_BYTES = 4096,
+	HUGE_BYTES = 2 << 20, /* the daemon's huge pages are ours as well where they fit in whole */
 };
 
 bool patience_left(struct patience *p)
@@ -51,13 +52,29 @@ static void unmap(struct read_map *m)
 	*m = (struct read_map){NULL, 0};
 }
 
+/* Zeros, aligned to a huge page if there is room for one in them; NULL with errno. */
+static void *map_zeros(size_t all)
+{
+	size_t spare = all >= HUGE_BYTES ? HUGE_BYTES : 0;
+	char *at = mmap(
+	        NULL, all + spare, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (at == MAP_FAILED)
+		return NULL;
+	size_t before = -(uintptr_t)at & (HUGE_BYTES - 1);
+	if (spare == 0)
+		return at;
+	if (before > 0)
+		munmap(at, before);
+	munmap(at + before + all, spare - before);
+	return at + before;
+}
+
 /* Zeros first, the segment over them: what stays of the zeros is the page behind it. */
 static const void *map_guarded(int fd, uint64_t bytes)
 {
 	size_t all = page_up(bytes) + GUARD_BYTES;
-	void *zeros =
-	        mmap(NULL, all, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (zeros == MAP_FAILED)
+	void *zeros = map_zeros(all);
+	if (!zeros)
 		return NULL;
 	void *at = mmap(zeros, bytes, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0);
 	if (at == MAP_FAILED) {

@@ -371,22 +371,22 @@ static const char *string_at(const uint8_t *block, uint32_t limit, uint32_t *at,
 
 bool read_object(const uint8_t *block, uint32_t bytes, struct read_object *out)
 {
-	struct shm_block b;
+	struct shm_block b __attribute__((uninitialized));
 	if (bytes < sizeof b)
 		return false;
 	read_bytes(&b, block, sizeof b);
-	*out = (struct read_object){
-	        .json_bytes = b.json_bytes,
-	        .namespace_bytes = b.namespace_bytes,
-	        .name_bytes = b.name_bytes,
-	        .uid_bytes = b.uid_bytes,
-	        .rv_bytes = b.rv_bytes,
-	        .seq = b.seq,
-	        .recv_ns = b.recv_ns,
-	        .json_hash = b.json_hash,
-	        .key_hash = b.key_hash,
-	        .object_hash = b.object_hash,
-	};
+	/* one by one: this is in every path, and clearing *out first costs as much again */
+	out->json_bytes = b.json_bytes;
+	out->namespace_bytes = b.namespace_bytes;
+	out->name_bytes = b.name_bytes;
+	out->uid_bytes = b.uid_bytes;
+	out->rv_bytes = b.rv_bytes;
+	out->seq = b.seq;
+	out->recv_ns = b.recv_ns;
+	out->json_hash = b.json_hash;
+	out->key_hash = b.key_hash;
+	out->object_hash = b.object_hash;
+	out->namespace_ = out->name = out->uid = out->rv = out->json = NULL;
 	if (b.bytes != bytes || b.json_offset < sizeof b || b.json_offset > bytes ||
 	        b.json_bytes > bytes - b.json_offset)
 		return false;

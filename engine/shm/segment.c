@@ -17,6 +17,10 @@
 #define F_SEAL_FUTURE_WRITE 0x0010 /* Linux 5.1 */
 #endif
 
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 /* Linux 6.1 */
+#endif
+
 enum { SEALS = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL };
 
 static int memfd_new(const char *name)
@@ -40,16 +44,35 @@ static err_t refuse(struct errmsg *msg, const char *step, uint64_t bytes, int wh
 	        (unsigned long long)bytes, strerror(why), todo);
 }
 
+/* Address space for s->bytes, aligned so that huge pages fit in; MAP_FAILED with errno. */
+static void *reserve(uint64_t bytes)
+{
+	uint64_t spare = bytes >= SEGMENT_HUGE ? SEGMENT_HUGE : 0;
+	char *all = mmap(
+	        NULL, bytes + spare, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (all == MAP_FAILED || spare == 0)
+		return all;
+	uint64_t before = -(uintptr_t)all & (SEGMENT_HUGE - 1);
+	if (before > 0)
+		munmap(all, before);
+	munmap(all + before + bytes, spare - before);
+	return all + before;
+}
+
 /* From a fresh descriptor to a sealed one and a read-only one; names the step that failed. */
 static const char *segment_seal(int fd, struct segment *s)
 {
 	char path[64];
 	if (ftruncate(fd, (off_t)s->bytes) != 0)
 		return "ftruncate";
-	void *at = mmap(NULL, s->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
-	if (at == MAP_FAILED)
+	void *place = reserve(s->bytes);
+	if (place == MAP_FAILED)
 		return "mmap";
-	s->at = at;
+	s->at = place; /* from here on segment_close gives it back */
+	if (mmap(place, s->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_NORESERVE,
+	            fd, 0) == MAP_FAILED)
+		return "mmap";
+	void *at = place;
 	if (madvise(at, s->bytes, MADV_DONTFORK) != 0)
 		return "madvise(DONTFORK)";
 	if (fchmod(fd, S_IRUSR) != 0)
@@ -87,6 +110,21 @@ err_t segment_open(
 		return refuse(msg, step, bytes, why);
 	}
 	return ERR_OK;
+}
+
+void segment_use(struct segment *s, uint64_t to)
+{
+	if (s->huge == 0 && to <= SEGMENT_HUGE_LATE)
+		return;
+	while (s->huge < to && s->bytes - s->huge >= SEGMENT_HUGE) {
+		const volatile char *at = (const char *)s->at + s->huge;
+		(void)*at; /* a hole as a whole is not taken for something to collapse */
+		if (s->fd < 0 || madvise((char *)s->at + s->huge, SEGMENT_HUGE, MADV_COLLAPSE) != 0)
+			break;
+		s->huge += SEGMENT_HUGE;
+	}
+	if (s->huge < to)
+		s->huge = UINT64_MAX; /* an old kernel, no memory in one piece, or the tail */
 }
 
 void segment_close(struct segment *s)

@@ -7,7 +7,10 @@
  * The mode is not the wall (an owner can change it back), the seals are. SHRINK is what saves
  * consumers from SIGBUS. A mapping does not survive fork, so a child (an exec plugin) has none.
  *
- * Memory is touched by its user, page by page: an untouched segment costs address space only.
+ * Memory is touched by its user, page by page: an untouched segment costs address space only. What
+ * is used densely asks for huge pages first (segment_use): a first touch costs 3.7 us per small
+ * page where it costs 0.5 us per 4 KiB of a huge one, and a random object is a miss of the TLB
+ * less.
  *
  * With in_process, plain anonymous memory takes the place of the memfd: simulation and unit tests.
  */
@@ -25,12 +28,23 @@ struct segment {
 	void *at;       /* read-write, zero-filled at the start */
 	uint64_t bytes; /* as asked for */
 	int fd;         /* read-only description, for SCM_RIGHTS; -1 in process */
+	uint64_t huge;  /* no huge page has to be asked for below this */
+};
+
+enum {
+	SEGMENT_HUGE = 2 << 20,       /* segments of that size and more are aligned to it */
+	SEGMENT_HUGE_LATE = 512 << 10 /* so much of the first huge page is used before it is one */
 };
 
 /* name: seen in /proc/PID/maps, at most 32 bytes. bytes: a multiple of the page size. On failure
  * nothing is held. errors: ERR_SHM; msg (may be NULL) says which step failed, why, what to do. */
 err_t segment_open(struct segment *s, const char *name, uint64_t bytes, bool in_process,
         struct errmsg *msg) MUST_USE;
+/* Bytes below `to` are about to be used, from the start of the segment on: brings huge pages where
+ * the system has them (Linux 6.1, MADV_COLLAPSE), one system call per 2 MiB; without them, nothing.
+ * Content and consumers' mappings stay. Costs at most the rest of one huge page in memory, and of
+ * the first one nothing before a quarter of it is used. */
+void segment_use(struct segment *s, uint64_t to);
 /* Unmaps and closes. Mappings of consumers stay readable. A closed or zeroed segment is fine. */
 void segment_close(struct segment *s);
 

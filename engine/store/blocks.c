@@ -195,6 +195,8 @@ static err_t run_take(struct blocks *b, uint32_t n, uint32_t *id, struct errmsg 
 		at = 0;
 	}
 	granules_mark(&b->segments[i], at, n, false);
+	if (i > 0) /* the first one stays lean: what no block takes of it costs nothing */
+		shard_use(b->shard, b->segments[i].number, (uint64_t)(at + n) * BLOCKS_GRANULE);
 	b->segments[i].run[at] = (struct blocks_run){.granules = (uint16_t)n};
 	*id = i << 16 | at;
 	return ERR_OK;
@@ -335,4 +337,12 @@ void blocks_give(struct blocks *b, uint64_t ref)
 		run_unlink(b, id);
 		run_give(b, id);
 	}
+}
+
+void blocks_prefetch(const struct blocks *b, uint64_t ref)
+{
+	uint32_t offset;
+	const struct blocks_run *r = run_at(b, run_of_ref(b, ref, &offset));
+	__builtin_prefetch(r, 1);
+	__builtin_prefetch((const char *)(r + 1) - 1, 1); /* it straddles two lines, or three */
 }

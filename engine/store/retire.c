@@ -126,3 +126,10 @@ void retire_pop(struct retire *r)
 	CHECK(retire_first(r) != NULL);
 	r->front_at++;
 }
+
+struct retire_item *retire_ahead(struct retire *r)
+{
+	enum { AHEAD = 2 };
+	uint32_t at = r->front_at + AHEAD, end = r->front == r->back ? r->back_at : RETIRE_CHUNK;
+	return r->front && at < end ? &r->front->item[at] : NULL;
+}

@@ -50,5 +50,7 @@ uint64_t retire_head_for(const struct retire *r, uint64_t bytes_max, uint64_t la
 /* The oldest that is passed, NULL when there is none; gone with retire_pop. */
 struct retire_item *retire_first(struct retire *r);
 void retire_pop(struct retire *r);
+/* One that will be the oldest soon, passed or not; NULL: none is known. */
+struct retire_item *retire_ahead(struct retire *r);
 
 #endif

@@ -39,6 +39,7 @@ static err_t segment_add(struct slots *s, struct errmsg *msg)
 		return e;
 	}
 	g->slot = shard_at(s->shard, number);
+	g->number = number;
 	WRITE_RELEASE(&s->shard->header->slot_segments[s->segment_count++], (uint16_t)number);
 	return ERR_OK;
 }
@@ -56,6 +57,9 @@ err_t slots_reserve(struct slots *s, struct slots_chain *c, bool *grown, struct 
 				return e;
 		}
 		page = s->page_next++;
+		shard_use(s->shard, s->segment[page / SLOTS_PAGES].number,
+		        (uint64_t)(page % SLOTS_PAGES + 1) *
+		                sizeof(struct shm_slot[SHM_PAGE_SLOTS]));
 	} else {
 		s->page_free = slots_page(s, page)->next;
 	}

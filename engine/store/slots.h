@@ -29,6 +29,7 @@ struct page_note {
 
 struct slots_segment {
 	struct shm_slot *slot;  /* borrow(the shard's segment) */
+	uint32_t number;        /* of the segment */
 	struct slot_note *note; /* own */
 	struct page_note *page; /* own */
 };

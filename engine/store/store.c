@@ -147,6 +147,9 @@ static void collect(struct store *s, uint64_t steps)
 			store_row_give(s, item->row);
 		}
 		retire_pop(&s->retire);
+		item = retire_ahead(&s->retire);
+		if (item && item->kind == RETIRE_BLOCK)
+			blocks_prefetch(&s->blocks, item->ref);
 	}
 }
 

@@ -86,7 +86,8 @@ bool store_peek(const struct store_list *l, struct span namespace_, struct span 
         struct store_held *out)
 {
 	const struct store *s = l->store;
-	struct key k; /* not s->key: an event may be under way */
+	/* not s->key: an event may be under way; and clearing it would cost most */
+	struct key k __attribute__((uninitialized));
 	if (key_init_name(&k, s->config.hash_seed, l->row, namespace_, name) != ERR_OK)
 		return false;
 	uint32_t no = change_find_live(l, &k);

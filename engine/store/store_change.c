@@ -117,6 +117,8 @@ err_t change_block(struct store_list *l, const struct key *k, const struct json_
 	/* Index, slot and block that change_find will look at are cache misses one after the other:
 	 * each is fetched behind a piece of the work. */
 	uint32_t early = find_early(s, k);
+	for (uint64_t at = 0; at < n; at += 64) /* a free block is cold: its lines come meanwhile */
+		__builtin_prefetch((const char *)b + at, 1);
 	uint64_t hash = json_hash(head, tail);
 	fetch_early(s, early);
 	char *json = (char *)b + offset; /* W3 from here on */
@@ -168,10 +170,16 @@ uint64_t change_mark(struct change *c, enum shm_op op, uint32_t aux)
 	return emit(&alone, &e);
 }
 
+/* What the block takes, by its header: that is in the cache, the allocator's map of it is not. */
+static uint64_t bytes_of(const struct store *s, const struct shm_block *b)
+{
+	return blocks_round(&s->blocks, b->bytes);
+}
+
 /* The list without the object of this slot. Returns the bytes of its block. */
 static uint64_t list_minus(struct store_list *l, const struct shm_slot *slot)
 {
-	uint64_t bytes = blocks_bytes(&l->store->blocks, slot->block);
+	uint64_t bytes = bytes_of(l->store, store_block(l->store, slot->block));
 	l->digest -= slot->object_hash;
 	l->objects--;
 	l->json_bytes -= slot->json_bytes;
@@ -225,7 +233,7 @@ enum store_outcome change_put(struct change *c, uint32_t no, uint64_t ref, uint6
 		        .old_block = old};
 		store_retire_block(s, emit(c, &gone), old, old_bytes);
 	}
-	list_plus(l, b, blocks_bytes(&s->blocks, ref));
+	list_plus(l, b, bytes_of(s, b));
 	slot_fill(c, no, ref, rv);
 	struct shm_entry e = {.op = SHM_OP_ADDED, .slot = no, .new_block = ref};
 	if (recreated) {

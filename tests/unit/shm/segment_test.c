@@ -259,6 +259,59 @@ static void too_large_is_an_error(void **state)
 	assert_int_equal(segment_open(&s, "test", 1ull << 62, true, &msg), ERR_SHM);
 }
 
+/* Pages of the first n bytes that are in memory. */
+static size_t resident(const struct segment *s, size_t n)
+{
+	unsigned char pages[(2 * SEGMENT_HUGE) / 4096];
+	size_t count = 0;
+	assert_true(n <= 2 * SEGMENT_HUGE);
+	assert_int_equal(mincore(s->at, n, pages), 0);
+	for (size_t i = 0; i < n / 4096; i++)
+		count += pages[i] & 1;
+	return count;
+}
+
+/* Where there are no huge pages, everything but the two "either" holds as well. */
+static void use_brings_huge_pages_and_changes_nothing(void **state)
+{
+	(void)state;
+	struct segment s;
+	const size_t bytes = 2 * SEGMENT_HUGE + 4096;
+	assert_int_equal(segment_open(&s, "test-huge", bytes, false, NULL), ERR_OK);
+	assert_int_equal((uintptr_t)s.at % SEGMENT_HUGE, 0);
+	char *at = s.at;
+	const char *reader = mmap(NULL, bytes, PROT_READ, MAP_SHARED, s.fd, 0);
+	assert_true(reader != MAP_FAILED);
+	segment_use(&s, SEGMENT_HUGE_LATE); /* nearly nothing is used: nothing is spent */
+	assert_int_equal(resident(&s, 2 * SEGMENT_HUGE), 0);
+	at[0] = 'a';
+	at[SEGMENT_HUGE_LATE] = 'b';
+	assert_int_equal(reader[0], 'a');
+	segment_use(&s, SEGMENT_HUGE_LATE + 1);
+	bool huge = s.huge == SEGMENT_HUGE;
+	assert_true(huge || s.huge == UINT64_MAX); /* either */
+	if (huge)
+		assert_int_equal(resident(&s, 2 * SEGMENT_HUGE), SEGMENT_HUGE / 4096);
+	assert_true(at[0] == 'a' && at[SEGMENT_HUGE_LATE] == 'b' && at[1] == 0);
+	at[1] = 'c';
+	assert_true(reader[0] == 'a' && reader[1] == 'c' && reader[SEGMENT_HUGE_LATE] == 'b');
+	segment_use(&s, SEGMENT_HUGE); /* there already */
+	assert_true(!huge || s.huge == SEGMENT_HUGE);
+	segment_use(&s, bytes); /* both, and the tail, which is too short to be one */
+	assert_true(s.huge == UINT64_MAX);
+	if (huge)
+		assert_int_equal(
+		        resident(&s, 2 * SEGMENT_HUGE), 2 * SEGMENT_HUGE / 4096); /* either */
+	at[bytes - 1] = 'd';
+	assert_int_equal(reader[bytes - 1], 'd');
+	munmap((void *)(uintptr_t)reader, bytes);
+	segment_close(&s);
+	assert_int_equal(segment_open(&s, "test", SEGMENT_HUGE, true, NULL), ERR_OK);
+	segment_use(&s, SEGMENT_HUGE); /* in process: plain memory stays what it is */
+	assert_true(s.huge == UINT64_MAX);
+	segment_close(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -270,6 +323,7 @@ int main(void)
 	        cmocka_unit_test(in_process_is_plain_memory),
 	        cmocka_unit_test(running_out_of_descriptors_says_what_to_do),
 	        cmocka_unit_test(too_large_is_an_error),
+	        cmocka_unit_test(use_brings_huge_pages_and_changes_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

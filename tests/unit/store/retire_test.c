@@ -94,6 +94,32 @@ static void spare_chunks_are_bounded(void **state)
 	retire_fini(&r);
 }
 
+static void ahead_looks_past_the_oldest(void **state)
+{
+	(void)state;
+	struct retire r = {0};
+	assert_null(retire_ahead(&r));
+	assert_true(retire_reserve(&r, RETIRE_CHUNK + 2));
+	for (uint64_t i = 0; i < RETIRE_CHUNK + 2; i++) {
+		retire_push(&r, &(struct retire_item){.seq = i, .ref = i});
+		if (i < 2)
+			assert_null(retire_ahead(&r));
+		else /* not passed yet, and already known */
+			assert_int_equal(retire_ahead(&r)->ref, 2);
+	}
+	retire_pass(&r, RETIRE_CHUNK + 2);
+	for (uint64_t i = 0; i < RETIRE_CHUNK + 2; i++) {
+		const struct retire_item *a = retire_ahead(&r);
+		assert_true(!a || a->ref == i + 2);
+		if (i + 2 < RETIRE_CHUNK)
+			assert_non_null(a);
+		assert_int_equal(retire_first(&r)->ref, i);
+		retire_pop(&r);
+	}
+	assert_null(retire_ahead(&r));
+	retire_fini(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -101,6 +127,7 @@ int main(void)
 	        cmocka_unit_test(head_for_bytes),
 	        cmocka_unit_test(long_queues),
 	        cmocka_unit_test(spare_chunks_are_bounded),
+	        cmocka_unit_test(ahead_looks_past_the_oldest),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
