@@ -1,5 +1,6 @@
 /* Who may ask, and what is asked for: the way from a request to the file that answers it. */
 #include "model/model_conn_priv.h"
+#include "model/model_proto.h"
 
 void model_not_found_page(struct model_conn *c)
 {
@@ -171,7 +172,8 @@ static void answer_resource(
 		unknown(c, cluster, r);
 		return;
 	}
-	if (r->accept == MODEL_ACCEPT_NONE || r->accept == MODEL_ACCEPT_DISCOVERY)
+	bool proto = r->protobuf && model_proto_of(k);
+	if (!proto && (r->accept == MODEL_ACCEPT_NONE || r->accept == MODEL_ACCEPT_DISCOVERY))
 		not_acceptable(c);
 	else if (r->watch)
 		model_watch_open(c, cluster, st, r);

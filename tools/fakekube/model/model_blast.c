@@ -152,7 +152,7 @@ bool model_blast_serves(const struct model_conn *c, const struct model_watch *w)
 {
 	const struct model_blast *b = w->store->blast;
 	return b && w->phase == WATCH_LIVE && !c->hits && !c->reply.framed && !w->selector &&
-	       !w->meta && !w->gzip && w->ns.n == 0 && w->start_rv < b->first_rv &&
+	       !w->meta && !w->proto && !w->gzip && w->ns.n == 0 && w->start_rv < b->first_rv &&
 	       w->pos >= b->first_pos && w->pos < b->first_pos + b->count;
 }
 

@@ -25,7 +25,7 @@ struct model_watch {
 	uint64_t bookmark_ns, end_ns;
 	enum watch_phase phase;
 	uint32_t timeline;
-	bool bookmarks, marker, initial, meta, gzip, ending;
+	bool bookmarks, marker, initial, meta, proto, gzip, ending;
 };
 
 /* The watch that a connection is answering; NULL: it is not. */
