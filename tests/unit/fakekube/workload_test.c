@@ -118,8 +118,9 @@ static void a_blast_is_the_events_of_the_log(void **state)
 	snprintf(other, sizeof other, "%s&fieldSelector=metadata.name!%%3Dx",
 	        url); /* not served from the text */
 	struct model_blast_result result;
-	assert_false(model_blast(d.cluster, kind_of("", "nodes"), 10, 0, &result)); /* no objects */
-	assert_true(model_blast(d.cluster, k, 500, 77, &result));
+	assert_false(
+	        model_blast(d.cluster, kind_of("", "nodes"), 10, 0, 0, &result)); /* no objects */
+	assert_true(model_blast(d.cluster, k, 500, 77, 0, &result));
 	assert_int_equal(result.objects, 37);
 	assert_int_equal(result.first_rv, 1001); /* 961..1460 would change their width on the way */
 	assert_int_equal(result.last_rv, 1500);
@@ -152,10 +153,10 @@ static void a_blast_is_the_events_of_the_log(void **state)
 	model_conn_consume(d.conn, s.n, 0); /* the head */
 	s = model_conn_peek(d.conn, 0);
 	model_conn_consume(d.conn, 5000, 0);
-	assert_false(model_blast(d.cluster, k, 10, 0, &result));
+	assert_false(model_blast(d.cluster, k, 10, 0, 0, &result));
 	d.got.n = 0;
 	drive_take(&d);
-	assert_true(model_blast(d.cluster, k, 10, 0, &result));
+	assert_true(model_blast(d.cluster, k, 10, 0, 0, &result));
 	d.got.n = 0;
 	drive_take(&d);
 	assert_int_equal(count_of(d.got.p, "\"MODIFIED\""), 10);

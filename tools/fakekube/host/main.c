@@ -21,6 +21,7 @@
 
 #define SECOND_NS    1000000000ull
 #define IDLE_WAIT_NS SECOND_NS
+#define SPARE_FDS    64 /* listeners, control, the standard ones, what libraries open */
 
 /* Everything that main owns, in the order in which it is made. */
 struct fakekube {
@@ -58,14 +59,30 @@ static bool watch_signals(struct fakekube *f)
 	return f->signals.fd >= 0 && serve_watch(&f->serve, &f->signals);
 }
 
-/* Thousands of sockets: as many descriptors as we may have. */
-static void raise_limit(void)
+/* Thousands of sockets: as many descriptors as we may have. False: too few, and said so. */
+static bool raise_limit(uint32_t clusters)
 {
 	struct rlimit r;
-	if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
+	if (getrlimit(RLIMIT_NOFILE, &r) != 0)
+		return true;
+	if (r.rlim_cur < r.rlim_max) {
 		r.rlim_cur = r.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &r);
+		getrlimit(RLIMIT_NOFILE, &r);
 	}
+	uint64_t needed = 2ull * clusters + SPARE_FDS;
+	if (needed > r.rlim_cur && r.rlim_max != RLIM_INFINITY) { /* with the right to, above it */
+		struct rlimit more = {needed, needed};
+		if (setrlimit(RLIMIT_NOFILE, &more) == 0)
+			return true;
+		fprintf(stderr,
+		        "fakekube: --clusters %u: two watches of each are %llu descriptors, and "
+		        "the "
+		        "hard limit is %llu; raise it (ulimit -Hn)\n",
+		        clusters, (unsigned long long)needed, (unsigned long long)r.rlim_max);
+		return false;
+	}
+	return true;
 }
 
 static bool read_faults(struct fakekube *f)
@@ -192,7 +209,7 @@ static void preload(struct fakekube *f, uint64_t now_ns)
 	struct model_blast_result r;
 	f->blasted = true;
 	if (!model_blast(f->load.works[0].cluster, f->load.works[0].kind, f->options.preload,
-	            now_ns, &r))
+	            now_ns, 0, &r))
 		fprintf(stderr,
 		        "fakekube: --preload: the first resource of fake-1 has no objects\n");
 }
@@ -214,6 +231,8 @@ static void loop(struct fakekube *f)
 		serve_flush_ready(&f->serve);
 		serve_turn(&f->serve, next < now + IDLE_WAIT_NS ? next : now + IDLE_WAIT_NS);
 		upstreams_bury(&f->upstreams);
+		if (f->has_control)
+			control_turn(&f->control);
 	}
 }
 
@@ -223,7 +242,8 @@ int main(int argc, char **argv)
 	int e = options_parse(&f.options, argc, argv);
 	if (e)
 		return e - 1;
-	raise_limit();
+	if (!raise_limit(f.options.clusters))
+		return 1;
 	signal(SIGPIPE, SIG_IGN);
 	bool ok = init(&f);
 	if (ok) {

@@ -23,6 +23,7 @@ static const char usage[] =
         "  --rate EVENTS/S      writes per second over all clusters (default 0)\n"
         "  --profile FILE|NAME  phases of load; names: steady rollout heartbeat mass-delete "
         "gone-storm cut-storm\n"
+        "                       rolling-restart dead flood\n"
         "  --faults FILE        fault rules, one a line (model/model_fault.h)\n"
         "  --tls                HTTPS with a CA made at start; its certificate goes into the "
         "kubeconfig\n"
@@ -45,7 +46,7 @@ static const char usage[] =
         "command quit)\n"
         "  --control PATH       UNIX socket for one-line commands; `help` lists them\n"
         "  --kubeconfig-out F   written before the line \"ready port=P\" is printed\n"
-        "  --no-stamp           objects without the annotation fakekube.io/sent-ns\n"
+        "  --no-stamp           objects without the annotations fakekube.io/sent-ns and wrote-ns\n"
         "  --no-watchlist       the feature gate WatchList is off\n"
         "  --quiet              no closing line with counts on stderr\n";
 

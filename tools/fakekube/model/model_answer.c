@@ -181,6 +181,20 @@ static void answer_resource(
 		model_get_object(c, cluster, st, r);
 	else
 		model_get_list(c, cluster, st, r);
+	if (c->answer)
+		list_push(&cluster->answering, &c->of_cluster);
+}
+
+/* True: there is no answer. */
+static bool hangs_or_restarts(struct model_conn *c, struct model_cluster *cluster)
+{
+	if (cluster->down_until_ns > c->now_ns)
+		model_conn_cut(c, MODEL_CLOSED_RST);
+	else if (cluster->silent) {
+		c->mute = true;
+		list_push(&cluster->answering, &c->of_cluster);
+	}
+	return c->mute || c->closed != MODEL_OPEN;
 }
 
 void model_answer(struct model_conn *c, const struct model_request *r)
@@ -191,7 +205,7 @@ void model_answer(struct model_conn *c, const struct model_request *r)
 		model_not_found_page(c);
 		return;
 	}
-	if (!admit(c, r))
+	if (hangs_or_restarts(c, cluster) || !admit(c, r))
 		return;
 	if (!span_is(r->method, "GET")) {
 		struct model_status s = {.code = 405,

@@ -22,6 +22,8 @@ struct model_watch {
 	uint64_t seen;                   /* version up to which everything was sent */
 	uint64_t start_rv, need_rv, events;
 	size_t blast_sent; /* bytes of the event at pos that are out already (model_blast.c) */
+	uint64_t blast_wrote_ns; /* stamp of what was offered last */
+	bool blast_again;        /* nothing of it was taken */
 	uint64_t bookmark_ns, end_ns;
 	enum watch_phase phase;
 	uint32_t timeline;
