@@ -59,30 +59,34 @@ static bool watch_signals(struct fakekube *f)
 	return f->signals.fd >= 0 && serve_watch(&f->serve, &f->signals);
 }
 
-/* Thousands of sockets: as many descriptors as we may have. False: too few, and said so. */
-static bool raise_limit(uint32_t clusters)
+/* Thousands of sockets: as many descriptors as we may have, and more with the right to. */
+static uint64_t raise_limit(uint64_t wanted)
 {
 	struct rlimit r;
 	if (getrlimit(RLIMIT_NOFILE, &r) != 0)
-		return true;
-	if (r.rlim_cur < r.rlim_max) {
-		r.rlim_cur = r.rlim_max;
+		return UINT64_MAX;
+	rlim_t max = r.rlim_max;
+	r.rlim_cur = r.rlim_max = wanted > max ? (rlim_t)wanted : max;
+	if (setrlimit(RLIMIT_NOFILE, &r) != 0) {
+		r.rlim_cur = r.rlim_max = max;
 		setrlimit(RLIMIT_NOFILE, &r);
-		getrlimit(RLIMIT_NOFILE, &r);
 	}
-	uint64_t needed = 2ull * clusters + SPARE_FDS;
-	if (needed > r.rlim_cur && r.rlim_max != RLIM_INFINITY) { /* with the right to, above it */
-		struct rlimit more = {needed, needed};
-		if (setrlimit(RLIMIT_NOFILE, &more) == 0)
-			return true;
+	return r.rlim_cur;
+}
+
+/* False: not even one watch of each cluster could be served. */
+static bool check_limit(uint32_t clusters)
+{
+	uint64_t one = clusters + SPARE_FDS, two = one + clusters, has = raise_limit(two);
+	if (has < two)
 		fprintf(stderr,
-		        "fakekube: --clusters %u: two watches of each are %llu descriptors, and "
+		        "fakekube: --clusters %u: %s watch%s of each take%s %llu descriptors, and "
 		        "the "
 		        "hard limit is %llu; raise it (ulimit -Hn)\n",
-		        clusters, (unsigned long long)needed, (unsigned long long)r.rlim_max);
-		return false;
-	}
-	return true;
+		        clusters, has < one ? "one" : "two", has < one ? "" : "es",
+		        has < one ? "s" : "", (unsigned long long)(has < one ? one : two),
+		        (unsigned long long)has);
+	return has >= one;
 }
 
 static bool read_faults(struct fakekube *f)
@@ -149,6 +153,7 @@ static bool init(struct fakekube *f)
 	struct model_server_options mo = {.seed = o->seed,
 	        .stamp = !o->no_stamp,
 	        .no_watchlist = o->no_watchlist,
+	        .no_watchlist_gzip = o->no_watchlist_gzip,
 	        .wall_s = (int64_t)time(NULL) - (int64_t)(now / SECOND_NS)};
 	model_server_init(&f->model, &mo);
 	f->has_model = true;
@@ -242,7 +247,7 @@ int main(int argc, char **argv)
 	int e = options_parse(&f.options, argc, argv);
 	if (e)
 		return e - 1;
-	if (!raise_limit(f.options.clusters))
+	if (!check_limit(f.options.clusters))
 		return 1;
 	signal(SIGPIPE, SIG_IGN);
 	bool ok = init(&f);

@@ -355,6 +355,9 @@ static int listen_on(const char *bind_to, uint16_t port)
 	if (fd < 0)
 		return -1;
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+	/* Inherited by what is accepted. Pacing by timers (bbr, where it is the default) measures
+	 * the kernel's timers and not the client. */
+	setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", 4);
 	if (bind(fd, (struct sockaddr *)&a, sizeof a) == 0 && listen(fd, BACKLOG) == 0)
 		return fd;
 	close(fd);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #define REGION_BYTES (16u << 20)
-#define PIECE_BYTES  (128u << 10)
+#define PIECE_BYTES  (64u << 10)
 
 /* One event of the round: a chunk of its own. */
 struct slot {
@@ -109,21 +109,16 @@ static struct slot *slots_new(size_t n)
 	return s;
 }
 
-/* The round once more, for those that watch in protobuf: its states are the first of the blast. */
-static void render_proto(
-        struct model_blast *b, const struct model_library *lib, const struct model_store *st)
+/* Whether somebody watches in protobuf. */
+static bool proto_is_watched(const struct model_store *st)
 {
-	bool asked = false;
 	LIST_EACH (it, &st->watchers) {
 		const struct model_watch *w =
 		        model_watch_of(CONTAINER_OF(it, struct model_conn, watcher.link));
-		asked |= w && w->proto;
+		if (w && w->proto)
+			return true;
 	}
-	if (!asked || b->first_pos < st->log_first)
-		return;
-	b->forms[1].slots = slots_new(b->slot_count);
-	for (size_t i = 0; i < b->slot_count; i++)
-		render_slot(b, i, true, lib, model_store_at(st, b->first_pos + i));
+	return false;
 }
 
 /* The next count versions shall have one number of digits. */
@@ -178,6 +173,8 @@ bool model_blast(struct model_cluster *c, const struct model_kind *k, uint64_t c
 		region_bytes = REGION_BYTES;
 	size_t n = pick(st, objects, max);
 	b->forms[0].slots = slots_new(n);
+	if (proto_is_watched(st))
+		b->forms[1].slots = slots_new(n);
 	align_rv(c, count);
 	b->first_rv = c->rv + 1;
 	b->first_pos = st->log_first + st->log_count;
@@ -187,12 +184,14 @@ bool model_blast(struct model_cluster *c, const struct model_kind *k, uint64_t c
 		const struct model_version *v = model_repeat(c, st, objects[i % n], now_ns);
 		if (b->slot_count > i || i >= n)
 			continue;
-		render_slot(b, b->slot_count++, false, c->library, v);
+		render_slot(b, b->slot_count, false, c->library, v);
+		if (b->forms[1].slots)
+			render_slot(b, b->slot_count, true, c->library, v);
+		b->slot_count++;
 		if (b->forms[0].text.n >= region_bytes)
 			n = b->slot_count; /* the rest of the objects is not part of the round */
 	}
 	free(objects);
-	render_proto(b, c->library, st);
 	model_blast_free(&st->blast);
 	st->blast = b;
 	*out = (struct model_blast_result){b->first_rv, c->rv, n, b->forms[0].text.n};
