@@ -136,14 +136,14 @@ static void conn_flush(struct serve_conn *c)
 	set_blocked(c, false);
 	s->now_ns = serve_clock_ns(); /* events are stamped with it */
 	for (;;) {
-		struct span piece = model_conn_peek(c->model, s->now_ns);
-		if (piece.n == 0)
-			return;
-		if (sent >= TURN_BYTES) {
+		if (sent >= TURN_BYTES) { /* before the peek: what is peeked at is stamped */
 			if (list_empty(&c->again_link))
 				list_push(&s->again, &c->again_link);
 			return;
 		}
+		struct span piece = model_conn_peek(c->model, s->now_ns);
+		if (piece.n == 0)
+			return;
 		ssize_t n = conn_send(c, piece);
 		if (n < 0) {
 			conn_kill(c, false);

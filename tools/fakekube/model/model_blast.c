@@ -222,9 +222,10 @@ struct span model_blast_peek(struct model_conn *c)
 	uint64_t event = w->pos - b->first_pos;
 	size_t first = (size_t)(event % b->slot_count), slot = first;
 	char now[MODEL_STAMP_BYTES], before[MODEL_STAMP_BYTES];
-	put_digits(before, w->blast_wrote_ns, sizeof before);
-	if (!w->blast_again)
+	put_digits(before, w->blast_first_ns, sizeof before);
+	if (!w->blast_offered)
 		w->blast_wrote_ns = c->now_ns;
+	w->blast_offered = true;
 	put_digits(now, w->blast_wrote_ns, sizeof now);
 	for (; slot < b->slot_count && event < b->count; slot++, event++) {
 		const struct slot *s = &f->slots[slot];
@@ -247,7 +248,7 @@ void model_blast_consume(struct model_conn *c, size_t n)
 	const struct slot *slots = b->forms[w->proto].slots;
 	uint64_t event = w->pos - b->first_pos;
 	size_t slot = (size_t)(event % b->slot_count);
-	w->blast_again = n == 0;
+	w->blast_offered = false;
 	n += w->blast_sent;
 	while (event < b->count && n >= slots[slot + 1].at - slots[slot].at) {
 		n -= slots[slot + 1].at - slots[slot].at;
@@ -256,7 +257,10 @@ void model_blast_consume(struct model_conn *c, size_t n)
 		c->events++;
 		c->server->events++;
 		w->events++;
+		w->blast_sent = 0;
 	}
+	if (w->blast_sent == 0)
+		w->blast_first_ns = w->blast_wrote_ns;
 	w->pos = b->first_pos + event;
 	w->blast_sent = n;
 	if (event > 0)

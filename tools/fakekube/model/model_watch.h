@@ -23,7 +23,8 @@ struct model_watch {
 	uint64_t start_rv, need_rv, events;
 	size_t blast_sent; /* bytes of the event at pos that are out already (model_blast.c) */
 	uint64_t blast_wrote_ns; /* stamp of what was offered last */
-	bool blast_again;        /* nothing of it was taken */
+	uint64_t blast_first_ns; /* of the event of which blast_sent bytes are out */
+	bool blast_offered;      /* nothing of it was taken yet */
 	uint64_t bookmark_ns, end_ns;
 	enum watch_phase phase;
 	uint32_t timeline;
