@@ -116,6 +116,7 @@ static bool emit_open(struct sink *s, unsigned number)
 	if (s->program) {
 		model_proto_varint(s->to, number << 3 | 2);
 		emit_op(s, OP_OPEN, 0);
+		s->open[s->depth] = s->program->count;
 	} else {
 		s->open[s->depth] = model_proto_open(s->to, number, 1);
 	}
@@ -123,10 +124,27 @@ static bool emit_open(struct sink *s, unsigned number)
 	return true;
 }
 
+/* What has been opened last has no slot in it: its length is known, and it is bytes like those
+ * before it. */
+static void fold(struct model_program *p)
+{
+	size_t content = p->copied, n = p->bytes.n - content;
+	unsigned width = model_proto_varint_bytes(n);
+	model_text_reserve(&p->bytes, width);
+	memmove(p->bytes.p + content + width, p->bytes.p + content, n);
+	varint_at(p->bytes.p + content, n);
+	p->bytes.n += width;
+	p->count--; /* the OP_OPEN, and the copy of its tag */
+	CHECK(p->count && p->ops[p->count - 1].kind == OP_COPY);
+	p->copied = p->ops[--p->count].at;
+}
+
 static void emit_close(struct sink *s)
 {
 	s->depth--;
-	if (s->program)
+	if (s->program && s->program->count == s->open[s->depth])
+		fold(s->program);
+	else if (s->program)
 		emit_op(s, OP_CLOSE, 0);
 	else
 		model_proto_close(s->to, s->open[s->depth], 1);
