@@ -183,6 +183,8 @@ static size_t written_at(const struct model_text *t, unsigned long long ns, bool
 	return found;
 }
 
+#define MS 1000000ull
+
 /* What is offered again is stamped again, but for the event of which a part is out. */
 static void a_blast_is_stamped_as_it_goes(void **state)
 {
@@ -199,21 +201,22 @@ static void a_blast_is_stamped_as_it_goes(void **state)
 		drive_fresh(&d, "/api/v1/pods?watch=1&resourceVersion=210",
 		        proto ? "Accept: application/vnd.kubernetes.protobuf\r\n" : NULL);
 		struct model_blast_result r;
-		d.now_ns = 100;
+		d.now_ns = 100 * MS;
 		d.got.n = 0;
-		assert_true(model_blast(d.cluster, k, 10, 50, 0, &r));
-		struct span s = model_conn_peek(d.conn, 200);
+		assert_true(model_blast(d.cluster, k, 10, 50 * MS, 0, &r));
+		struct span s = model_conn_peek(d.conn, 200 * MS);
 		model_text_put(&d.got, s.p, 1000); /* a part of the first */
-		model_conn_consume(d.conn, 1000, 200);
-		s = model_conn_peek(d.conn, 300);
-		model_conn_consume(d.conn, 0, 300); /* nothing taken: perhaps in a record of TLS */
-		s = model_conn_peek(d.conn, 400);
+		model_conn_consume(d.conn, 1000, 200 * MS);
+		s = model_conn_peek(d.conn, 300 * MS);
+		model_conn_consume(
+		        d.conn, 0, 300 * MS); /* nothing taken: perhaps in a record of TLS */
+		s = model_conn_peek(d.conn, 400 * MS);
 		model_text_span(&d.got, s);
-		model_conn_consume(d.conn, s.n, 400);
+		model_conn_consume(d.conn, s.n, 400 * MS);
 		drive_take(&d);
-		assert_int_equal(written_at(&d.got, 200, proto), 1);
-		assert_int_equal(written_at(&d.got, 300, proto), 9);
-		assert_int_equal(written_at(&d.got, 400, proto), 0);
+		assert_int_equal(written_at(&d.got, 200 * MS, proto), 1);
+		assert_int_equal(written_at(&d.got, 300 * MS, proto), 9);
+		assert_int_equal(written_at(&d.got, 400 * MS, proto), 0);
 		char first[8], last[8];
 		snprintf(first, sizeof first, "%llu", (unsigned long long)r.first_rv);
 		snprintf(last, sizeof last, "%llu", (unsigned long long)r.last_rv);

@@ -571,7 +571,8 @@ static void cmd_stats(struct call *c)
 	        (unsigned long long)m->bytes, (unsigned long long)c->t->serve->accepted,
 	        (unsigned long long)(c->t->load->main.made + c->t->load->trickle.made),
 	        (unsigned long long)m->faults.fired, (unsigned long long)c->t->serve->handshakes,
-	        (unsigned long long)c->t->serve->refused, c->t->serve->blocked, serve_backlog());
+	        (unsigned long long)c->t->serve->refused, c->t->serve->blocked,
+	        c->t->serve->backlog);
 }
 
 static void cmd_quit(struct call *c)

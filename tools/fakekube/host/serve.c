@@ -89,6 +89,13 @@ static void conn_kill(struct serve_conn *c, bool reset)
 	c->source.fd = -1;
 }
 
+static void listen_for(struct serve *s, uint32_t events)
+{
+	serve_interest(s, &s->listener, events);
+	if (s->front.fd >= 0)
+		serve_interest(s, &s->front, events);
+}
+
 static void bury(struct serve *s)
 {
 	for (struct list *n; (n = list_pop(&s->dead));) {
@@ -96,7 +103,7 @@ static void bury(struct serve *s)
 		list_unlink(&c->all_link);
 		free(c);
 		if (s->listener_off)
-			serve_interest(s, &s->listener, EPOLLIN);
+			listen_for(s, EPOLLIN);
 		s->listener_off = false;
 	}
 }
@@ -134,13 +141,13 @@ static void conn_flush(struct serve_conn *c)
 	struct serve *s = c->serve;
 	size_t sent = 0;
 	set_blocked(c, false);
-	s->now_ns = serve_clock_ns(); /* events are stamped with it */
 	for (;;) {
 		if (sent >= TURN_BYTES) { /* before the peek: what is peeked at is stamped */
 			if (list_empty(&c->again_link))
 				list_push(&s->again, &c->again_link);
 			return;
 		}
+		s->now_ns = serve_clock_ns(); /* events are stamped with it */
 		struct span piece = model_conn_peek(c->model, s->now_ns);
 		if (piece.n == 0)
 			return;
@@ -298,7 +305,7 @@ static void out_of_descriptors(struct serve *s)
 		fprintf(stderr, "fakekube: no descriptor is left for another connection; raise the "
 		                "hard limit (ulimit -Hn)\n");
 	s->listener_off = true;
-	serve_interest(s, &s->listener, 0);
+	listen_for(s, 0);
 }
 
 /* False: there is none for now. */
@@ -364,6 +371,17 @@ static int listen_on(const char *bind_to, uint16_t port)
 	return -1;
 }
 
+static unsigned read_backlog(void)
+{
+	unsigned n = 0;
+	FILE *f = fopen("/proc/sys/net/core/somaxconn", "re");
+	if (f && fscanf(f, "%u", &n) != 1)
+		n = 0;
+	if (f)
+		fclose(f);
+	return n && n < BACKLOG ? n : BACKLOG;
+}
+
 bool serve_init(struct serve *s, struct model_server *model, SSL_CTX *tls, const char *bind_to,
         uint16_t port)
 {
@@ -375,6 +393,7 @@ bool serve_init(struct serve *s, struct model_server *model, SSL_CTX *tls, const
 		        strerror(errno));
 		return false;
 	}
+	s->backlog = read_backlog();
 	list_init(&s->again);
 	list_init(&s->dead);
 	list_init(&s->all);
@@ -515,17 +534,6 @@ void serve_turn(struct serve *s, uint64_t until_ns)
 bool serve_drained(const struct serve *s)
 {
 	return s->blocked == 0 && list_empty(&s->again) && list_empty(&s->model->ready);
-}
-
-unsigned serve_backlog(void)
-{
-	unsigned n = 0;
-	FILE *f = fopen("/proc/sys/net/core/somaxconn", "re");
-	if (f && fscanf(f, "%u", &n) != 1)
-		n = 0;
-	if (f)
-		fclose(f);
-	return n && n < BACKLOG ? n : BACKLOG;
 }
 
 struct cut {

@@ -34,6 +34,7 @@ struct serve {
 	struct list all;
 	uint64_t wheel_at, now_ns;
 	uint64_t accepted, refused, handshakes;
+	unsigned backlog;  /* connections that may wait in the kernel: net.core.somaxconn */
 	size_t blocked;    /* connections whose socket takes no more */
 	bool listener_off; /* there was no descriptor left: until one is closed */
 };
@@ -60,8 +61,6 @@ void serve_flush_ready(struct serve *s);
 
 /* All that was to be sent has been handed to the sockets. */
 bool serve_drained(const struct serve *s);
-/* Connections that wait in the kernel, at most: the limit net.core.somaxconn. */
-unsigned serve_backlog(void);
 
 /* Cuts the connections that are busy with that cluster (NULL: any) and resource (NULL: any), those
  * of the backend to it as well. Returns how many. */

@@ -6,7 +6,8 @@
 #include <stdlib.h>
 
 #define REGION_BYTES (16u << 20)
-#define PIECE_BYTES  (64u << 10)
+#define PIECE_BYTES  (512u << 10)
+#define FRESH_NS     20000 /* a stamp serves for so long: TLS takes a record at a time */
 
 /* One event of the round: a chunk of its own. */
 struct slot {
@@ -26,7 +27,8 @@ struct model_blast {
 	size_t slot_count;
 	uint64_t first_pos, count, first_rv;
 	unsigned rv_digits;
-	bool shared; /* one of many: goes as soon as everybody has it */
+	const struct model_watch *patched_by; /* the text is patched for it */
+	bool shared;                          /* one of many: goes as soon as everybody has it */
 };
 
 void model_blast_free(struct model_blast **bp)
@@ -223,19 +225,26 @@ struct span model_blast_peek(struct model_conn *c)
 	size_t first = (size_t)(event % b->slot_count), slot = first;
 	char now[MODEL_STAMP_BYTES], before[MODEL_STAMP_BYTES];
 	put_digits(before, w->blast_first_ns, sizeof before);
-	if (!w->blast_offered)
+	if (!w->blast_offered && c->now_ns - w->blast_wrote_ns > FRESH_NS) {
 		w->blast_wrote_ns = c->now_ns;
+		b->patched_by = NULL;
+	}
 	w->blast_offered = true;
+	uint64_t patched = b->patched_by == w ? w->blast_patched : 0;
+	b->patched_by = w;
 	put_digits(now, w->blast_wrote_ns, sizeof now);
 	for (; slot < b->slot_count && event < b->count; slot++, event++) {
 		const struct slot *s = &f->slots[slot];
 		if (s->at - f->slots[first].at >= PIECE_BYTES)
 			break;
+		if (event < patched)
+			continue;
 		put_digits(f->text.p + s->rv_at, b->first_rv + event, b->rv_digits);
 		if (s->wrote_at)
 			memcpy(f->text.p + s->wrote_at,
 			        slot == first && w->blast_sent ? before : now, sizeof now);
 	}
+	w->blast_patched = event;
 	size_t from = f->slots[first].at + w->blast_sent;
 	return (struct span){f->text.p + from, f->slots[slot].at - from};
 }

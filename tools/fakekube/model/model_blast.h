@@ -5,7 +5,7 @@
  * sent); their events are rendered once per object, as whole chunks side by side, and only the
  * digits of resourceVersion and of fakekube.io/wrote-ns are patched as the text goes round. So a
  * watch that has nothing special (all objects, all namespaces, no selector, no gzip, no fault) is
- * sent from that text in pieces of up to 64 KiB, with no copy. Others get the same events in the
+ * sent from that text in pieces of up to 512 KiB, with no copy. Others get the same events in the
  * ordinary way, as far as the history reaches.
  *
  * resourceVersion may jump before a blast, so that all of its versions have the same number of
