@@ -6,7 +6,8 @@
 #include <stdlib.h>
 
 #define REGION_BYTES (16u << 20)
-#define PIECE_BYTES  (512u << 10)
+#define PIECE_MIN    (32u << 10)
+#define PIECE_MAX    (512u << 10)
 #define FRESH_NS     20000 /* a stamp serves for so long: TLS takes a record at a time */
 
 /* One event of the round: a chunk of its own. */
@@ -224,6 +225,9 @@ struct span model_blast_peek(struct model_conn *c)
 	uint64_t event = w->pos - b->first_pos;
 	size_t first = (size_t)(event % b->slot_count), slot = first;
 	char now[MODEL_STAMP_BYTES], before[MODEL_STAMP_BYTES];
+	/* About twice what was taken last: what is patched and not taken is patched again. */
+	size_t piece = w->blast_taken * 2;
+	piece = piece < PIECE_MIN ? PIECE_MIN : piece > PIECE_MAX ? PIECE_MAX : piece;
 	put_digits(before, w->blast_first_ns, sizeof before);
 	if (!w->blast_offered && c->now_ns - w->blast_wrote_ns > FRESH_NS) {
 		w->blast_wrote_ns = c->now_ns;
@@ -235,7 +239,7 @@ struct span model_blast_peek(struct model_conn *c)
 	put_digits(now, w->blast_wrote_ns, sizeof now);
 	for (; slot < b->slot_count && event < b->count; slot++, event++) {
 		const struct slot *s = &f->slots[slot];
-		if (s->at - f->slots[first].at >= PIECE_BYTES)
+		if (s->at - f->slots[first].at >= piece)
 			break;
 		if (event < patched)
 			continue;
@@ -258,6 +262,7 @@ void model_blast_consume(struct model_conn *c, size_t n)
 	uint64_t event = w->pos - b->first_pos;
 	size_t slot = (size_t)(event % b->slot_count);
 	w->blast_offered = false;
+	w->blast_taken = n;
 	n += w->blast_sent;
 	while (event < b->count && n >= slots[slot + 1].at - slots[slot].at) {
 		n -= slots[slot + 1].at - slots[slot].at;

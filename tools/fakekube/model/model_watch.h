@@ -24,6 +24,7 @@ struct model_watch {
 	size_t blast_sent; /* bytes of the event at pos that are out already (model_blast.c) */
 	uint64_t blast_wrote_ns; /* stamp of what was offered last */
 	uint64_t blast_first_ns; /* of the event of which blast_sent bytes are out */
+	size_t blast_taken;      /* of what was offered last */
 	uint64_t blast_patched;  /* the events before it show it */
 	bool blast_offered;      /* nothing of it was taken yet */
 	uint64_t bookmark_ns, end_ns;
