@@ -149,7 +149,7 @@ static inline void bench_take(struct bench *b)
 /* The upstream has said something. */
 static inline void script_said(struct bench *b)
 {
-	model_conn_wake(b->script.open->link.owner);
+	model_link_wake(&b->script.open->link);
 	bench_take(b);
 }
 

@@ -31,7 +31,7 @@ static int teardown(void **state)
 static void say(struct bench *b, enum model_ws_opcode opcode, struct span payload)
 {
 	model_ws_put(&b->script.say, opcode, payload, NULL);
-	model_conn_wake(b->script.open->link.owner);
+	model_link_wake(&b->script.open->link);
 }
 
 /* The upstream has seen one empty binary frame since the last call, and nothing else. */

@@ -241,6 +241,64 @@ static void a_watch_follows_commands(void **state)
 	stop(p);
 }
 
+static void expect_reset(int fd)
+{
+	char buf[4096];
+	ssize_t n;
+	while ((n = read(fd, buf, sizeof buf)) > 0)
+		;
+	assert_int_equal(n, -1);
+	assert_int_equal(errno, ECONNRESET);
+	close(fd);
+}
+
+static void clusters_restart_and_hang(void **state)
+{
+	(void)state;
+	struct program *p = start((const char *const[]){"--objects", "2", "--clusters", "2", NULL});
+	static const char url[] = "/clusters/fake-1/api/v1/pods?watch=1&resourceVersion=1006";
+	char buf[4096];
+	int fd = get(p, url), other = get(p, "/clusters/fake-2/api/v1/pods?watch=1");
+	read_until(fd, buf, sizeof buf, "\r\n\r\n");
+	read_until(other, buf, sizeof buf, "\r\n\r\n");
+	assert_has(ask(p, "restart fake-1 3600000"), "ok connections=1");
+	expect_reset(fd);
+	expect_reset(get(p, url)); /* it is down */
+	assert_has(ask(p, "restart fake-1"), "ok connections=0");
+	fd = get(p, url);
+	read_until(fd, buf, sizeof buf, "HTTP/1.1 200");
+	assert_has(ask(p, "dead 50%"), "ok dead=1"); /* the second */
+	assert_has(ask(p, "dead fake-1"), "ok dead=2");
+	int third = get(p, url); /* no answer, and the watch says nothing more */
+	assert_has(ask(p, "burst * pods 2"), "ok clusters=2");
+	assert_has(ask(p, "drained"), "ok events=2 "); /* those at the start of the second */
+	struct pollfd silent = {.fd = third, .events = POLLIN};
+	assert_int_equal(poll(&silent, 1, 0), 0);
+	assert_has(ask(p, "dead none"), "ok dead=0");
+	expect_reset(fd);
+	expect_reset(other);
+	expect_reset(third);
+	assert_has(ask(p, "stats"), "ok clusters=2 connections=0 watches=0 ");
+	stop(p);
+}
+
+static void a_blast_of_all_is_drained(void **state)
+{
+	(void)state;
+	struct program *p = start((const char *const[]){"--objects", "5", "--clusters", "3", NULL});
+	static char buf[1 << 20];
+	int fd = get(p, "/clusters/fake-3/api/v1/pods?watch=1&resourceVersion=1009");
+	read_until(fd, buf, sizeof buf, "\r\n\r\n");
+	assert_has(ask(p, "blast * pods 40"), "ok clusters=3 events=120 ");
+	const char *answer = ask(p, "drained");
+	assert_has(answer, "ok events=40 ");
+	assert_has(ask(p, "stats"), " events=40 ");
+	assert_has(ask(p, "rv fake-3"), "ok rv=1049");
+	read_until(fd, buf, sizeof buf, "\"resourceVersion\":\"1049\"");
+	close(fd);
+	stop(p);
+}
+
 static void a_blast_arrives_whole(void **state)
 {
 	(void)state;
@@ -523,6 +581,12 @@ static void commands_say_what_is_wrong(void **state)
 	        {"digest-at fake-1 pods 1", "error version 1 is not between"},
 	        {"restore fake-1 1", "error not a version between"},
 	        {"blast fake-1 nodes 5", "error not a resource with objects"},
+	        {"blast * nodes 5", "error no cluster has objects"},
+	        {"blast * pods x", "error not a number"},
+	        {"burst * nodes 5", "error not a resource with a workload"},
+	        {"restart fake-1 x", "error not a number of milliseconds"},
+	        {"dead 101%", "error not a cluster, a share"},
+	        {"dead nobody", "error not a cluster, a share"},
 	        {"cut fake-1 nopes", "error not rst"}, {"token remove x", "error not add TOKEN"},
 	        {"rate -1", "error not a rate"},
 	        {"crd-add fake-1 x", "error not NAME.VERSION.GROUP"},
@@ -603,6 +667,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(serves_clusters_apart),
 	        cmocka_unit_test(a_watch_follows_commands),
+	        cmocka_unit_test(clusters_restart_and_hang),
+	        cmocka_unit_test(a_blast_of_all_is_drained),
 	        cmocka_unit_test(a_blast_arrives_whole),
 	        cmocka_unit_test(tls_with_its_own_ca),
 	        cmocka_unit_test(a_backend_in_front),

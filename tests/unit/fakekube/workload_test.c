@@ -118,8 +118,9 @@ static void a_blast_is_the_events_of_the_log(void **state)
 	snprintf(other, sizeof other, "%s&fieldSelector=metadata.name!%%3Dx",
 	        url); /* not served from the text */
 	struct model_blast_result result;
-	assert_false(model_blast(d.cluster, kind_of("", "nodes"), 10, 0, &result)); /* no objects */
-	assert_true(model_blast(d.cluster, k, 500, 77, &result));
+	assert_false(
+	        model_blast(d.cluster, kind_of("", "nodes"), 10, 0, 0, &result)); /* no objects */
+	assert_true(model_blast(d.cluster, k, 500, 77, 0, &result));
 	assert_int_equal(result.objects, 37);
 	assert_int_equal(result.first_rv, 1001); /* 961..1460 would change their width on the way */
 	assert_int_equal(result.last_rv, 1500);
@@ -152,13 +153,107 @@ static void a_blast_is_the_events_of_the_log(void **state)
 	model_conn_consume(d.conn, s.n, 0); /* the head */
 	s = model_conn_peek(d.conn, 0);
 	model_conn_consume(d.conn, 5000, 0);
-	assert_false(model_blast(d.cluster, k, 10, 0, &result));
+	assert_false(model_blast(d.cluster, k, 10, 0, 0, &result));
 	d.got.n = 0;
 	drive_take(&d);
-	assert_true(model_blast(d.cluster, k, 10, 0, &result));
+	assert_true(model_blast(d.cluster, k, 10, 0, 0, &result));
 	d.got.n = 0;
 	drive_take(&d);
 	assert_int_equal(count_of(d.got.p, "\"MODIFIED\""), 10);
+	drive_fini(&d);
+}
+
+static void digits_of(char *at, unsigned long long v)
+{
+	char text[21];
+	snprintf(text, sizeof text, "%020llu", v);
+	memcpy(at, text, 20);
+}
+
+/* How many events of a blast carry that moment of writing. */
+static size_t written_at(const struct model_text *t, unsigned long long ns, bool proto)
+{
+	char what[60] = "fakekube.io/wrote-ns\x12\x14";
+	size_t n = strlen(what), found = 0;
+	if (!proto)
+		n = (size_t)snprintf(what, sizeof what, "fakekube.io/wrote-ns\":\"");
+	digits_of(what + n, ns);
+	for (const char *p = t->p; (p = memmem(p, (size_t)(t->p + t->n - p), what, n + 20)); p++)
+		found++;
+	return found;
+}
+
+#define MS 1000000ull
+
+/* What is offered again is stamped again, but for the event of which a part is out. */
+static void a_blast_is_stamped_as_it_goes(void **state)
+{
+	(void)state;
+	for (int proto = 0; proto < 2; proto++) {
+		struct drive d;
+		drive_init_with(
+		        &d, &(struct model_server_options){.wall_s = WALL_S, .stamp = true});
+		struct model_workload w;
+		const struct model_kind *k = kind_of("", "pods");
+		model_workload_init(&w, d.cluster, k,
+		        &(struct model_workload_options){.seed = 1, .bytes = 3600});
+		model_workload_fill(&w, 8, 0);
+		drive_fresh(&d, "/api/v1/pods?watch=1&resourceVersion=208",
+		        proto ? "Accept: application/vnd.kubernetes.protobuf\r\n" : NULL);
+		struct model_blast_result r;
+		d.now_ns = 100 * MS;
+		d.got.n = 0;
+		assert_true(model_blast(d.cluster, k, 8, 50 * MS, 0, &r));
+		struct span s = model_conn_peek(d.conn, 200 * MS);
+		model_text_put(&d.got, s.p, 1000); /* a part of the first */
+		model_conn_consume(d.conn, 1000, 200 * MS);
+		s = model_conn_peek(d.conn, 300 * MS);
+		model_conn_consume(
+		        d.conn, 0, 300 * MS); /* nothing taken: perhaps in a record of TLS */
+		s = model_conn_peek(d.conn, 400 * MS);
+		model_text_span(&d.got, s);
+		model_conn_consume(d.conn, s.n, 400 * MS);
+		drive_take(&d);
+		assert_int_equal(written_at(&d.got, 200 * MS, proto), 1);
+		assert_int_equal(written_at(&d.got, 300 * MS, proto), 7);
+		assert_int_equal(written_at(&d.got, 400 * MS, proto), 0);
+		char first[8], last[8];
+		snprintf(first, sizeof first, "%llu", (unsigned long long)r.first_rv);
+		snprintf(last, sizeof last, "%llu", (unsigned long long)r.last_rv);
+		assert_non_null(memmem(d.got.p, d.got.n, first, strlen(first)));
+		assert_non_null(memmem(d.got.p, d.got.n, last, strlen(last)));
+		drive_fini(&d);
+	}
+}
+
+/* A server that restarts resets what it was asked, and one that hangs says nothing more. */
+static void restarts_and_hangs(void **state)
+{
+	(void)state;
+	struct drive d;
+	drive_init(&d);
+	make_configmap(&d, "a", "b");
+	d.cluster->down_until_ns = 100;
+	drive_fresh(&d, "/api/v1/configmaps", NULL);
+	assert_int_equal(d.got.n, 0);
+	assert_int_equal(model_conn_closed(d.conn), MODEL_CLOSED_RST);
+	d.now_ns = 100;
+	assert_starts(drive_fresh(&d, "/api/v1/configmaps", NULL), "HTTP/1.1 200");
+	drive_fresh(&d, "/api/v1/configmaps?watch=1&resourceVersion=201", NULL);
+	d.cluster->silent = true;
+	d.got.n = 0;
+	make_configmap(&d, "a", "c");
+	drive_wait(&d, 3600 * SECOND_NS); /* no event, no bookmark, no end */
+	assert_int_equal(d.got.n, 0);
+	assert_int_equal(model_conn_closed(d.conn), MODEL_OPEN);
+	assert_true(model_conn_deadline_ns(d.conn) == UINT64_MAX);
+	drive_fresh(&d, "/api/v1/configmaps", NULL);
+	assert_int_equal(d.got.n, 0);
+	assert_int_equal(model_conn_closed(d.conn), MODEL_OPEN);
+	model_conn_feed_eof(d.conn, d.now_ns); /* a client that gives up */
+	assert_int_not_equal(model_conn_closed(d.conn), MODEL_OPEN);
+	d.cluster->silent = false;
+	assert_starts(drive_fresh(&d, "/api/v1/configmaps", NULL), "HTTP/1.1 200");
 	drive_fini(&d);
 }
 
@@ -168,6 +263,8 @@ int main(void)
 	        cmocka_unit_test(the_same_seed_is_the_same_life),
 	        cmocka_unit_test(operations_by_name),
 	        cmocka_unit_test(a_blast_is_the_events_of_the_log),
+	        cmocka_unit_test(a_blast_is_stamped_as_it_goes),
+	        cmocka_unit_test(restarts_and_hangs),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

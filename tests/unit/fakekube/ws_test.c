@@ -320,7 +320,7 @@ static void a_blast_comes_in_frames(void **state)
 	make_configmap(d, "demo", "a");
 	drive_get(d, "/api/v1/configmaps?watch=1&resourceVersion=201", UPGRADE ORIGIN);
 	struct model_blast_result r;
-	assert_true(model_blast(d->cluster, kind_of("", "configmaps"), 3, 0, &r));
+	assert_true(model_blast(d->cluster, kind_of("", "configmaps"), 3, 0, 0, &r));
 	drive_take(d);
 	struct messages m;
 	open_messages(&m, d);

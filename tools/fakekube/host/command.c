@@ -18,6 +18,7 @@ struct call {
 	const struct model_kind *kind;
 	struct model_text *out;
 	uint64_t now_ns;
+	bool later; /* try again after the next turn */
 };
 
 struct command {
@@ -156,21 +157,60 @@ static void cmd_run(struct call *c)
 
 static void cmd_burst(struct call *c)
 {
-	uint64_t n;
-	struct model_workload *w = load_find(c->t->load, c->cluster, c->kind);
-	if (!w || !number(arg(c, 3), &n) || !model_workload_run(w, SPAN("burst"), n, c->now_ns))
-		problem(c, "not a resource with a workload and a number", arg(c, 2));
-	else
+	uint64_t n, made = 0;
+	if (!number(arg(c, 3), &n)) {
+		problem(c, "not a number", arg(c, 3));
+		return;
+	}
+	for (size_t i = 0; i < c->t->model->cluster_count; i++) {
+		struct model_cluster *cluster = c->t->model->clusters[i];
+		struct model_workload *w = NULL;
+		if (!c->cluster || c->cluster == cluster)
+			w = load_find(c->t->load, cluster, load_resource(cluster, arg(c, 2)));
+		made += w && model_workload_run(w, SPAN("burst"), n, c->now_ns);
+	}
+	if (made == 0)
+		problem(c, "not a resource with a workload", arg(c, 2));
+	else if (c->cluster)
 		model_text_printf(c->out, "ok rv=%llu", (unsigned long long)c->cluster->rv);
+	else
+		model_text_printf(c->out, "ok clusters=%llu", (unsigned long long)made);
+}
+
+#define BLAST_BYTES (256u << 20) /* text of all clusters together, about */
+
+static void blast_all(struct call *c, uint64_t n)
+{
+	const struct model_server *m = c->t->model;
+	size_t region = BLAST_BYTES / m->cluster_count;
+	uint64_t clusters = 0, bytes = 0;
+	for (size_t i = 0; i < m->cluster_count; i++) {
+		struct model_cluster *cluster = m->clusters[i];
+		const struct model_kind *k = load_resource(cluster, arg(c, 2));
+		struct model_blast_result r;
+		if (!k || !model_blast(cluster, k, n, c->now_ns, region, &r))
+			continue;
+		clusters++;
+		bytes += r.bytes;
+	}
+	if (clusters == 0)
+		problem(c, "no cluster has objects of it (or they are busy)", arg(c, 2));
+	else
+		model_text_printf(c->out, "ok clusters=%llu events=%llu bytes=%llu",
+		        (unsigned long long)clusters, (unsigned long long)(clusters * n),
+		        (unsigned long long)bytes);
 }
 
 static void cmd_blast(struct call *c)
 {
 	uint64_t n;
 	struct model_blast_result result;
-	if (!number(arg(c, 3), &n) || n == 0 ||
-	        !model_blast(c->cluster, c->kind, n, c->now_ns, &result))
-		problem(c, "not a resource with objects and a number", arg(c, 2));
+	if (!number(arg(c, 3), &n) || n == 0)
+		problem(c, "not a number", arg(c, 3));
+	else if (!c->cluster)
+		blast_all(c, n);
+	else if (!model_blast(c->cluster, c->kind, n, c->now_ns, 0, &result))
+		problem(c, "not a resource with objects, or it is being blasted", arg(c, 2));
 	else
 		model_text_printf(c->out,
 		        "ok events=%llu first=%llu last=%llu objects=%llu bytes=%llu",
@@ -223,6 +263,63 @@ static void cmd_cut(struct call *c)
 		}
 	}
 	model_text_printf(c->out, "ok connections=%zu", serve_cut(c->t->serve, c->cluster, k, how));
+}
+
+static void cmd_restart(struct call *c)
+{
+	uint64_t ms = 0;
+	if (c->count > 2 && !number(arg(c, 2), &ms)) {
+		problem(c, "not a number of milliseconds", arg(c, 2));
+		return;
+	}
+	const struct model_server *m = c->t->model;
+	for (size_t i = 0; i < m->cluster_count; i++)
+		if (!c->cluster || c->cluster == m->clusters[i])
+			m->clusters[i]->down_until_ns = c->now_ns + ms * 1000000;
+	model_text_printf(c->out, "ok connections=%zu",
+	        serve_cut(c->t->serve, c->cluster, NULL, MODEL_CLOSED_RST));
+}
+
+/* One that comes back is as after a restart: what it left without an answer is cut. */
+static void set_silent(struct call *c, struct model_cluster *cluster, bool silent)
+{
+	bool back = cluster->silent && !silent;
+	cluster->silent = silent;
+	if (back)
+		serve_cut(c->t->serve, cluster, NULL, MODEL_CLOSED_RST);
+}
+
+/* A share is spread over the clusters, the same ones each time. */
+static void cmd_dead(struct call *c)
+{
+	struct span what = arg(c, 1), digits = {what.p, what.n ? what.n - 1 : 0};
+	const struct model_server *m = c->t->model;
+	struct model_cluster *one = model_server_cluster(m, what);
+	uint64_t percent = 0, dead = 0;
+	bool share =
+	        !one && what.p[what.n - 1] == '%' && number(digits, &percent) && percent <= 100;
+	if (!one && !share && !span_is(what, "none")) {
+		problem(c, "not a cluster, a share like 10% or none", what);
+		return;
+	}
+	for (size_t i = 0; i < m->cluster_count; i++) {
+		struct model_cluster *cluster = m->clusters[i];
+		if (one != cluster && one)
+			continue;
+		set_silent(c, cluster, one || (i + 1) * percent / 100 > i * percent / 100);
+	}
+	for (size_t i = 0; i < m->cluster_count; i++)
+		dead += m->clusters[i]->silent;
+	model_text_printf(c->out, "ok dead=%llu", (unsigned long long)dead);
+}
+
+static void cmd_drained(struct call *c)
+{
+	c->later = !serve_drained(c->t->serve);
+	if (!c->later)
+		model_text_printf(c->out, "ok events=%llu bytes=%llu",
+		        (unsigned long long)c->t->model->events,
+		        (unsigned long long)c->t->model->bytes);
 }
 
 /* Runs it for one cluster, or for all with "*". */
@@ -468,11 +565,14 @@ static void cmd_stats(struct call *c)
 	model_text_printf(c->out,
 	        "ok clusters=%zu connections=%zu watches=%zu requests=%llu events=%llu "
 	        "bookmarks=%llu bytes=%llu accepted=%llu "
-	        "writes=%llu faults=%llu",
+	        "writes=%llu faults=%llu handshakes=%llu refused=%llu blocked=%zu backlog=%u",
 	        m->cluster_count, m->connections, m->watches, (unsigned long long)m->requests,
 	        (unsigned long long)m->events, (unsigned long long)m->bookmarks,
 	        (unsigned long long)m->bytes, (unsigned long long)c->t->serve->accepted,
-	        (unsigned long long)c->t->load->made, (unsigned long long)m->faults.fired);
+	        (unsigned long long)(c->t->load->main.made + c->t->load->trickle.made),
+	        (unsigned long long)m->faults.fired, (unsigned long long)c->t->serve->handshakes,
+	        (unsigned long long)c->t->serve->refused, c->t->serve->blocked,
+	        c->t->serve->backlog);
 }
 
 static void cmd_quit(struct call *c)
@@ -509,10 +609,12 @@ static const struct command commands[] = {
         {"recreate", "CLUSTER RESOURCE KEY", 4, true, true, cmd_recreate},
         {"run", "CLUSTER RESOURCE create|update|status|delete|recreate|labels|burst N", 5, true,
                 true, cmd_run},
-        {"burst", "CLUSTER RESOURCE N", 4, true, true, cmd_burst},
-        {"blast", "CLUSTER RESOURCE N", 4, true, true, cmd_blast},
+        {"burst", "CLUSTER|* RESOURCE N", 4, true, true, cmd_burst},
+        {"blast", "CLUSTER|* RESOURCE N", 4, true, true, cmd_blast},
         {"rate", "R [status=W] [create=W] ...", 2, false, false, cmd_rate},
         {"cut", "CLUSTER|* [rst|cut|fin] [RESOURCE]", 2, true, false, cmd_cut},
+        {"restart", "CLUSTER|* [MS]", 2, true, false, cmd_restart},
+        {"dead", "CLUSTER|PERCENT%|none", 2, false, false, cmd_dead},
         {"compact", "CLUSTER|* [RV]", 2, true, false, cmd_compact},
         {"skip", "CLUSTER|* N", 3, true, false, cmd_skip},
         {"restore", "CLUSTER RV", 3, true, false, cmd_restore},
@@ -530,6 +632,7 @@ static const struct command commands[] = {
         {"list-at", "CLUSTER RESOURCE RV [NS|-] [selector=LABELS]", 4, true, true, cmd_list_at},
         {"rv", "CLUSTER", 2, true, false, cmd_rv},
         {"stats", "", 1, false, false, cmd_stats},
+        {"drained", "", 1, false, false, cmd_drained},
         {"headlamp",
                 "status | clear | mux ok|refuse|silent | context NAME ok|refuse|hang [MS]|invalid "
                 "| "
@@ -549,7 +652,8 @@ static void cmd_help(struct call *c)
 
 static bool takes_all(const struct command *cmd)
 {
-	return cmd->run == cmd_cut || cmd->run == cmd_compact || cmd->run == cmd_skip;
+	return cmd->run == cmd_cut || cmd->run == cmd_compact || cmd->run == cmd_skip ||
+	       cmd->run == cmd_burst || cmd->run == cmd_blast || cmd->run == cmd_restart;
 }
 
 static bool resolve(struct call *c, const struct command *cmd)
@@ -565,7 +669,7 @@ static bool resolve(struct call *c, const struct command *cmd)
 		problem(c, "no such cluster", arg(c, 1));
 		return false;
 	}
-	if (!cmd->needs_kind)
+	if (!cmd->needs_kind || !c->cluster)
 		return true;
 	c->kind = load_resource(c->cluster, arg(c, 2));
 	if (!c->kind)
@@ -573,7 +677,7 @@ static bool resolve(struct call *c, const struct command *cmd)
 	return c->kind != NULL;
 }
 
-void command_run(struct command_target *t, struct span line, struct model_text *out)
+bool command_run(struct command_target *t, struct span line, struct model_text *out)
 {
 	struct call c = {.t = t, .out = out, .now_ns = serve_clock_ns()};
 	for (size_t i = 0; i < line.n && c.count < WORDS_MAX;) {
@@ -587,14 +691,15 @@ void command_run(struct command_target *t, struct span line, struct model_text *
 	}
 	if (c.count == 0) {
 		TEXT_LIT(out, "error empty line; try help");
-		return;
+		return true;
 	}
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
 		if (!span_is(c.words[0], commands[i].name))
 			continue;
 		if (resolve(&c, &commands[i]))
 			commands[i].run(&c);
-		return;
+		return !c.later;
 	}
 	problem(&c, "no such command (try help)", c.words[0]);
+	return true;
 }

@@ -15,7 +15,7 @@ struct command_target {
 	bool quit;                     /* the command quit was given */
 };
 
-/* out: the answer, without its line end. */
-void command_run(struct command_target *t, struct span line, struct model_text *out);
+/* out: the answer, without its line end. False: not yet, try the line again after the next turn. */
+bool command_run(struct command_target *t, struct span line, struct model_text *out);
 
 #endif

@@ -47,8 +47,12 @@ static bool run_lines(struct control_user *u)
 	bool ok = true;
 	while (ok && (eol = memchr(u->in.p + from, '\n', u->in.n - from))) {
 		struct model_text out = {0};
-		command_run(u->control->target,
+		u->waits = !command_run(u->control->target,
 		        (struct span){u->in.p + from, (size_t)(eol - u->in.p) - from}, &out);
+		if (u->waits) {
+			model_text_fini(&out);
+			break;
+		}
 		TEXT_LIT(&out, "\n");
 		ok = send_all(u->source.fd, out.p, out.n);
 		model_text_fini(&out);
@@ -116,6 +120,15 @@ bool control_init(struct control *c, struct command_target *t, const char *path)
 	if (!ok)
 		fprintf(stderr, "fakekube: --control %s: %s\n", path, strerror(errno));
 	return ok;
+}
+
+void control_turn(struct control *c)
+{
+	for (size_t i = 0; i < CONTROL_USERS_MAX; i++) {
+		struct control_user *u = &c->users[i];
+		if (u->source.fd >= 0 && u->waits && !run_lines(u))
+			user_close(u);
+	}
 }
 
 void control_fini(struct control *c)

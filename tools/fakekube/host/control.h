@@ -12,6 +12,7 @@ struct control_user {
 	struct serve_source source; /* fd -1: free */
 	struct control *control;
 	struct model_text in;
+	bool waits; /* its next line is answered later (COMMAND_LATER) */
 };
 
 /* Owner: main. Life: init .. fini. */
@@ -24,6 +25,8 @@ struct control {
 
 /* An old socket at the path is replaced. False: a message was printed. */
 bool control_init(struct control *c, struct command_target *t, const char *path);
+/* Answers lines that had to wait. After each turn. */
+void control_turn(struct control *c);
 void control_fini(struct control *c);
 
 #endif

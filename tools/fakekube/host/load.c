@@ -132,6 +132,7 @@ bool load_init(struct load *l, struct model_server *s, const struct options *o, 
 	*l = (struct load){.random = {o->seed}};
 	for (const char *p = o->resources; *p; p += strcspn(p, ",") + (p[strcspn(p, ",")] == ','))
 		l->per_cluster += *p != ',';
+	l->clusters = o->clusters;
 	l->works = calloc((size_t)o->clusters * l->per_cluster + 1, sizeof *l->works);
 	CHECK(l->works);
 	for (uint32_t i = 0; i < o->clusters; i++)
@@ -151,10 +152,12 @@ void load_fini(struct load *l)
 	*l = (struct load){0};
 }
 
+/* Works lie cluster by cluster, in the order in which the clusters were made. */
 struct model_workload *load_find(
         struct load *l, const struct model_cluster *c, const struct model_kind *k)
 {
-	for (size_t i = 0; i < l->work_count; i++)
+	size_t first = c->number * l->per_cluster;
+	for (size_t i = first; i < first + l->per_cluster && i < l->work_count; i++)
 		if (l->works[i].cluster == c && l->works[i].kind == k)
 			return &l->works[i];
 	return NULL;
@@ -175,6 +178,11 @@ static const struct {
                        "compact *\ndo cut * rst\nrepeat\n"},
         {"cut-storm", "phase 5 rate=2000 status=100\nphase 1 rate=2000 status=100\ndo cut * "
                       "rst\nphase 1 rate=2000 status=100\ndo cut * cut\nrepeat\n"},
+        {"rolling-restart", "phase 5 rate=1000 status=100\nphase 30 rate=1000 status=100 restart=1 "
+                            "down=500\nrepeat\n"},
+        {"dead", "phase 10 rate=1000 status=100\nphase 30 rate=1000 status=100 dead=10\nrepeat\n"},
+        {"flood", "phase 5 rate=1000 status=100\nphase 15 rate=50000 status=100 flood=1 "
+                  "trickle=1000\nrepeat\n"},
 };
 
 static bool profile_problem(const char *name, unsigned line, const char *what)
@@ -197,6 +205,25 @@ static struct span word(struct span *s)
 	return w;
 }
 
+static bool set_key(struct load_phase *p, struct span key, double v)
+{
+	if (span_is(key, "rate"))
+		p->rate = v;
+	else if (span_is(key, "trickle"))
+		p->trickle = v;
+	else if (span_is(key, "flood"))
+		p->flood = v != 0;
+	else if (span_is(key, "restart"))
+		p->restart = v != 0;
+	else if (span_is(key, "down"))
+		p->down_ms = (uint64_t)v;
+	else if (span_is(key, "dead") && v <= 100)
+		p->dead = (uint64_t)v;
+	else
+		return model_weights_set(&p->weights, key, (uint32_t)v);
+	return true;
+}
+
 static bool parse_phase(struct load *l, struct span line)
 {
 	char *end;
@@ -216,9 +243,7 @@ static bool parse_phase(struct load *l, struct span line)
 		double v = strtod(eq + 1, &end);
 		if (end != w.p + w.n || v < 0)
 			return false;
-		if (span_is(key, "rate"))
-			p->rate = v;
-		else if (!model_weights_set(&p->weights, key, (uint32_t)v))
+		if (!set_key(p, key, v))
 			return false;
 	}
 	return true;
@@ -298,11 +323,16 @@ bool load_read_profile(struct load *l, const char *name)
 
 /* --- as time goes on --- */
 
+static void stream_set(
+        struct load_stream *s, double rate, size_t first, size_t count, uint64_t now_ns)
+{
+	*s = (struct load_stream){.rate = rate, .begun_ns = now_ns, .first = first, .count = count};
+}
+
 void load_set_rate(struct load *l, double rate, uint64_t now_ns)
 {
-	l->rate = rate;
-	l->begun_ns = now_ns;
-	l->made = 0;
+	l->main.rate = l->trickle.rate = 0;
+	stream_set(&l->main, rate, 0, l->work_count, now_ns);
 }
 
 void load_set_weights(struct load *l, const struct model_weights *w)
@@ -320,6 +350,20 @@ static void enter_phase(struct load *l, uint64_t now_ns, load_command_fn command
 	l->phase_end_ns = now_ns + (uint64_t)(p->seconds * SECOND_NS);
 	load_set_weights(l, &p->weights);
 	load_set_rate(l, p->rate, now_ns);
+	if (p->flood) {
+		size_t one = l->per_cluster < l->work_count ? l->per_cluster : l->work_count;
+		stream_set(&l->main, p->rate, 0, one, now_ns);
+		stream_set(&l->trickle, p->trickle, one, l->work_count - one, now_ns);
+	}
+	stream_set(&l->restarts, p->restart ? (double)l->clusters / p->seconds : 0, 0, l->clusters,
+	        now_ns);
+	l->down_ms = p->down_ms;
+	if (p->dead != l->dead) {
+		char line[32];
+		snprintf(line, sizeof line, "dead %llu%%", (unsigned long long)p->dead);
+		command(arg, line);
+	}
+	l->dead = p->dead;
 	for (size_t i = 0; i < p->command_count; i++)
 		command(arg, l->commands[p->first_command + i]);
 }
@@ -338,24 +382,52 @@ static void turn_profile(struct load *l, uint64_t now_ns, load_command_fn comman
 		if (l->phase < l->phase_count)
 			enter_phase(l, now_ns, command, arg);
 		else
-			load_set_rate(l, 0, now_ns);
+			load_set_rate(l, l->restarts.rate = 0, now_ns);
 	}
+}
+
+/* When the next of a stream is due; UINT64_MAX: never. */
+static uint64_t stream_due(const struct load_stream *s)
+{
+	if (s->rate <= 0 || s->count == 0)
+		return UINT64_MAX;
+	return s->begun_ns + (uint64_t)((double)s->made * (SECOND_NS / s->rate));
+}
+
+/* Writes what is due. Returns when the next is. */
+static uint64_t turn_writes(struct load *l, struct load_stream *s, uint64_t now_ns)
+{
+	for (int i = 0; i < WRITES_PER_TURN; i++) {
+		uint64_t due = stream_due(s);
+		if (due > now_ns)
+			return due;
+		struct model_workload *w = &l->works[s->first + prng_below(&l->random, s->count)];
+		uint64_t made = model_workload_step(w, now_ns, due);
+		s->made += made ? made : 1;
+	}
+	return now_ns;
+}
+
+/* One round of restarts. */
+static uint64_t turn_restarts(struct load *l, uint64_t now_ns, load_command_fn command, void *arg)
+{
+	struct load_stream *s = &l->restarts;
+	for (; s->made < s->count && stream_due(s) <= now_ns; s->made++) {
+		char line[64];
+		snprintf(line, sizeof line, "restart fake-%llu %llu",
+		        (unsigned long long)s->made + 1, (unsigned long long)l->down_ms);
+		command(arg, line);
+	}
+	return s->made < s->count ? stream_due(s) : UINT64_MAX;
 }
 
 uint64_t load_turn(struct load *l, uint64_t now_ns, load_command_fn command, void *arg)
 {
 	turn_profile(l, now_ns, command, arg);
 	uint64_t next = l->phase < l->phase_count ? l->phase_end_ns : UINT64_MAX;
-	if (l->rate <= 0 || l->work_count == 0)
-		return next;
-	double gap = SECOND_NS / l->rate;
-	for (int i = 0; i < WRITES_PER_TURN; i++) {
-		uint64_t due = l->begun_ns + (uint64_t)((double)l->made * gap);
-		if (due > now_ns)
-			return due < next ? due : next;
-		struct model_workload *w = &l->works[prng_below(&l->random, l->work_count)];
-		uint64_t made = model_workload_step(w, now_ns, due);
-		l->made += made ? made : 1;
-	}
-	return now_ns;
+	const uint64_t more[] = {turn_restarts(l, now_ns, command, arg),
+	        turn_writes(l, &l->trickle, now_ns), turn_writes(l, &l->main, now_ns)};
+	for (size_t i = 0; i < ARRAY_LEN(more); i++)
+		next = more[i] < next ? more[i] : next;
+	return next;
 }

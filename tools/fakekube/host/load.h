@@ -3,8 +3,13 @@
  *
  * A profile is text, one item a line:
  *	phase SECONDS [rate=R] [status=W] [update=W] [create=W] [delete=W] [recreate=W] [labels=W]
- *[burst=W] [burst-size=N] do COMMAND        # a command of the control socket, at the start of the
- *phase above it repeat            # after the last phase, start again */
+ *	        [burst=W] [burst-size=N] [flood=1 trickle=R] [restart=1 down=MS] [dead=PERCENT]
+ *	do COMMAND  # a command of the control socket, at the start of the phase above it
+ *	repeat      # after the last phase, start again
+ *
+ * flood: the rate goes to the first cluster, trickle is what all others get together. restart: the
+ * servers of all clusters are restarted one after the other, spread over the phase, each refusing
+ * for that long. dead: that share of the clusters takes requests and says nothing. */
 #ifndef KR_HOST_LOAD_H
 #define KR_HOST_LOAD_H
 
@@ -16,17 +21,27 @@
 #define LOAD_COMMANDS_MAX 256
 
 struct load_phase {
-	double seconds, rate;
+	double seconds, rate, trickle;
+	uint64_t down_ms, dead;
+	bool flood, restart;
 	struct model_weights weights;
 	size_t first_command, command_count;
+};
+
+/* Writes at a rate to works [first, first + count). */
+struct load_stream {
+	double rate;
+	uint64_t begun_ns, made; /* since the rate was set */
+	size_t first, count;
 };
 
 /* Owner: main. Life: init .. fini. */
 struct load {
 	struct model_workload *works; /* own; one per cluster and resource, cluster by cluster */
-	size_t work_count, per_cluster;
-	double rate;
-	uint64_t begun_ns, made; /* since the rate was set */
+	size_t work_count, per_cluster, clusters;
+	struct load_stream main, trickle;
+	struct load_stream restarts; /* its works are clusters */
+	uint64_t down_ms, dead;
 	struct prng random;
 	struct load_phase *phases; /* own */
 	char **commands;           /* own */
@@ -41,6 +56,7 @@ void load_fini(struct load *l);
 /* File or built-in name. False: a message was printed. */
 bool load_read_profile(struct load *l, const char *name);
 
+/* To all clusters alike. */
 void load_set_rate(struct load *l, double rate, uint64_t now_ns);
 void load_set_weights(struct load *l, const struct model_weights *w);
 /* Does what is due. Returns when it wants to be called again. command is called for each "do" line

@@ -21,6 +21,7 @@
 
 #define SECOND_NS    1000000000ull
 #define IDLE_WAIT_NS SECOND_NS
+#define SPARE_FDS    64 /* listeners, control, the standard ones, what libraries open */
 
 /* Everything that main owns, in the order in which it is made. */
 struct fakekube {
@@ -58,14 +59,34 @@ static bool watch_signals(struct fakekube *f)
 	return f->signals.fd >= 0 && serve_watch(&f->serve, &f->signals);
 }
 
-/* Thousands of sockets: as many descriptors as we may have. */
-static void raise_limit(void)
+/* Thousands of sockets: as many descriptors as we may have, and more with the right to. */
+static uint64_t raise_limit(uint64_t wanted)
 {
 	struct rlimit r;
-	if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
-		r.rlim_cur = r.rlim_max;
+	if (getrlimit(RLIMIT_NOFILE, &r) != 0)
+		return UINT64_MAX;
+	rlim_t max = r.rlim_max;
+	r.rlim_cur = r.rlim_max = wanted > max ? (rlim_t)wanted : max;
+	if (setrlimit(RLIMIT_NOFILE, &r) != 0) {
+		r.rlim_cur = r.rlim_max = max;
 		setrlimit(RLIMIT_NOFILE, &r);
 	}
+	return r.rlim_cur;
+}
+
+/* False: not even one watch of each cluster could be served. */
+static bool check_limit(uint32_t clusters)
+{
+	uint64_t one = clusters + SPARE_FDS, two = one + clusters, has = raise_limit(two);
+	if (has < two)
+		fprintf(stderr,
+		        "fakekube: --clusters %u: %s watch%s of each take%s %llu descriptors, and "
+		        "the "
+		        "hard limit is %llu; raise it (ulimit -Hn)\n",
+		        clusters, has < one ? "one" : "two", has < one ? "" : "es",
+		        has < one ? "s" : "", (unsigned long long)(has < one ? one : two),
+		        (unsigned long long)has);
+	return has >= one;
 }
 
 static bool read_faults(struct fakekube *f)
@@ -132,6 +153,7 @@ static bool init(struct fakekube *f)
 	struct model_server_options mo = {.seed = o->seed,
 	        .stamp = !o->no_stamp,
 	        .no_watchlist = o->no_watchlist,
+	        .no_watchlist_gzip = o->no_watchlist_gzip,
 	        .wall_s = (int64_t)time(NULL) - (int64_t)(now / SECOND_NS)};
 	model_server_init(&f->model, &mo);
 	f->has_model = true;
@@ -192,7 +214,7 @@ static void preload(struct fakekube *f, uint64_t now_ns)
 	struct model_blast_result r;
 	f->blasted = true;
 	if (!model_blast(f->load.works[0].cluster, f->load.works[0].kind, f->options.preload,
-	            now_ns, &r))
+	            now_ns, 0, &r))
 		fprintf(stderr,
 		        "fakekube: --preload: the first resource of fake-1 has no objects\n");
 }
@@ -214,6 +236,8 @@ static void loop(struct fakekube *f)
 		serve_flush_ready(&f->serve);
 		serve_turn(&f->serve, next < now + IDLE_WAIT_NS ? next : now + IDLE_WAIT_NS);
 		upstreams_bury(&f->upstreams);
+		if (f->has_control)
+			control_turn(&f->control);
 	}
 }
 
@@ -223,7 +247,8 @@ int main(int argc, char **argv)
 	int e = options_parse(&f.options, argc, argv);
 	if (e)
 		return e - 1;
-	raise_limit();
+	if (!check_limit(f.options.clusters))
+		return 1;
 	signal(SIGPIPE, SIG_IGN);
 	bool ok = init(&f);
 	if (ok) {

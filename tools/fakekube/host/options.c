@@ -23,6 +23,7 @@ static const char usage[] =
         "  --rate EVENTS/S      writes per second over all clusters (default 0)\n"
         "  --profile FILE|NAME  phases of load; names: steady rollout heartbeat mass-delete "
         "gone-storm cut-storm\n"
+        "                       rolling-restart dead flood\n"
         "  --faults FILE        fault rules, one a line (model/model_fault.h)\n"
         "  --tls                HTTPS with a CA made at start; its certificate goes into the "
         "kubeconfig\n"
@@ -45,8 +46,9 @@ static const char usage[] =
         "command quit)\n"
         "  --control PATH       UNIX socket for one-line commands; `help` lists them\n"
         "  --kubeconfig-out F   written before the line \"ready port=P\" is printed\n"
-        "  --no-stamp           objects without the annotation fakekube.io/sent-ns\n"
+        "  --no-stamp           objects without the annotations fakekube.io/sent-ns and wrote-ns\n"
         "  --no-watchlist       the feature gate WatchList is off\n"
+        "  --no-watchlist-gzip  watches with initial events are never compressed (as before 1.37)\n"
         "  --quiet              no closing line with counts on stderr\n";
 
 enum opt {
@@ -74,6 +76,7 @@ enum opt {
 	OPT_KUBECONFIG,
 	OPT_NO_STAMP,
 	OPT_NO_WATCHLIST,
+	OPT_NO_WATCHLIST_GZIP,
 	OPT_QUIET,
 	OPT_HELP
 };
@@ -89,6 +92,7 @@ static const struct option longs[] = {{"port", 1, 0, OPT_PORT}, {"bind", 1, 0, O
         {"preload", 1, 0, OPT_PRELOAD}, {"seed", 1, 0, OPT_SEED}, {"duration", 1, 0, OPT_DURATION},
         {"control", 1, 0, OPT_CONTROL}, {"kubeconfig-out", 1, 0, OPT_KUBECONFIG},
         {"no-stamp", 0, 0, OPT_NO_STAMP}, {"no-watchlist", 0, 0, OPT_NO_WATCHLIST},
+        {"no-watchlist-gzip", 0, 0, OPT_NO_WATCHLIST_GZIP},
         {"quiet", 0, 0, OPT_QUIET}, {"help", 0, 0, OPT_HELP}, {0, 0, 0, 0}};
 
 static bool number(const char *text, uint64_t min, uint64_t max, uint64_t *out)
@@ -116,6 +120,7 @@ static bool set_flag(struct options *o, int opt)
 	case OPT_CLIENT_CERT: o->client_cert = true; return true;
 	case OPT_NO_STAMP: o->no_stamp = true; return true;
 	case OPT_NO_WATCHLIST: o->no_watchlist = true; return true;
+	case OPT_NO_WATCHLIST_GZIP: o->no_watchlist_gzip = true; return true;
 	case OPT_QUIET: o->quiet = true; return true;
 	default: return false;
 	}

@@ -18,7 +18,7 @@
 #define TURN_BYTES  (1u << 20)
 #define INPUT_BYTES 8192
 #define LINGER_NS   1000000000ull
-#define BACKLOG     4096
+#define BACKLOG     65535 /* the kernel takes net.core.somaxconn if that is less */
 #define ACCEPTS_MAX 256
 
 /* Owner: struct serve. Life: accept .. the end of the turn in which it was closed. */
@@ -63,6 +63,12 @@ static void timer_set(struct serve_conn *c, uint64_t deadline_ns)
 
 /* --- a connection --- */
 
+static void set_blocked(struct serve_conn *c, bool blocked)
+{
+	c->serve->blocked += (size_t)blocked - (size_t)c->blocked;
+	c->blocked = blocked;
+}
+
 static void conn_kill(struct serve_conn *c, bool reset)
 {
 	if (c->dead)
@@ -72,6 +78,7 @@ static void conn_kill(struct serve_conn *c, bool reset)
 		struct linger l = {.l_onoff = 1};
 		setsockopt(c->source.fd, SOL_SOCKET, SO_LINGER, &l, sizeof l);
 	}
+	set_blocked(c, false);
 	list_unlink(&c->timer_link);
 	list_unlink(&c->again_link);
 	list_push(&c->serve->dead, &c->again_link);
@@ -82,12 +89,22 @@ static void conn_kill(struct serve_conn *c, bool reset)
 	c->source.fd = -1;
 }
 
+static void listen_for(struct serve *s, uint32_t events)
+{
+	serve_interest(s, &s->listener, events);
+	if (s->front.fd >= 0)
+		serve_interest(s, &s->front, events);
+}
+
 static void bury(struct serve *s)
 {
 	for (struct list *n; (n = list_pop(&s->dead));) {
 		struct serve_conn *c = CONTAINER_OF(n, struct serve_conn, again_link);
 		list_unlink(&c->all_link);
 		free(c);
+		if (s->listener_off)
+			listen_for(s, EPOLLIN);
+		s->listener_off = false;
 	}
 }
 
@@ -100,7 +117,7 @@ static void conn_linger(struct serve_conn *c, bool notify)
 	shutdown(c->source.fd, SHUT_WR);
 	model_conn_free(&c->model);
 	c->lingering = true;
-	c->blocked = false;
+	set_blocked(c, false);
 	timer_set(c, c->serve->now_ns + LINGER_NS);
 }
 
@@ -123,16 +140,17 @@ static void conn_flush(struct serve_conn *c)
 {
 	struct serve *s = c->serve;
 	size_t sent = 0;
-	c->blocked = false;
+	set_blocked(c, false);
 	for (;;) {
-		struct span piece = model_conn_peek(c->model, s->now_ns);
-		if (piece.n == 0)
-			return;
-		if (sent >= TURN_BYTES) {
+		if (sent >= TURN_BYTES) { /* before the peek: what is peeked at is stamped */
 			if (list_empty(&c->again_link))
 				list_push(&s->again, &c->again_link);
 			return;
 		}
+		s->now_ns = serve_clock_ns(); /* events are stamped with it */
+		struct span piece = model_conn_peek(c->model, s->now_ns);
+		if (piece.n == 0)
+			return;
 		ssize_t n = conn_send(c, piece);
 		if (n < 0) {
 			conn_kill(c, false);
@@ -140,9 +158,10 @@ static void conn_flush(struct serve_conn *c)
 		}
 		model_conn_consume(c->model, (size_t)n, s->now_ns);
 		sent += (size_t)n;
-		c->blocked = n == 0;
-		if (n == 0)
+		if (n == 0) {
+			set_blocked(c, true);
 			return;
+		}
 	}
 }
 
@@ -223,6 +242,7 @@ static void conn_handshake(struct serve_conn *c)
 	if (r == 1) {
 		char user[64];
 		c->handshaken = true;
+		c->serve->handshakes++;
 		if (tls_server_user(c->ssl, user, sizeof user))
 			model_conn_set_user(c->model, user);
 		return;
@@ -231,7 +251,7 @@ static void conn_handshake(struct serve_conn *c)
 	if (e != SSL_ERROR_WANT_READ && e != SSL_ERROR_WANT_WRITE)
 		conn_kill(c, false);
 	else {
-		c->blocked = e == SSL_ERROR_WANT_WRITE;
+		set_blocked(c, e == SSL_ERROR_WANT_WRITE);
 		conn_interest(c);
 	}
 }
@@ -278,12 +298,25 @@ static void conn_new(struct serve *s, int fd, struct model_conn *model, SSL_CTX 
 	conn_settle(c);
 }
 
+/* The listener stays readable: watching it would be a loop. */
+static void out_of_descriptors(struct serve *s)
+{
+	if (s->refused++ == 0)
+		fprintf(stderr, "fakekube: no descriptor is left for another connection; raise the "
+		                "hard limit (ulimit -Hn)\n");
+	s->listener_off = true;
+	listen_for(s, 0);
+}
+
 /* False: there is none for now. */
 static bool accept_one(struct serve *s, const struct serve_source *src, int *fd)
 {
 	*fd = accept4(src->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	s->refused += *fd < 0 && (errno == EMFILE || errno == ENFILE);
-	return *fd >= 0;
+	if (*fd >= 0)
+		return true;
+	if (errno == EMFILE || errno == ENFILE)
+		out_of_descriptors(s);
+	return false;
 }
 
 static void listener_on_ready(struct serve_source *src, uint32_t events)
@@ -329,10 +362,24 @@ static int listen_on(const char *bind_to, uint16_t port)
 	if (fd < 0)
 		return -1;
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+	/* Inherited by what is accepted. Pacing by timers (bbr, where it is the default) measures
+	 * the kernel's timers and not the client. */
+	setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", 4);
 	if (bind(fd, (struct sockaddr *)&a, sizeof a) == 0 && listen(fd, BACKLOG) == 0)
 		return fd;
 	close(fd);
 	return -1;
+}
+
+static unsigned read_backlog(void)
+{
+	unsigned n = 0;
+	FILE *f = fopen("/proc/sys/net/core/somaxconn", "re");
+	if (f && fscanf(f, "%u", &n) != 1)
+		n = 0;
+	if (f)
+		fclose(f);
+	return n && n < BACKLOG ? n : BACKLOG;
 }
 
 bool serve_init(struct serve *s, struct model_server *model, SSL_CTX *tls, const char *bind_to,
@@ -346,6 +393,7 @@ bool serve_init(struct serve *s, struct model_server *model, SSL_CTX *tls, const
 		        strerror(errno));
 		return false;
 	}
+	s->backlog = read_backlog();
 	list_init(&s->again);
 	list_init(&s->dead);
 	list_init(&s->all);
@@ -483,23 +531,44 @@ void serve_turn(struct serve *s, uint64_t until_ns)
 	bury(s);
 }
 
+bool serve_drained(const struct serve *s)
+{
+	return s->blocked == 0 && list_empty(&s->again) && list_empty(&s->model->ready);
+}
+
+struct cut {
+	const struct model_kind *kind;
+	enum model_closed how;
+	size_t n;
+};
+
+static void cut_one(void *arg, struct model_conn *m)
+{
+	struct cut *cut = arg;
+	struct serve_conn *c = model_conn_context(m);
+	struct model_conn_info info;
+	model_conn_describe(m, &info);
+	if (cut->kind && info.kind != cut->kind)
+		return;
+	model_conn_cut(m, cut->how);
+	conn_settle(c);
+	cut->n++;
+}
+
 size_t serve_cut(struct serve *s, const struct model_cluster *cluster, const struct model_kind *k,
         enum model_closed how)
 {
-	size_t n = 0;
-	LIST_EACH (it, &s->all) {
-		struct serve_conn *c = CONTAINER_OF(it, struct serve_conn, all_link);
-		if (c->dead || c->lingering)
-			continue;
-		struct model_conn_info info;
-		model_conn_describe(c->model, &info);
-		if ((cluster && info.cluster != cluster) || (k && info.kind != k))
-			continue;
-		model_conn_cut(c->model, how);
-		conn_settle(c);
-		n++;
+	struct cut cut = {.kind = k, .how = how};
+	if (cluster) {
+		model_conn_each(cluster, cut_one, &cut);
+	} else {
+		LIST_EACH (it, &s->all) {
+			struct serve_conn *c = CONTAINER_OF(it, struct serve_conn, all_link);
+			if (!c->dead && !c->lingering)
+				cut_one(&cut, c->model);
+		}
 	}
 	if (s->backend)
-		n += model_backend_cut(s->backend, cluster, k, how);
-	return n;
+		cut.n += model_backend_cut(s->backend, cluster, k, how);
+	return cut.n;
 }

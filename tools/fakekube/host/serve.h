@@ -33,7 +33,10 @@ struct serve {
 	struct list wheel[SERVE_WHEEL_SLOTS]; /* by deadline, in ticks of 8 ms */
 	struct list all;
 	uint64_t wheel_at, now_ns;
-	uint64_t accepted, refused;
+	uint64_t accepted, refused, handshakes;
+	unsigned backlog;  /* connections that may wait in the kernel: net.core.somaxconn */
+	size_t blocked;    /* connections whose socket takes no more */
+	bool listener_off; /* there was no descriptor left: until one is closed */
 };
 
 uint64_t serve_clock_ns(void); /* CLOCK_MONOTONIC */
@@ -55,6 +58,9 @@ void serve_interest(struct serve *s, struct serve_source *src, uint32_t events);
 void serve_turn(struct serve *s, uint64_t until_ns);
 /* Sends what the last writes to clusters and commands to the backend have made ready. */
 void serve_flush_ready(struct serve *s);
+
+/* All that was to be sent has been handed to the sockets. */
+bool serve_drained(const struct serve *s);
 
 /* Cuts the connections that are busy with that cluster (NULL: any) and resource (NULL: any), those
  * of the backend to it as well. Returns how many. */

@@ -69,7 +69,7 @@ static void end_with(struct upstream_link *u, const char *what, const char *why)
 	u->step = STEP_ENDED; /* no close_notify any more */
 	shut(u);
 	u->step = opened ? STEP_ENDED : STEP_FAILED;
-	model_conn_wake(u->link.owner);
+	model_link_wake(&u->link);
 }
 
 /* Of Go's texts, those that tests look at. */
@@ -153,7 +153,7 @@ static void handshake(struct upstream_link *u)
 	u->write_blocked = e == SSL_ERROR_WANT_WRITE;
 	if (e == SSL_ERROR_NONE) {
 		u->step = STEP_OPEN;
-		model_conn_wake(u->link.owner);
+		model_link_wake(&u->link);
 	} else if (e != SSL_ERROR_WANT_READ && e != SSL_ERROR_WANT_WRITE) {
 		long verify = SSL_get_verify_result(u->ssl);
 		if (verify == X509_V_OK)
@@ -176,7 +176,7 @@ static void opened(struct upstream_link *u)
 		handshake(u);
 	} else {
 		u->step = STEP_OPEN;
-		model_conn_wake(u->link.owner);
+		model_link_wake(&u->link);
 	}
 }
 
@@ -193,7 +193,7 @@ static void on_ready(struct serve_source *src, uint32_t events)
 	if (u->step == STEP_OPEN) {
 		flush(u);
 		pull(u);
-		model_conn_wake(u->link.owner);
+		model_link_wake(&u->link);
 	}
 	interest(u);
 }

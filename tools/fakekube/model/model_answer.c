@@ -1,5 +1,6 @@
 /* Who may ask, and what is asked for: the way from a request to the file that answers it. */
 #include "model/model_conn_priv.h"
+#include "model/model_proto.h"
 
 void model_not_found_page(struct model_conn *c)
 {
@@ -171,7 +172,8 @@ static void answer_resource(
 		unknown(c, cluster, r);
 		return;
 	}
-	if (r->accept == MODEL_ACCEPT_NONE || r->accept == MODEL_ACCEPT_DISCOVERY)
+	bool proto = r->protobuf && model_proto_of(k);
+	if (!proto && (r->accept == MODEL_ACCEPT_NONE || r->accept == MODEL_ACCEPT_DISCOVERY))
 		not_acceptable(c);
 	else if (r->watch)
 		model_watch_open(c, cluster, st, r);
@@ -179,6 +181,20 @@ static void answer_resource(
 		model_get_object(c, cluster, st, r);
 	else
 		model_get_list(c, cluster, st, r);
+	if (c->answer)
+		list_push(&cluster->answering, &c->of_cluster);
+}
+
+/* True: there is no answer. */
+static bool hangs_or_restarts(struct model_conn *c, struct model_cluster *cluster)
+{
+	if (cluster->down_until_ns > c->now_ns)
+		model_conn_cut(c, MODEL_CLOSED_RST);
+	else if (cluster->silent) {
+		c->mute = true;
+		list_push(&cluster->answering, &c->of_cluster);
+	}
+	return c->mute || c->closed != MODEL_OPEN;
 }
 
 void model_answer(struct model_conn *c, const struct model_request *r)
@@ -189,7 +205,7 @@ void model_answer(struct model_conn *c, const struct model_request *r)
 		model_not_found_page(c);
 		return;
 	}
-	if (!admit(c, r))
+	if (hangs_or_restarts(c, cluster) || !admit(c, r))
 		return;
 	if (!span_is(r->method, "GET")) {
 		struct model_status s = {.code = 405,

@@ -18,6 +18,15 @@ static char *copy(const char *s)
 
 /* --- contexts --- */
 
+/* FNV-1a. */
+size_t backend_bucket(struct span name)
+{
+	uint32_t h = 2166136261u;
+	for (size_t i = 0; i < name.n; i++)
+		h = (h ^ (unsigned char)name.p[i]) * 16777619u;
+	return (h ^ h >> 16) % BACKEND_BUCKETS;
+}
+
 /* As the backend serves it: "/" as "--", " " as "__". */
 static char *served_name(const char *name)
 {
@@ -35,8 +44,8 @@ static char *served_name(const char *name)
 
 struct context *backend_context(const struct model_backend *b, struct span name)
 {
-	LIST_EACH (it, &b->contexts) {
-		struct context *x = CONTAINER_OF(it, struct context, link);
+	LIST_EACH (it, &b->by_name[backend_bucket(name)]) {
+		struct context *x = CONTAINER_OF(it, struct context, of_name);
 		if (span_is(name, x->name))
 			return x;
 	}
@@ -74,6 +83,7 @@ bool model_backend_add(struct model_backend *b, const struct model_context_optio
 	x->open = o->open;
 	x->arg = o->arg;
 	list_push(&b->contexts, &x->link);
+	list_push(&b->by_name[backend_bucket(span_of(x->name))], &x->of_name);
 	return true;
 }
 
@@ -281,6 +291,8 @@ struct model_conn *model_backend_accept(struct model_backend *b, uint64_t now_ns
 	f->backend = b;
 	f->conn = c;
 	list_init(&f->entries);
+	list_init(&f->ready);
+	f->next_ns = UINT64_MAX;
 	list_push(&b->fronts, &f->link);
 	c->speaker = &speaker;
 	c->speaking = f;
@@ -297,7 +309,7 @@ bool link_cut(struct model_link *l, const struct model_cluster *cluster, const s
 	if ((cluster && info.cluster != cluster) || (k && info.kind != k))
 		return false;
 	model_conn_cut(l->inner, how);
-	model_conn_wake(l->owner);
+	model_link_wake(l);
 	return true;
 }
 
@@ -327,7 +339,10 @@ struct model_backend *model_backend_new(
 	b->dial_ns = o->dial_ns ? o->dial_ns : 45 * SECOND_NS;
 	list_init(&b->contexts);
 	list_init(&b->fronts);
-	list_init(&b->table);
+	for (size_t i = 0; i < BACKEND_BUCKETS; i++) {
+		list_init(&b->table[i]);
+		list_init(&b->by_name[i]);
+	}
 	return b;
 }
 
@@ -468,8 +483,9 @@ static void put_status(const struct model_backend *b, struct model_text *out)
 		fronts++;
 		dialing += CONTAINER_OF(it, struct front, link)->dialing != NULL;
 	}
-	LIST_EACH (it, &b->table)
-		watches++;
+	for (size_t i = 0; i < BACKEND_BUCKETS; i++)
+		LIST_EACH (it, &b->table[i])
+			watches++;
 	model_text_printf(out, " mux=%s connections=%zu watches=%zu restarts=%llu dialing=%zu",
 	        mux_words[b->mux], fronts, watches, (unsigned long long)b->restarts, dialing);
 	LIST_EACH (it, &b->contexts) {

@@ -135,6 +135,7 @@ static void up_send(struct mux_entry *e, enum model_ws_opcode opcode, struct spa
 	uint8_t mask[4] = {(uint8_t)r, (uint8_t)(r >> 8), (uint8_t)(r >> 16), (uint8_t)(r >> 24)};
 	struct model_text t = {0};
 	model_ws_put(&t, opcode, payload, mask);
+	model_link_wake(e->up); /* there may be an answer at once */
 	e->up->ops->send(e->up, model_text_as_span(&t), e->front->conn->now_ns);
 	model_text_fini(&t);
 }
@@ -175,8 +176,10 @@ static void entry_free(struct mux_entry *e)
 		e->front->dialing = NULL;
 	list_unlink(&e->of_front);
 	list_unlink(&e->of_table);
-	if (e->up)
+	if (e->up) {
+		list_unlink(&e->up->ready_link);
 		e->up->ops->free(e->up);
+	}
 	model_envelope_fini(&e->ask);
 	model_text_fini(&e->head);
 	model_text_fini(&e->version);
@@ -189,10 +192,15 @@ static bool same_text(const struct model_text *a, const struct model_text *b)
 	return span_eq(model_text_as_span(a), model_text_as_span(b));
 }
 
+static size_t bucket_of(const struct model_envelope *ask)
+{
+	return backend_bucket(model_text_as_span(&ask->cluster));
+}
+
 /* The key has no query (BM-1) and no client (BM-2). */
 static struct mux_entry *entry_of(struct model_backend *b, const struct model_envelope *ask)
 {
-	LIST_EACH (it, &b->table) {
+	LIST_EACH (it, &b->table[bucket_of(ask)]) {
 		struct mux_entry *e = CONTAINER_OF(it, struct mux_entry, of_table);
 		if (same_text(&e->ask.path, &ask->path) && same_text(&e->ask.user, &ask->user) &&
 		        same_text(&e->ask.cluster, &ask->cluster))
@@ -230,7 +238,7 @@ static void connected(struct mux_entry *e)
 	e->silent = f->backend->mux == MUX_SILENT;
 	e->deadline_ns = f->conn->now_ns + HEARTBEAT_NS;
 	put_status(f, &e->ask, "connected", "");
-	list_push(&f->backend->table, &e->of_table);
+	list_push(&f->backend->table[bucket_of(&e->ask)], &e->of_table);
 	up_send(e, MODEL_WS_BINARY, model_text_as_span(&e->ask.data));
 }
 
@@ -375,6 +383,11 @@ static void request(struct front *f, struct model_envelope *ask)
 	list_init(&e->of_table);
 	list_push(&f->entries, &e->of_front);
 	e->up = backend_dial(b, x, f->conn, f->conn->now_ns);
+	if (e->up) {
+		list_init(&e->up->ready_link);
+		e->up->ready = &f->ready;
+		e->up->entry = e;
+	}
 	e->deadline_ns = f->conn->now_ns + (e->up ? b->dial_ns : x->hang_ns);
 	f->dialing = e;
 }
@@ -477,14 +490,57 @@ void mux_start(struct front *f, struct span key, bool protocol)
 	f->state = FRONT_MUX;
 }
 
+/* Pumps one entry; while it has something to do it stays on the list. True: something was done (and
+ * the entry may be gone). */
+static bool pump_one(struct mux_entry *e)
+{
+	struct front *f = e->front;
+	if (e->up && list_empty(&e->up->ready_link))
+		list_push(&f->ready, &e->up->ready_link);
+	if (entry_pump(e))
+		return true;
+	uint64_t d = e->up ? e->up->ops->deadline_ns(e->up) : UINT64_MAX;
+	if (e->up)
+		list_unlink(&e->up->ready_link);
+	if (e->deadline_ns < d)
+		d = e->deadline_ns;
+	if (d < f->next_ns)
+		f->next_ns = d;
+	return false;
+}
+
+/* Some entry's time has come: all are looked at. */
+static void all_ready(struct front *f)
+{
+	f->next_ns = UINT64_MAX;
+	LIST_EACH (it, &f->entries) {
+		const struct mux_entry *e = CONTAINER_OF(it, struct mux_entry, of_front);
+		if (e->up && list_empty(&e->up->ready_link))
+			list_push(&f->ready, &e->up->ready_link);
+	}
+}
+
+/* With thousands of watches on one socket, only those that have news are looked at. */
 bool mux_pump(struct front *f)
 {
-	bool did = false;
-	LIST_EACH_SAFE (it, &f->entries) {
-		if (f->conn->closed != MODEL_OPEN ||
-		        model_reply_pending(f->conn) >= MODEL_PUMP_BYTES)
-			return true;
-		did |= entry_pump(CONTAINER_OF(it, struct mux_entry, of_front));
+	struct list due;
+	list_init(&due);
+	if (f->conn->now_ns >= f->next_ns)
+		all_ready(f);
+	for (struct list *n; (n = list_pop(&f->ready));)
+		list_push(&due, n);
+	bool did = f->dialing && pump_one(f->dialing);
+	for (struct list *n; (n = list_pop(&due));) {
+		struct mux_entry *e = CONTAINER_OF(n, struct model_link, ready_link)->entry;
+		if (f->conn->closed == MODEL_OPEN &&
+		        model_reply_pending(f->conn) < MODEL_PUMP_BYTES) {
+			did |= pump_one(e);
+			continue;
+		}
+		list_push(&f->ready, n);
+		while ((n = list_pop(&due)))
+			list_push(&f->ready, n);
+		return true;
 	}
 	return f->conn->closed == MODEL_OPEN && (read_client(f) || did);
 }
@@ -497,15 +553,7 @@ void mux_drop(struct front *f)
 
 uint64_t mux_deadline_ns(const struct front *f)
 {
-	uint64_t next = UINT64_MAX;
-	LIST_EACH (it, &f->entries) {
-		const struct mux_entry *e = CONTAINER_OF(it, struct mux_entry, of_front);
-		uint64_t d = e->up ? e->up->ops->deadline_ns(e->up) : UINT64_MAX;
-		if (e->deadline_ns < d)
-			d = e->deadline_ns;
-		next = d < next ? d : next;
-	}
-	return next;
+	return f->next_ns;
 }
 
 size_t mux_cut(struct front *f, const struct model_cluster *cluster, const struct model_kind *k,

@@ -9,7 +9,7 @@ enum model_context_state { CONTEXT_OK, CONTEXT_REFUSE, CONTEXT_HANG, CONTEXT_INV
 
 /* Owner: the backend. Life: as long as it. */
 struct context {
-	struct list link;
+	struct list link, of_name;
 	char *name, *server, *prefix, *address, *token, *user; /* own; token, user: may be NULL */
 	struct model_cluster *cluster;                         /* NULL = by open */
 	model_link_open_fn open;
@@ -20,6 +20,8 @@ struct context {
 
 enum model_mux_state { MUX_OK, MUX_REFUSE, MUX_SILENT };
 
+#define BACKEND_BUCKETS 1024
+
 struct model_backend {
 	struct model_server *server;
 	char *token; /* own */
@@ -29,9 +31,10 @@ struct model_backend {
 	enum model_mux_state mux;
 	uint64_t drop_data; /* the DATA frame that will be cut, counted down; 0 = none */
 	uint64_t restarts;
-	struct list contexts; /* struct context, in their order */
-	struct list fronts;   /* struct front */
-	struct list table;    /* struct mux_entry: by key, whoever owns it */
+	struct list contexts;                 /* struct context, in their order */
+	struct list fronts;                   /* struct front */
+	struct list by_name[BACKEND_BUCKETS]; /* the same */
+	struct list table[BACKEND_BUCKETS];   /* struct mux_entry: by cluster, whoever owns it */
 };
 
 enum front_state {
@@ -80,12 +83,15 @@ struct front {
 	/* FRONT_MUX */
 	struct model_ws_in in;
 	struct list entries;       /* struct mux_entry */
+	struct list ready;         /* struct model_link: entries with something to do */
+	uint64_t next_ns;          /* no entry's deadline is before that */
 	struct mux_entry *dialing; /* one of them: nothing is read meanwhile */
 	struct model_text cookies; /* of the upgrade */
 };
 
 /* --- model_backend.c --- */
 
+size_t backend_bucket(struct span name);
 struct context *backend_context(const struct model_backend *b, struct span name);
 /* The link that the context's state allows; NULL: it hangs. */
 struct model_link *backend_dial(

@@ -6,21 +6,30 @@
 #include <stdlib.h>
 
 #define REGION_BYTES (16u << 20)
-#define PIECE_BYTES  (1u << 20)
+#define PIECE_MIN    (32u << 10)
+#define PIECE_MAX    (512u << 10)
+#define FRESH_NS     20000 /* a stamp serves for so long: TLS takes a record at a time */
 
 /* One event of the round: a chunk of its own. */
 struct slot {
-	uint32_t at, rv_at, stamp_at; /* in the region; stamp_at 0 = none */
-	uint64_t patched;             /* number of the event that it shows */
+	uint32_t at, rv_at, wrote_at; /* in the text; wrote_at 0 = none */
 };
 
-/* Owner: the store. Life: one blast .. the next, or the store's end. */
-struct model_blast {
+/* The round in one of its two forms. */
+struct form {
 	struct model_text text;
-	struct slot *slots; /* own; slot_count + 1, the last marks the end */
+	struct slot
+	        *slots; /* own; slot_count + 1, the last marks the end; NULL = nobody watches so */
+};
+
+/* Owner: the store. Life: one blast .. everybody has it, the next, or the store's end. */
+struct model_blast {
+	struct form forms[2]; /* JSON, protobuf */
 	size_t slot_count;
-	uint64_t first_pos, count, first_rv, stamp_ns;
+	uint64_t first_pos, count, first_rv;
 	unsigned rv_digits;
+	const struct model_watch *patched_by; /* the text is patched for it */
+	bool shared;                          /* one of many: goes as soon as everybody has it */
 };
 
 void model_blast_free(struct model_blast **bp)
@@ -29,8 +38,10 @@ void model_blast_free(struct model_blast **bp)
 	*bp = NULL;
 	if (!b)
 		return;
-	model_text_fini(&b->text);
-	free(b->slots);
+	for (size_t i = 0; i < ARRAY_LEN(b->forms); i++) {
+		model_text_fini(&b->forms[i].text);
+		free(b->forms[i].slots);
+	}
 	free(b);
 }
 
@@ -50,28 +61,67 @@ static void put_digits(char *at, uint64_t v, unsigned width)
 		at[i] = (char)('0' + v % 10);
 }
 
-static uint32_t find(const struct model_text *t, size_t from, const char *what)
+/* Where what follows that text begins; 0: it is not there. */
+static uint32_t find(const struct model_text *t, size_t from, struct span what)
 {
-	const char *p = memmem(t->p + from, t->n - from, what, strlen(what));
-	return p ? (uint32_t)(p - t->p + (ptrdiff_t)strlen(what)) : 0;
+	const char *p = memmem(t->p + from, t->n - from, what.p, what.n);
+	return p ? (uint32_t)(p - t->p + (ptrdiff_t)what.n) : 0;
 }
 
-static void render_slot(
-        struct model_blast *b, const struct model_library *lib, const struct model_version *v)
+/* In protobuf, resourceVersion is the field after uid, each with a byte of tag and one of length.
+ */
+static uint32_t find_proto_rv(
+        const struct model_text *t, size_t from, const struct model_version *v)
 {
+	struct model_text uid = {0};
+	model_render_uid(v, &uid);
+	uint32_t at = find(t, from, model_text_as_span(&uid));
+	model_text_fini(&uid);
+	return at ? at + 2 : 0;
+}
+
+static void render_slot(struct model_blast *b, size_t slot, bool proto,
+        const struct model_library *lib, const struct model_version *v)
+{
+	struct form *f = &b->forms[proto];
 	struct model_text event = {0};
-	model_render_event(lib, v, "MODIFIED", (struct model_look){.typed = true}, &event);
-	struct slot *s = &b->slots[b->slot_count++];
-	s->at = (uint32_t)b->text.n;
-	model_text_printf(&b->text, "%zx\r\n", event.n);
-	model_text_span(&b->text, model_text_as_span(&event));
-	TEXT_LIT(&b->text, "\r\n");
+	struct slot *s = &f->slots[slot];
+	if (proto)
+		model_render_proto_event(lib, v, "MODIFIED", (struct model_look){0}, &event);
+	else
+		model_render_event(lib, v, "MODIFIED", (struct model_look){.typed = true}, &event);
+	s->at = (uint32_t)f->text.n;
+	model_text_printf(&f->text, "%zx\r\n", event.n);
+	model_text_span(&f->text, model_text_as_span(&event));
+	TEXT_LIT(&f->text, "\r\n");
 	model_text_fini(&event);
-	s->rv_at = find(&b->text, s->at, "\"resourceVersion\":\"");
-	s->stamp_at = lib->stamp ? find(&b->text, s->at, "\"" MODEL_STAMP_KEY "\":\"") : 0;
-	s->patched = b->slot_count - 1;
-	CHECK(s->rv_at && b->text.n < UINT32_MAX);
-	b->slots[b->slot_count].at = (uint32_t)b->text.n;
+	s->rv_at = proto ? find_proto_rv(&f->text, s->at, v)
+	                 : find(&f->text, s->at, SPAN("\"resourceVersion\":\""));
+	if (lib->stamp)
+		s->wrote_at = find(&f->text, s->at,
+		        proto ? SPAN(MODEL_WROTE_KEY "\x12\x14")
+		              : SPAN("\"" MODEL_WROTE_KEY "\":\""));
+	CHECK(s->rv_at && f->text.n < UINT32_MAX);
+	f->slots[slot + 1].at = (uint32_t)f->text.n;
+}
+
+static struct slot *slots_new(size_t n)
+{
+	struct slot *s = calloc(n + 1, sizeof *s);
+	CHECK(s);
+	return s;
+}
+
+/* Whether somebody watches in protobuf. */
+static bool proto_is_watched(const struct model_store *st)
+{
+	LIST_EACH (it, &st->watchers) {
+		const struct model_watch *w =
+		        model_watch_of(CONTAINER_OF(it, struct model_conn, watcher.link));
+		if (w && w->proto)
+			return true;
+	}
+	return false;
 }
 
 /* The next count versions shall have one number of digits. */
@@ -112,7 +162,7 @@ static size_t pick(const struct model_store *st, struct model_object **objects, 
 }
 
 bool model_blast(struct model_cluster *c, const struct model_kind *k, uint64_t count,
-        uint64_t now_ns, struct model_blast_result *out)
+        uint64_t now_ns, size_t region_bytes, struct model_blast_result *out)
 {
 	struct model_store *st = model_cluster_store(c, k);
 	if (!st || st->live == 0 || count == 0 || still_sending(st))
@@ -121,28 +171,33 @@ bool model_blast(struct model_cluster *c, const struct model_kind *k, uint64_t c
 	size_t max = st->live < count ? st->live : (size_t)count;
 	struct model_object **objects = calloc(max, sizeof(struct model_object *));
 	CHECK(b && objects);
+	b->shared = region_bytes > 0 && region_bytes < REGION_BYTES;
+	if (!b->shared)
+		region_bytes = REGION_BYTES;
 	size_t n = pick(st, objects, max);
-	b->slots = calloc(n + 1, sizeof *b->slots);
-	CHECK(b->slots);
+	b->forms[0].slots = slots_new(n);
+	if (proto_is_watched(st))
+		b->forms[1].slots = slots_new(n);
 	align_rv(c, count);
 	b->first_rv = c->rv + 1;
 	b->first_pos = st->log_first + st->log_count;
 	b->count = count;
-	b->stamp_ns = now_ns;
 	b->rv_digits = digits_of(b->first_rv);
 	for (uint64_t i = 0; i < count; i++) {
-		size_t slot = (size_t)(i % n);
-		const struct model_version *v = model_repeat(c, st, objects[slot], now_ns);
-		if (b->slot_count > slot || i >= n)
+		const struct model_version *v = model_repeat(c, st, objects[i % n], now_ns);
+		if (b->slot_count > i || i >= n)
 			continue;
-		render_slot(b, c->library, v);
-		if (b->text.n >= REGION_BYTES)
+		render_slot(b, b->slot_count, false, c->library, v);
+		if (b->forms[1].slots)
+			render_slot(b, b->slot_count, true, c->library, v);
+		b->slot_count++;
+		if (b->forms[0].text.n >= region_bytes)
 			n = b->slot_count; /* the rest of the objects is not part of the round */
 	}
 	free(objects);
 	model_blast_free(&st->blast);
 	st->blast = b;
-	*out = (struct model_blast_result){b->first_rv, c->rv, n, b->text.n};
+	*out = (struct model_blast_result){b->first_rv, c->rv, n, b->forms[0].text.n};
 	return true;
 }
 
@@ -151,35 +206,51 @@ bool model_blast(struct model_cluster *c, const struct model_kind *k, uint64_t c
 bool model_blast_serves(const struct model_conn *c, const struct model_watch *w)
 {
 	const struct model_blast *b = w->store->blast;
-	return b && w->phase == WATCH_LIVE && !c->hits && !c->reply.framed && !w->selector &&
-	       !w->meta && !w->gzip && w->ns.n == 0 && w->start_rv < b->first_rv &&
-	       w->pos >= b->first_pos && w->pos < b->first_pos + b->count;
+	return b && !w->a.cluster->silent && w->phase == WATCH_LIVE && !c->hits &&
+	       !c->reply.framed && !w->selector && !w->meta && !w->gzip && w->ns.n == 0 &&
+	       b->forms[w->proto].slots && w->start_rv < b->first_rv && w->pos >= b->first_pos &&
+	       w->pos < b->first_pos + b->count;
 }
 
-static void patch(struct model_blast *b, size_t slot, uint64_t event)
-{
-	struct slot *s = &b->slots[slot];
-	if (s->patched == event)
-		return;
-	s->patched = event;
-	put_digits(b->text.p + s->rv_at, b->first_rv + event, b->rv_digits);
-}
-
+/* Every event that is offered is patched anew: another watch may be at another place of the round.
+ * What was offered before and is not sent whole keeps its stamp, since part of it may be out (or,
+ * with TLS, in a record that is not yet). */
 struct span model_blast_peek(struct model_conn *c)
 {
 	struct model_watch *w = model_watch_of(c);
 	if (!w || w->timeline != w->a.cluster->timeline || !model_blast_serves(c, w))
 		return SPAN_NONE;
 	struct model_blast *b = w->store->blast;
+	struct form *f = &b->forms[w->proto];
 	uint64_t event = w->pos - b->first_pos;
 	size_t first = (size_t)(event % b->slot_count), slot = first;
-	for (; slot < b->slot_count && event < b->count; slot++, event++) {
-		if (b->slots[slot].at - b->slots[first].at >= PIECE_BYTES)
-			break;
-		patch(b, slot, event);
+	char now[MODEL_STAMP_BYTES], before[MODEL_STAMP_BYTES];
+	/* About twice what was taken last: what is patched and not taken is patched again. */
+	size_t piece = w->blast_taken * 2;
+	piece = piece < PIECE_MIN ? PIECE_MIN : piece > PIECE_MAX ? PIECE_MAX : piece;
+	put_digits(before, w->blast_first_ns, sizeof before);
+	if (!w->blast_offered && c->now_ns - w->blast_wrote_ns > FRESH_NS) {
+		w->blast_wrote_ns = c->now_ns;
+		b->patched_by = NULL;
 	}
-	size_t from = b->slots[first].at + w->blast_sent;
-	return (struct span){b->text.p + from, b->slots[slot].at - from};
+	w->blast_offered = true;
+	uint64_t patched = b->patched_by == w ? w->blast_patched : 0;
+	b->patched_by = w;
+	put_digits(now, w->blast_wrote_ns, sizeof now);
+	for (; slot < b->slot_count && event < b->count; slot++, event++) {
+		const struct slot *s = &f->slots[slot];
+		if (s->at - f->slots[first].at >= piece)
+			break;
+		if (event < patched)
+			continue;
+		put_digits(f->text.p + s->rv_at, b->first_rv + event, b->rv_digits);
+		if (s->wrote_at)
+			memcpy(f->text.p + s->wrote_at,
+			        slot == first && w->blast_sent ? before : now, sizeof now);
+	}
+	w->blast_patched = event;
+	size_t from = f->slots[first].at + w->blast_sent;
+	return (struct span){f->text.p + from, f->slots[slot].at - from};
 }
 
 void model_blast_consume(struct model_conn *c, size_t n)
@@ -187,19 +258,27 @@ void model_blast_consume(struct model_conn *c, size_t n)
 	struct model_watch *w = model_watch_of(c);
 	CHECK(w && w->store->blast);
 	const struct model_blast *b = w->store->blast;
+	const struct slot *slots = b->forms[w->proto].slots;
 	uint64_t event = w->pos - b->first_pos;
 	size_t slot = (size_t)(event % b->slot_count);
+	w->blast_offered = false;
+	w->blast_taken = n;
 	n += w->blast_sent;
-	while (event < b->count && n >= b->slots[slot + 1].at - b->slots[slot].at) {
-		n -= b->slots[slot + 1].at - b->slots[slot].at;
+	while (event < b->count && n >= slots[slot + 1].at - slots[slot].at) {
+		n -= slots[slot + 1].at - slots[slot].at;
 		event++;
 		slot = slot + 1 == b->slot_count ? 0 : slot + 1;
 		c->events++;
 		c->server->events++;
 		w->events++;
+		w->blast_sent = 0;
 	}
+	if (w->blast_sent == 0)
+		w->blast_first_ns = w->blast_wrote_ns;
 	w->pos = b->first_pos + event;
 	w->blast_sent = n;
 	if (event > 0)
 		w->seen = b->first_rv + event - 1;
+	if (b->shared && event == b->count && !still_sending(w->store))
+		model_blast_free(&w->store->blast);
 }

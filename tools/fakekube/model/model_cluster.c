@@ -25,6 +25,7 @@ struct model_cluster *model_cluster_new(
 	c->horizon = c->rv;
 	c->history_max = o->history_max;
 	list_init(&c->pins);
+	list_init(&c->answering);
 	return c;
 }
 

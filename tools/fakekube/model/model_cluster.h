@@ -84,6 +84,13 @@ struct model_cluster {
 	struct model_store **stores;  /* own */
 	size_t store_count;
 	struct list pins; /* of struct model_pin */
+	struct list
+	        answering; /* of struct model_conn: lists, watches, and what it does not answer */
+	/* A server that restarts refuses (each request resets its connection) until then; one that
+	 * hangs takes requests and says nothing, on watches that are open neither. */
+	uint64_t down_until_ns;
+	bool silent;
+	uint32_t number; /* in the order of creation, from 0 */
 };
 
 struct model_cluster *model_cluster_new(

@@ -94,6 +94,7 @@ static struct model_conn *conn_new(
 	c->keep = true;
 	list_init(&c->watcher.link);
 	list_init(&c->watcher.ready_link);
+	list_init(&c->of_cluster);
 	c->watcher.ready = &s->ready;
 	s->connections++;
 	struct model_fault_what w = {.verb = MODEL_VERB_CONNECT, .cluster = fault_name};
@@ -121,6 +122,7 @@ static void drop_answer(struct model_conn *c)
 {
 	struct model_answer *a = c->answer;
 	c->answer = NULL;
+	list_unlink(&c->of_cluster);
 	if (a)
 		a->free(c, a);
 }
@@ -150,6 +152,7 @@ void model_conn_free(struct model_conn **cp)
 		c->speaker->free(c);
 	c->server->chunk.n = 0;
 	model_reply_abort(c);
+	list_unlink(&c->of_cluster);
 	list_unlink(&c->watcher.link);
 	list_unlink(&c->watcher.ready_link);
 	give_back(c);
@@ -232,9 +235,15 @@ static bool next_request(struct model_conn *c)
 	return true;
 }
 
+/* An answer of a cluster that says nothing any more. */
+static bool hangs(const struct model_conn *c)
+{
+	return c->answer->cluster && c->answer->cluster->silent;
+}
+
 static void pump(struct model_conn *c)
 {
-	if (c->hits && (c->hits->silent || c->hits->deaf))
+	if (c->mute || (c->hits && (c->hits->silent || c->hits->deaf)))
 		return;
 	if (c->speaker) {
 		c->speaker->pump(c);
@@ -246,7 +255,9 @@ static void pump(struct model_conn *c)
 		if (c->closed != MODEL_OPEN) {
 			drop_answer(c);
 		} else if (c->answer) {
-			enum model_pumped p = c->answer->pump(c, c->answer);
+			enum model_pumped p = MODEL_PUMP_WAIT;
+			if (!hangs(c))
+				p = c->answer->pump(c, c->answer);
 			if (c->reply.open)
 				model_reply_flush(c);
 			if (p == MODEL_PUMP_WAIT)
@@ -264,7 +275,7 @@ static void pump(struct model_conn *c)
 void model_conn_feed(struct model_conn *c, struct span in, uint64_t now_ns)
 {
 	c->now_ns = now_ns;
-	if (c->closed != MODEL_OPEN || (c->hits && (c->hits->deaf || c->hits->silent)))
+	if (c->closed != MODEL_OPEN || c->mute || (c->hits && (c->hits->deaf || c->hits->silent)))
 		return;
 	if (c->in.n + in.n > INPUT_BYTES_MAX && !c->speaker) {
 		model_reply_abort(c);
@@ -279,7 +290,7 @@ void model_conn_feed_eof(struct model_conn *c, uint64_t now_ns)
 	c->now_ns = now_ns;
 	c->eof = true;
 	/* As Go's server: a client that closed its side has gone; a watch for it ends. */
-	if (c->answer)
+	if (c->answer || c->mute)
 		model_reply_abort(c);
 	pump(c);
 }
@@ -350,7 +361,7 @@ uint64_t model_conn_deadline_ns(const struct model_conn *c)
 		return c->hits->until_ns;
 	if (c->speaker)
 		return c->speaker->deadline_ns(c);
-	return c->answer ? c->answer->deadline_ns : UINT64_MAX;
+	return c->answer && !hangs(c) ? c->answer->deadline_ns : UINT64_MAX;
 }
 
 enum model_closed model_conn_closed(const struct model_conn *c)
@@ -389,6 +400,16 @@ struct model_conn *model_conn_next_ready(struct model_server *s)
 		c->on_ready(c); /* one behind another: that one is woken */
 	}
 	return NULL;
+}
+
+void model_conn_each(const struct model_cluster *cluster,
+        void (*each)(void *arg, struct model_conn *c), void *arg)
+{
+	LIST_EACH_SAFE (it, &cluster->answering) {
+		struct model_conn *c = CONTAINER_OF(it, struct model_conn, of_cluster);
+		if (!c->on_ready) /* those are a backend's */
+			each(arg, c);
+	}
 }
 
 void model_conn_set_context(struct model_conn *c, void *context)

@@ -59,6 +59,11 @@ void model_conn_wake(struct model_conn *c);
 /* A connection with something to send because of a write to a cluster, and so on until NULL. */
 struct model_conn *model_conn_next_ready(struct model_server *s);
 
+/* The connections of the host that this cluster is answering, or leaves without an answer. Each may
+ * be freed in its call. */
+void model_conn_each(const struct model_cluster *cluster,
+        void (*each)(void *arg, struct model_conn *c), void *arg);
+
 /* For the host's own bookkeeping. */
 void model_conn_set_context(struct model_conn *c, void *context);
 void *model_conn_context(const struct model_conn *c);

@@ -77,6 +77,7 @@ struct model_speaker {
 /* Owner: the host. Life: new .. free. */
 struct model_conn {
 	struct model_watcher watcher; /* linked while a watch is open */
+	struct list of_cluster;       /* in model_cluster.answering */
 	struct model_server *server;
 	struct model_cluster *only;
 	struct model_answer *answer;            /* own */
@@ -93,6 +94,7 @@ struct model_conn {
 	char *user; /* own; from the certificate */
 	enum model_closed closed;
 	bool eof, keep;
+	bool mute; /* a cluster that hangs has its request */
 };
 
 /* --- model_reply.c: framing --- */

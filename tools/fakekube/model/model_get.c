@@ -4,8 +4,10 @@
 
 #include "base/check.h"
 #include "model/model_list.h"
+#include "model/model_proto.h"
 #include "model/model_token.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* How many objects are counted one by one for remainingItemCount; beyond it the number is the
@@ -24,7 +26,8 @@ struct get_list {
 	uint64_t rv, limit, sent, until; /* until: items of this page, UINT64_MAX = all */
 	uint64_t need_rv;                /* wait until the server has seen it */
 	uint32_t timeline;
-	bool exact, meta, gzip, opened;
+	uint64_t raw_bytes; /* protobuf: of the whole list */
+	bool exact, meta, gzip, opened, proto;
 };
 
 static void list_free(struct model_conn *c, struct model_answer *a)
@@ -125,6 +128,45 @@ static void put_list_meta(const struct get_list *l, const struct model_text *tok
 	TEXT_LIT(t, "}");
 }
 
+static size_t item_bytes(
+        struct model_conn *c, const struct get_list *l, const struct model_object *o)
+{
+	struct model_text *t = &c->server->scratch;
+	t->n = 0;
+	model_render_proto(
+	        &c->server->library, model_object_at(o, l->rv), (struct model_look){0}, t);
+	return t->n;
+}
+
+/* Protobuf has lengths in front: the items are written twice, the first time to learn how long they
+ * are. */
+static void put_proto_head(struct model_conn *c, struct get_list *l)
+{
+	struct model_text token = {0}, meta = {0}, list = {0}, head = {0};
+	uint64_t rest = 0, bytes = 0, n = 0;
+	struct model_index_at at;
+	char api[128], kind[80];
+	const struct model_kind *k = l->a.kind;
+	model_kind_api_version(k, api, sizeof api);
+	snprintf(kind, sizeof kind, "%sList", k->kind);
+	look_ahead(c, l, &token, &rest);
+	put_list_meta(l, &token, rest, &meta);
+	CHECK(model_proto_members(model_proto_list_of(k), model_text_as_span(&meta), &list, NULL));
+	struct model_object *o = l->until ? next_item(l, &at, true) : NULL;
+	for (; o && n < l->until; n++, o = next_item(l, &at, false)) {
+		size_t one = item_bytes(c, l, o);
+		bytes += 1 + model_proto_varint_bytes(one) + one;
+	}
+	model_proto_unknown_head(&head, api, kind, list.n + bytes);
+	model_text_span(&head, model_text_as_span(&list));
+	model_reply_write(c, head.p, head.n);
+	model_proto_unknown_tail(&l->tail);
+	model_text_fini(&token);
+	model_text_fini(&meta);
+	model_text_fini(&list);
+	model_text_fini(&head);
+}
+
 static void put_head(struct model_conn *c, struct get_list *l, struct model_text *t)
 {
 	const struct model_kind *k = l->a.kind;
@@ -162,6 +204,25 @@ static unsigned quirks_of(const struct model_conn *c, uint64_t item)
 	return h && (h->a == 0 || h->a == item) ? (unsigned)h->b : 0;
 }
 
+static void put_item(struct model_conn *c, struct get_list *l, const struct model_object *o,
+        struct model_text *t)
+{
+	struct model_look look = {
+	        .meta_only = l->meta, .quirks = quirks_of(c, l->sent + 1), .wrote_ns = c->now_ns};
+	if (l->sent)
+		TEXT_LIT(t, ",");
+	model_render_object(&c->server->library, model_object_at(o, l->rv), look, t);
+}
+
+static void put_proto_item(struct model_conn *c, struct get_list *l, const struct model_object *o,
+        struct model_text *t)
+{
+	struct model_look look = {.wrote_ns = c->now_ns};
+	size_t at = model_proto_open(t, 2, 2);
+	model_render_proto(&c->server->library, model_object_at(o, l->rv), look, t);
+	model_proto_close(t, at, 2);
+}
+
 /* A batch of items; false at the end of the page. */
 static bool put_items(struct model_conn *c, struct get_list *l, struct model_text *t)
 {
@@ -173,11 +234,10 @@ static bool put_items(struct model_conn *c, struct get_list *l, struct model_tex
 			model_text_span(&l->next, model_object_key(o));
 			return true;
 		}
-		struct model_look look = {
-		        .meta_only = l->meta, .quirks = quirks_of(c, l->sent + 1)};
-		if (l->sent)
-			TEXT_LIT(t, ",");
-		model_render_object(&c->server->library, model_object_at(o, l->rv), look, t);
+		if (l->proto)
+			put_proto_item(c, l, o, t);
+		else
+			put_item(c, l, o, t);
 		model_reply_write(c, t->p, t->n);
 		t->n = 0;
 		l->sent++;
@@ -228,9 +288,14 @@ static enum model_pumped list_pump(struct model_conn *c, struct model_answer *a)
 		if (!list_ready(c, l))
 			return l->opened ? MODEL_PUMP_DONE : MODEL_PUMP_WAIT;
 		l->opened = true;
-		model_reply_begin(c, &(struct model_head){.code = 200, .may_gzip = l->gzip});
-		put_head(c, l, t);
-		model_reply_write(c, t->p, t->n);
+		model_reply_begin(c, &(struct model_head){.code = 200,
+		                             .may_gzip = l->gzip,
+		                             .type = l->proto ? MODEL_PROTO_TYPE : NULL});
+		if (l->proto)
+			put_proto_head(c, l);
+		else
+			put_head(c, l, t);
+		model_reply_write(c, t->p, l->proto ? 0 : t->n);
 		t->n = 0;
 	}
 	if (put_items(c, l, t))
@@ -440,6 +505,9 @@ void model_get_list(struct model_conn *c, struct model_cluster *cluster, struct 
 		model_text_fini(&error);
 		return;
 	}
+	/* A hostile item is JSON. */
+	bool proto = r->protobuf && model_proto_list_of(st->kind) &&
+	             !model_conn_hit(c, MODEL_FAULT_LIST_QUIRK);
 	struct get_list *l = calloc(1, sizeof *l);
 	CHECK(l);
 	*l = (struct get_list){.store = st,
@@ -447,7 +515,8 @@ void model_get_list(struct model_conn *c, struct model_cluster *cluster, struct 
 	        .limit = limit,
 	        .until = UINT64_MAX,
 	        .timeline = cluster->timeline,
-	        .meta = r->accept == MODEL_ACCEPT_META,
+	        .meta = r->accept == MODEL_ACCEPT_META && !proto,
+	        .proto = proto,
 	        .gzip = r->gzip};
 	l->a = (struct model_answer){.pump = list_pump,
 	        .free = list_free,
@@ -467,6 +536,30 @@ void model_get_list(struct model_conn *c, struct model_cluster *cluster, struct 
 	c->answer = &l->a;
 }
 
+static void reply_object(struct model_conn *c, const struct model_kind *k,
+        const struct model_version *v, const struct model_request *r)
+{
+	struct model_text t = {0}, fields = {0};
+	struct model_head h = {.code = 200, .may_gzip = r->gzip};
+	struct model_look look = {.typed = true, .wrote_ns = c->now_ns};
+	if (r->protobuf && model_proto_of(k)) {
+		char api[128];
+		model_kind_api_version(k, api, sizeof api);
+		model_render_proto(&c->server->library, v, look, &fields);
+		model_proto_unknown_head(&t, api, k->kind, fields.n);
+		model_text_span(&t, model_text_as_span(&fields));
+		model_proto_unknown_tail(&t);
+		h.type = MODEL_PROTO_TYPE;
+	} else {
+		look.meta_only = r->accept == MODEL_ACCEPT_META;
+		model_render_object(&c->server->library, v, look, &t);
+		TEXT_LIT(&t, "\n");
+	}
+	model_reply_whole(c, &h, model_text_as_span(&t));
+	model_text_fini(&t);
+	model_text_fini(&fields);
+}
+
 void model_get_object(struct model_conn *c, struct model_cluster *cluster, struct model_store *st,
         const struct model_request *r)
 {
@@ -480,12 +573,7 @@ void model_get_object(struct model_conn *c, struct model_cluster *cluster, struc
 	const struct model_version *v =
 	        o ? model_object_at(o, model_conn_seen_rv(c, cluster)) : NULL;
 	if (v) {
-		struct model_look look = {
-		        .typed = true, .meta_only = r->accept == MODEL_ACCEPT_META};
-		model_render_object(&c->server->library, v, look, &t);
-		TEXT_LIT(&t, "\n");
-		struct model_head h = {.code = 200, .may_gzip = r->gzip};
-		model_reply_whole(c, &h, model_text_as_span(&t));
+		reply_object(c, st->kind, v, r);
 	} else {
 		struct model_text m = {0};
 		const struct model_kind *k = st->kind;

@@ -5,10 +5,16 @@
 
 #include <stdlib.h>
 
+void model_link_wake(struct model_link *l)
+{
+	if (l->ready && list_empty(&l->ready_link))
+		list_push(l->ready, &l->ready_link);
+	model_conn_wake(l->owner);
+}
+
 static void inner_ready(struct model_conn *inner)
 {
-	struct model_link *l = model_conn_context(inner);
-	model_conn_wake(l->owner);
+	model_link_wake(model_conn_context(inner));
 }
 
 static enum model_link_state cluster_state(struct model_link *l, uint64_t now_ns)

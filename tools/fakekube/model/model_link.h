@@ -2,7 +2,7 @@
  * this process (model_link_to_cluster), or to whatever the host can reach (host/upstream.c).
  *
  * Nothing is pushed: the backend takes what has come when its own client has room, and the link
- * wakes the client's connection (model_conn_wake) when there is something new. */
+ * says so (model_link_wake) when there is something new. */
 #ifndef KR_MODEL_MODEL_LINK_H
 #define KR_MODEL_MODEL_LINK_H
 
@@ -31,8 +31,14 @@ struct model_link {
 	const struct model_link_ops *ops;
 	struct model_conn *owner; /* borrow(until free): is woken */
 	struct model_conn *inner; /* own; the other end in this process, or NULL */
-	char problem[160];        /* as Go words it: dial tcp 127.0.0.1:1: connect: ... */
+	/* When there is news, ready_link is put on *ready (NULL: nobody asks which link it was). */
+	struct list *ready, ready_link;
+	void *entry;       /* of whoever set ready */
+	char problem[160]; /* as Go words it: dial tcp 127.0.0.1:1: connect: ... */
 };
+
+/* There is something new: the owner's connection is woken. */
+void model_link_wake(struct model_link *l);
 
 /* arg: what the context was made with. Never NULL: what fails is FAILED. */
 typedef struct model_link *(*model_link_open_fn)(

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "model/model_body.h"
+#include "model/model_proto.h"
 
 #define META_HEAD "\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/v1\""
 
@@ -37,7 +38,8 @@ static void put_suffix(struct model_text *t, uint64_t seed)
 		model_text_put(t, &"bcdfghjklmnpqrstvwxz2456789"[seed % 27], 1);
 }
 
-static void put_slot(struct model_text *t, const struct model_version *v, char slot)
+void model_render_slot(
+        const struct model_version *v, char slot, uint64_t wrote_ns, struct model_text *t)
 {
 	const struct model_object *o = v->object;
 	switch ((enum model_slot)slot) {
@@ -53,18 +55,19 @@ static void put_slot(struct model_text *t, const struct model_version *v, char s
 	case MODEL_SLOT_GENERATION: model_text_u64(t, v->generation); return;
 	case MODEL_SLOT_READY: model_text_str(t, v->changes % 8 == 7 ? "False" : "True"); return;
 	case MODEL_SLOT_STAMP: put_fixed(t, v->stamp_ns, MODEL_STAMP_BYTES); return;
+	case MODEL_SLOT_WROTE: put_fixed(t, wrote_ns, MODEL_STAMP_BYTES); return;
 	}
 	check_failed(__FILE__, __LINE__, "a slot that no template has");
 }
 
-static void put_part(
-        struct model_text *t, const struct model_part *p, const struct model_version *v)
+static void put_part(struct model_text *t, const struct model_part *p,
+        const struct model_version *v, uint64_t wrote_ns)
 {
 	uint32_t from = 0;
 	for (uint32_t i = 0; i < p->slot_count; i++) {
 		model_text_put(t, p->text + from, p->slots[i].at - from);
 		from = p->slots[i].at;
-		put_slot(t, v, p->slots[i].slot);
+		model_render_slot(v, p->slots[i].slot, wrote_ns, t);
 	}
 	model_text_put(t, p->text + from, p->bytes - from);
 }
@@ -153,6 +156,15 @@ static void meta_labels(struct meta *m)
 	TEXT_LIT(m->out, ",");
 }
 
+static void put_stamps(struct meta *m, const char *sep)
+{
+	model_text_printf(m->out, "%s\"" MODEL_STAMP_KEY "\":\"", sep);
+	put_fixed(m->out, m->v->stamp_ns, MODEL_STAMP_BYTES);
+	TEXT_LIT(m->out, "\",\"" MODEL_WROTE_KEY "\":\"");
+	put_fixed(m->out, m->look.wrote_ns, MODEL_STAMP_BYTES);
+	TEXT_LIT(m->out, "\"");
+}
+
 static void own_annotations(struct meta *m)
 {
 	struct span k, v;
@@ -160,9 +172,7 @@ static void own_annotations(struct meta *m)
 	bool stamp = m->lib->stamp;
 	for (size_t at = 0; model_labels_next(m->v->body->annotations, &at, &k, &v); sep = ",") {
 		if (stamp && strcmp(k.p, MODEL_STAMP_KEY) > 0) {
-			model_text_printf(m->out, "%s\"" MODEL_STAMP_KEY "\":\"", sep);
-			put_fixed(m->out, m->v->stamp_ns, MODEL_STAMP_BYTES);
-			TEXT_LIT(m->out, "\"");
+			put_stamps(m, sep);
 			sep = ",";
 			stamp = false;
 		}
@@ -171,11 +181,8 @@ static void own_annotations(struct meta *m)
 		TEXT_LIT(m->out, ":");
 		model_text_quoted(m->out, v);
 	}
-	if (!stamp)
-		return;
-	model_text_printf(m->out, "%s\"" MODEL_STAMP_KEY "\":\"", sep);
-	put_fixed(m->out, m->v->stamp_ns, MODEL_STAMP_BYTES);
-	TEXT_LIT(m->out, "\"");
+	if (stamp)
+		put_stamps(m, sep);
 }
 
 static void meta_annotations(struct meta *m)
@@ -192,7 +199,7 @@ static void meta_annotations(struct meta *m)
 	if (own)
 		own_annotations(m);
 	else
-		put_part(m->out, &m->v->object->look->annotations, m->v);
+		put_part(m->out, &m->v->object->look->annotations, m->v, m->look.wrote_ns);
 	TEXT_LIT(m->out, "},");
 }
 
@@ -206,8 +213,21 @@ static void meta_managed(struct meta *m, bool sorted)
 	if (b && b->managed_fields)
 		model_text_str(m->out, b->managed_fields);
 	else
-		put_part(m->out, sorted ? &look->managed_sorted : &look->managed, m->v);
+		put_part(m->out, sorted ? &look->managed_sorted : &look->managed, m->v,
+		        m->look.wrote_ns);
 	TEXT_LIT(m->out, ",");
+}
+
+/* In struct order, up to the labels; each member is followed by a comma. */
+static void put_identity(struct meta *m)
+{
+	meta_name(m);
+	meta_namespace(m);
+	meta_uid(m);
+	meta_rv(m);
+	meta_generation(m);
+	meta_created(m);
+	meta_labels(m);
 }
 
 static void put_metadata(struct meta *m, bool sorted)
@@ -224,13 +244,7 @@ static void put_metadata(struct meta *m, bool sorted)
 		meta_rv(m);
 		meta_uid(m);
 	} else {
-		meta_name(m);
-		meta_namespace(m);
-		meta_uid(m);
-		meta_rv(m);
-		meta_generation(m);
-		meta_created(m);
-		meta_labels(m);
+		put_identity(m);
 		meta_annotations(m);
 		meta_managed(m, false);
 	}
@@ -279,7 +293,7 @@ void model_render_object(const struct model_library *lib, const struct model_ver
 		if (v->body && v->body->has_members)
 			model_text_put(out, v->body->members, v->body->members_bytes);
 		else
-			put_part(out, &t->members, v);
+			put_part(out, &t->members, v, look.wrote_ns);
 	}
 	put_extra(out, &look);
 	TEXT_LIT(out, "}");
@@ -294,6 +308,80 @@ void model_render_event(const struct model_library *lib, const struct model_vers
 	look.typed = true;
 	model_render_object(lib, v, look, out);
 	TEXT_LIT(out, "}\n");
+}
+
+/* What a caller wrote itself, or a fault bent, goes the long way: as JSON, then translated. What a
+ * translation does not take (bytes that are no JSON) becomes an object without fields. */
+static void put_translated(const struct model_library *lib, const struct model_version *v,
+        struct model_look look, struct model_text *out)
+{
+	struct model_text t = {0};
+	size_t from = out->n;
+	look.typed = false;
+	model_render_object(lib, v, look, &t);
+	struct span members = {t.p + 1, t.n - 2};
+	if (!model_proto_members(model_proto_of(v->object->look->kind), members, out, NULL))
+		out->n = from;
+	model_text_fini(&t);
+}
+
+/* metadata up to the labels, as put_identity prints it (field numbers of meta/v1 ObjectMeta). */
+static void proto_identity(
+        const struct model_version *v, const struct model_look *look, struct model_text *out)
+{
+	const struct model_object *o = v->object;
+	struct span key, value;
+	model_proto_string(out, 1, model_object_name(o));
+	if (o->ns_bytes)
+		model_proto_string(out, 3, model_object_ns(o));
+	size_t at = model_proto_open(out, 5, 1);
+	model_render_uid(v, out);
+	model_proto_close(out, at, 1);
+	at = model_proto_open(out, 6, 1);
+	model_text_u64(out, look->rv ? look->rv : v->rv);
+	model_proto_close(out, at, 1);
+	if (o->look->generation) {
+		model_proto_varint(out, 7 << 3);
+		model_proto_varint(out, v->generation);
+	}
+	at = model_proto_open(out, 8, 1);
+	model_proto_varint(out, 1 << 3);
+	model_proto_varint(out, (uint64_t)v->created_s);
+	model_proto_close(out, at, 1);
+	for (size_t i = 0; v->labels && model_labels_next(v->labels, &i, &key, &value);) {
+		at = model_proto_open(out, 11, 1);
+		model_proto_string(out, 1, key);
+		model_proto_string(out, 2, value);
+		model_proto_close(out, at, 1);
+	}
+}
+
+void model_render_proto(const struct model_library *lib, const struct model_version *v,
+        struct model_look look, struct model_text *out)
+{
+	const struct model_template *t = v->object->look;
+	if (v->body || look.quirks || look.extra_bytes) {
+		put_translated(lib, v, look, out);
+		return;
+	}
+	size_t meta = model_proto_open(out, 1, 2);
+	proto_identity(v, &look, out);
+	model_program_run(t->proto_annotations, v, look.wrote_ns, out);
+	model_program_run(t->proto_managed, v, look.wrote_ns, out);
+	model_proto_close(out, meta, 2);
+	model_program_run(t->proto_members, v, look.wrote_ns, out);
+}
+
+void model_render_proto_event(const struct model_library *lib, const struct model_version *v,
+        const char *type, struct model_look look, struct model_text *out)
+{
+	char api[128];
+	struct model_proto_event e;
+	const struct model_kind *k = v->object->look->kind;
+	model_kind_api_version(k, api, sizeof api);
+	model_proto_event_begin(out, type, api, k->kind, &e);
+	model_render_proto(lib, v, look, out);
+	model_proto_event_end(out, &e);
 }
 
 #define END_MARKER "\"k8s.io/initial-events-end\":\"true\""

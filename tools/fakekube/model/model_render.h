@@ -26,6 +26,7 @@ struct model_look {
 	unsigned quirks;
 	uint64_t rv;        /* printed instead of the version's own; 0 = its own */
 	size_t extra_bytes; /* a member of that size is added */
+	uint64_t wrote_ns;  /* the annotation fakekube.io/wrote-ns */
 };
 
 void model_render_object(const struct model_library *lib, const struct model_version *v,
@@ -33,6 +34,15 @@ void model_render_object(const struct model_library *lib, const struct model_ver
 /* {"type":"ADDED","object":{...}}\n */
 void model_render_event(const struct model_library *lib, const struct model_version *v,
         const char *type, struct model_look look, struct model_text *out);
+/* The same as protobuf (model_proto.h); for kinds that have it. The object: its fields, without a
+ * frame. */
+void model_render_proto(const struct model_library *lib, const struct model_version *v,
+        struct model_look look, struct model_text *out);
+void model_render_proto_event(const struct model_library *lib, const struct model_version *v,
+        const char *type, struct model_look look, struct model_text *out);
+/* The value that stands in a slot of text. */
+void model_render_slot(
+        const struct model_version *v, char slot, uint64_t wrote_ns, struct model_text *out);
 /* {"type":"BOOKMARK",...}\n; end_marker: with the annotation k8s.io/initial-events-end. */
 void model_render_bookmark(const struct model_kind *k, uint64_t rv, bool end_marker, bool meta_only,
         struct model_text *out);

@@ -173,7 +173,7 @@ static bool is_json(struct span type)
 
 /* The first clause that can be served. q-values are not weighed: clients of Kubernetes list by
  * preference. */
-static enum model_accept accept_of(struct span v)
+static enum model_accept accept_of(struct span v, bool *protobuf)
 {
 	if (v.n == 0)
 		return MODEL_ACCEPT_JSON;
@@ -186,6 +186,9 @@ static enum model_accept accept_of(struct span v)
 		const char *semi = memchr(clause.p, ';', clause.n);
 		struct span type =
 		        trim((struct span){clause.p, semi ? (size_t)(semi - clause.p) : clause.n});
+		if (span_is(type, "application/vnd.kubernetes.protobuf") &&
+		        !contains(clause, "as="))
+			*protobuf = true;
 		if (!is_json(type))
 			continue;
 		if (contains(clause, "as=PartialObjectMetadata"))
@@ -261,7 +264,7 @@ static void take_token(struct model_request *r)
 static void parse_field(struct model_request *r, struct span name, struct span v)
 {
 	if (name_is(name, "Accept")) {
-		r->accept = accept_of(v);
+		r->accept = accept_of(v, &r->protobuf);
 	} else if (name_is(name, "Accept-Encoding")) {
 		r->gzip = contains(v, "gzip");
 	} else if (name_is(name, "Connection")) {

@@ -43,7 +43,8 @@ struct model_request {
 	struct span rv, match, limit, token, labels, fields,
 	        timeout; /* decoded; token = continue */
 	bool has_token;
-	enum model_accept accept;
+	enum model_accept accept; /* among the forms of JSON */
+	bool protobuf;            /* asked for before any form of JSON */
 	bool gzip, pretty, close; /* Accept-Encoding; User-Agent of a person; Connection: close */
 	struct span bearer;
 	bool has_auth;

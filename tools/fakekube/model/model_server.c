@@ -83,6 +83,7 @@ struct model_cluster *model_server_add_cluster(
 		grow(s);
 	struct model_cluster *c = model_cluster_new(&s->library, o);
 	size_t slot = slot_of(s, name);
+	c->number = (uint32_t)s->cluster_count;
 	s->clusters[s->cluster_count++] = c;
 	s->by_name[slot] = (uint32_t)s->cluster_count;
 	return c;

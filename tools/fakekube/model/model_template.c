@@ -1,6 +1,7 @@
 #include "model/model_template.h"
 
 #include "base/check.h"
+#include "model/model_proto.h"
 
 #include <stdlib.h>
 
@@ -24,6 +25,9 @@ static void template_free(struct model_template *t)
 	part_fini(&t->managed);
 	part_fini(&t->managed_sorted);
 	part_fini(&t->members);
+	model_program_free(&t->proto_annotations);
+	model_program_free(&t->proto_managed);
+	model_program_free(&t->proto_members);
 	model_text_fini(&t->head);
 	free(t);
 }
@@ -78,7 +82,8 @@ static size_t part_bytes(const struct model_text *t)
 	} widths[] = {{MODEL_SLOT_NAME, 11}, {MODEL_SLOT_NAMESPACE, 6}, {MODEL_SLOT_HEX, 8},
 	        {MODEL_SLOT_SUFFIX, 5}, {MODEL_SLOT_NODE, 2}, {MODEL_SLOT_IP, 13},
 	        {MODEL_SLOT_CREATED, 20}, {MODEL_SLOT_CHANGED, 20}, {MODEL_SLOT_CHANGES, 1},
-	        {MODEL_SLOT_GENERATION, 1}, {MODEL_SLOT_READY, 4}, {MODEL_SLOT_STAMP, 20}};
+	        {MODEL_SLOT_GENERATION, 1}, {MODEL_SLOT_READY, 4}, {MODEL_SLOT_STAMP, 20},
+	        {MODEL_SLOT_WROTE, 20}};
 	size_t n = t->n;
 	for (size_t i = 0; i + 1 < t->n; i++) {
 		if (t->p[i] != MODEL_SLOT[0])
@@ -112,7 +117,8 @@ static void managed_sorted(struct model_part *p, const struct model_kind *k)
 static void put_stamp(struct model_text *annotations)
 {
 	struct model_text t = {0};
-	TEXT_LIT(&t, "\"" MODEL_STAMP_KEY "\":\"" MODEL_SLOT "S\"");
+	TEXT_LIT(&t, "\"" MODEL_STAMP_KEY "\":\"" MODEL_SLOT "S\",\"" MODEL_WROTE_KEY
+	             "\":\"" MODEL_SLOT "T\"");
 	if (annotations->n)
 		TEXT_LIT(&t, ",");
 	model_text_span(&t, model_text_as_span(annotations));
@@ -142,6 +148,30 @@ static void generate(const struct model_kind *kind, uint32_t bytes, struct model
 	}
 }
 
+/* The member NAME of an ObjectMeta. */
+static struct model_program *program_of(
+        const char *name, const char *open, const struct model_text *value, const char *close)
+{
+	struct model_text t = {0};
+	model_text_printf(&t, "\"%s\":%s", name, open);
+	model_text_span(&t, model_text_as_span(value));
+	model_text_str(&t, close);
+	struct model_program *p =
+	        model_program_new(&model_proto_object_meta, model_text_as_span(&t));
+	model_text_fini(&t);
+	return p;
+}
+
+static void translate(struct model_template *t, const struct model_generated *g)
+{
+	const struct model_proto_message *m = model_proto_of(t->kind);
+	if (!m)
+		return;
+	t->proto_annotations = program_of("annotations", "{", &g->annotations, "}");
+	t->proto_managed = program_of("managedFields", "", &g->managed, "");
+	t->proto_members = model_program_new(m, model_text_as_span(&g->members));
+}
+
 static struct model_template *template_new(
         const struct model_kind *kind, uint32_t bytes, bool stamp)
 {
@@ -158,6 +188,7 @@ static struct model_template *template_new(
 	part_init(&t->annotations, &g.annotations);
 	part_init(&t->managed, &g.managed);
 	part_init(&t->members, &g.members);
+	translate(t, &g);
 	generated_fini(&g);
 	if (kind->custom)
 		managed_sorted(&t->managed_sorted, kind);

@@ -27,7 +27,8 @@ enum model_slot {
 	MODEL_SLOT_CHANGES = 'c', /* status changes so far */
 	MODEL_SLOT_GENERATION = 'g',
 	MODEL_SLOT_READY = 'R', /* True or False, by the count of changes */
-	MODEL_SLOT_STAMP = 'S'  /* 20 digits: CLOCK_MONOTONIC of the intended send time */
+	MODEL_SLOT_STAMP = 'S', /* 20 digits: CLOCK_MONOTONIC of the intended send time */
+	MODEL_SLOT_WROTE = 'T'  /* 20 digits: that of the moment when it is written out */
 };
 
 /* Text up to each slot, then the rest. */
@@ -40,6 +41,8 @@ struct model_part {
 	uint32_t bytes, slot_count;
 };
 
+struct model_program; /* model_proto.h */
+
 struct model_template {
 	const struct model_kind *kind;
 	uint32_t bytes;  /* of one object as a watch event shows it; 0 = what the kind needs */
@@ -48,6 +51,9 @@ struct model_template {
 	struct model_part managed; /* metadata.managedFields with its brackets, in struct order */
 	struct model_part managed_sorted; /* the same with sorted keys; custom kinds only */
 	struct model_part members;        /* what follows metadata, with the leading comma */
+	/* The same as protobuf, for kinds that have it (else NULL): annotations and managed are
+	 * fields of the ObjectMeta, members those of the object. Own. */
+	struct model_program *proto_annotations, *proto_managed, *proto_members;
 	struct model_text
 	        head; /* "kind":"Pod","apiVersion":"v1" (custom kinds: the other way round) */
 };
@@ -56,8 +62,8 @@ struct model_template {
  * it. */
 struct model_library {
 	int64_t wall_s; /* UTC seconds at now_ns == 0 */
-	bool stamp;     /* objects carry the annotation fakekube.io/sent-ns; set before the first
-	                   template is made */
+	bool stamp;     /* objects carry the annotations fakekube.io/sent-ns and wrote-ns; set
+	                   before the first template is made */
 	struct model_labels_table labels;
 	struct model_template **templates; /* own */
 	struct model_kind **customs;       /* own */
@@ -65,6 +71,7 @@ struct model_library {
 };
 
 #define MODEL_STAMP_KEY   "fakekube.io/sent-ns"
+#define MODEL_WROTE_KEY   "fakekube.io/wrote-ns"
 #define MODEL_STAMP_BYTES 20
 
 void model_library_init(struct model_library *lib, int64_t wall_s, bool stamp);

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "model/model_list.h"
+#include "model/model_proto.h"
 
 #include <stdlib.h>
 
@@ -27,6 +28,24 @@ static void watch_free(struct model_conn *c, struct model_answer *a)
 
 /* --- one event --- */
 
+/* A line of JSON becomes the same event as protobuf. */
+static void to_proto(struct model_text *line, const struct model_proto_message *m, const char *api,
+        const char *kind)
+{
+	struct model_text t = {0};
+	if (!model_proto_line(m, api, kind, model_text_as_span(line), &t))
+		t.n = 0; /* what a fault bent beyond JSON is nothing here */
+	model_text_fini(line);
+	*line = t;
+}
+
+static void line_to_proto(struct model_text *line, const struct model_kind *k)
+{
+	char api[128];
+	model_kind_api_version(k, api, sizeof api);
+	to_proto(line, model_proto_of(k), api, k->kind);
+}
+
 static void send_line(struct model_conn *c, const struct model_text *t)
 {
 	model_reply_write(c, t->p, t->n);
@@ -41,12 +60,14 @@ static const struct model_hit *event_hit(
 	return h && (h->a == 0 || h->a == w->events) ? h : NULL;
 }
 
-static void send_error(struct model_conn *c, struct model_text *status)
+static void send_error(struct model_conn *c, struct model_text *status, bool proto)
 {
 	struct model_text t = {0};
 	TEXT_LIT(&t, "{\"type\":\"ERROR\",\"object\":");
 	model_text_span(&t, model_text_as_span(status));
 	TEXT_LIT(&t, "}\n");
+	if (proto)
+		to_proto(&t, &model_proto_status, "v1", "Status");
 	model_reply_write(c, t.p, t.n);
 	model_text_fini(&t);
 	model_text_fini(status);
@@ -76,7 +97,7 @@ static bool event_replaced(
 	if (h && !w->ending) {
 		struct model_text s = {0};
 		error_of_code((unsigned)h->b, &s);
-		send_error(c, &s);
+		send_error(c, &s, w->proto);
 		w->ending = true;
 	}
 	return w->ending;
@@ -86,7 +107,10 @@ static void render_faulty(struct model_conn *c, struct model_watch *w,
         const struct model_version *v, const char *type, uint64_t rv, struct model_text *t)
 {
 	const struct model_hit *h = event_hit(c, w, MODEL_FAULT_EVENT_QUIRK);
-	struct model_look look = {.meta_only = w->meta, .rv = rv, .quirks = h ? (unsigned)h->b : 0};
+	struct model_look look = {.meta_only = w->meta,
+	        .rv = rv,
+	        .quirks = h ? (unsigned)h->b : 0,
+	        .wrote_ns = c->now_ns};
 	if (event_hit(c, w, MODEL_FAULT_EVENT_UNKNOWN))
 		type = "PATCHED";
 	if (event_hit(c, w, MODEL_FAULT_EVENT_UTF8))
@@ -96,6 +120,8 @@ static void render_faulty(struct model_conn *c, struct model_watch *w,
 	if ((h = event_hit(c, w, MODEL_FAULT_EVENT_OLD_RV)))
 		look.rv = v->rv > h->b ? v->rv - h->b : 1;
 	model_render_event(&c->server->library, v, type, look, t);
+	if (w->proto)
+		line_to_proto(t, w->a.kind);
 }
 
 static void event_faulty(struct model_conn *c, struct model_watch *w, const struct model_version *v,
@@ -130,8 +156,11 @@ static void event(struct model_conn *c, struct model_watch *w, const struct mode
 	struct model_text *t = &c->server->scratch;
 	t->n = 0;
 	w->events++;
-	model_render_event(&c->server->library, v, type,
-	        (struct model_look){.meta_only = w->meta, .rv = rv}, t);
+	struct model_look look = {.meta_only = w->meta, .rv = rv, .wrote_ns = c->now_ns};
+	if (w->proto)
+		model_render_proto_event(&c->server->library, v, type, look, t);
+	else
+		model_render_event(&c->server->library, v, type, look, t);
 	send_line(c, t);
 }
 
@@ -164,6 +193,8 @@ static void send_bookmark(struct model_conn *c, struct model_watch *w, bool mark
 	struct model_text *t = &c->server->scratch;
 	t->n = 0;
 	model_render_bookmark(w->a.kind, rv, marker, w->meta, t);
+	if (w->proto)
+		line_to_proto(t, w->a.kind);
 	model_reply_write(c, t->p, t->n);
 	c->server->bookmarks++;
 	if (!marker && model_conn_hit(c, MODEL_FAULT_WATCH_CLOSE_BOOKMARK))
@@ -278,12 +309,14 @@ static enum model_pumped pump_fresh(struct model_conn *c, struct model_watch *w)
 	bool refuse = model_conn_hit(c, MODEL_FAULT_TOO_LARGE_RV) != NULL;
 	if (seen < w->need_rv && !refuse && c->now_ns < w->a.deadline_ns)
 		return MODEL_PUMP_WAIT;
-	model_reply_begin(
-	        c, &(struct model_head){.code = 200, .stream = true, .gzip_stream = w->gzip});
+	model_reply_begin(c, &(struct model_head){.code = 200,
+	                             .type = w->proto ? MODEL_PROTO_TYPE_WATCH : NULL,
+	                             .stream = true,
+	                             .gzip_stream = w->gzip});
 	if (seen < w->need_rv || refuse) {
 		struct model_text s = {0};
 		model_status_too_large(&s, w->need_rv, seen);
-		send_error(c, &s);
+		send_error(c, &s, w->proto);
 		return end(c);
 	}
 	w->seen = seen;
@@ -295,7 +328,7 @@ static enum model_pumped pump_fresh(struct model_conn *c, struct model_watch *w)
 	} else if (w->start_rv < w->a.cluster->horizon) {
 		struct model_text s = {0};
 		model_status_expired(&s, w->start_rv, w->a.cluster->horizon);
-		send_error(c, &s);
+		send_error(c, &s, w->proto);
 		return end(c);
 	}
 	if (w->start_rv > w->seen)
@@ -392,9 +425,10 @@ static bool parse_rv(struct model_conn *c, const struct model_request *r, uint64
 }
 
 /* Faults that answer a watch with a head and little more. True: done. */
-static bool answered_by_fault(struct model_conn *c, const struct model_request *r)
+static bool answered_by_fault(struct model_conn *c, const struct model_request *r, bool proto)
 {
-	struct model_head h = {.code = 200, .stream = true};
+	struct model_head h = {
+	        .code = 200, .type = proto ? MODEL_PROTO_TYPE_WATCH : NULL, .stream = true};
 	bool empty = model_conn_hit(c, MODEL_FAULT_WATCH_CLOSE_AT_ONCE) != NULL;
 	bool gone = model_conn_hit(c, MODEL_FAULT_GONE_EVENT) != NULL;
 	bool broken = model_conn_hit(c, MODEL_FAULT_WATCHLIST_500) && r->initial == MODEL_TRUE;
@@ -407,13 +441,13 @@ static bool answered_by_fault(struct model_conn *c, const struct model_request *
 		if (r->rv.n)
 			model_conn_parse_u64(r->rv, &rv);
 		model_status_expired(&s, rv, rv + 1);
-		send_error(c, &s);
+		send_error(c, &s, proto);
 	} else if (broken) {
 		model_status_internal(&s, 500,
 		        "a watch stream was requested by the client but the required storage "
 		        "feature "
 		        "RequestWatchProgress is disabled");
-		send_error(c, &s);
+		send_error(c, &s, proto);
 	}
 	model_reply_end(c);
 	return true;
@@ -431,6 +465,12 @@ static uint64_t end_of(struct model_conn *c, const struct model_request *r)
 	return c->now_ns + seconds * SECOND_NS;
 }
 
+/* A WebSocket has text frames only here. */
+static bool wants_proto(const struct model_store *st, const struct model_request *r)
+{
+	return r->protobuf && !r->upgrade && model_proto_of(st->kind);
+}
+
 static struct model_watch *watch_new(struct model_conn *c, struct model_cluster *cluster,
         struct model_store *st, const struct model_request *r)
 {
@@ -443,7 +483,8 @@ static struct model_watch *watch_new(struct model_conn *c, struct model_cluster 
 	        .verb = r->initial == MODEL_TRUE ? MODEL_VERB_WATCHLIST : MODEL_VERB_WATCH};
 	w->store = st;
 	w->timeline = cluster->timeline;
-	w->meta = r->accept == MODEL_ACCEPT_META;
+	w->proto = wants_proto(st, r);
+	w->meta = r->accept == MODEL_ACCEPT_META && !w->proto;
 	list_init(&w->pin.link);
 	model_text_span(&w->ns, r->ns);
 	model_text_span(&w->next, r->ns);
@@ -462,6 +503,7 @@ static struct model_watch *watch_new(struct model_conn *c, struct model_cluster 
 void model_watch_open(struct model_conn *c, struct model_cluster *cluster, struct model_store *st,
         const struct model_request *r)
 {
+	bool proto = wants_proto(st, r);
 	bool from_now = r->rv.n == 0 || span_is(r->rv, "0");
 	bool unknown = model_conn_hit(c, MODEL_FAULT_WATCHLIST_IGNORED) != NULL;
 	enum model_maybe initial = unknown ? MODEL_UNSET : r->initial;
@@ -481,7 +523,7 @@ void model_watch_open(struct model_conn *c, struct model_cluster *cluster, struc
 		model_text_fini(&error);
 		return;
 	}
-	if (!parse_rv(c, r, &rv) || !model_upgrade_admit(c, r) || answered_by_fault(c, r)) {
+	if (!parse_rv(c, r, &rv) || !model_upgrade_admit(c, r) || answered_by_fault(c, r, proto)) {
 		model_selector_free(&selector);
 		return;
 	}

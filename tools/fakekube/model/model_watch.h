@@ -22,10 +22,15 @@ struct model_watch {
 	uint64_t seen;                   /* version up to which everything was sent */
 	uint64_t start_rv, need_rv, events;
 	size_t blast_sent; /* bytes of the event at pos that are out already (model_blast.c) */
+	uint64_t blast_wrote_ns; /* stamp of what was offered last */
+	uint64_t blast_first_ns; /* of the event of which blast_sent bytes are out */
+	size_t blast_taken;      /* of what was offered last */
+	uint64_t blast_patched;  /* the events before it show it */
+	bool blast_offered;      /* nothing of it was taken yet */
 	uint64_t bookmark_ns, end_ns;
 	enum watch_phase phase;
 	uint32_t timeline;
-	bool bookmarks, marker, initial, meta, gzip, ending;
+	bool bookmarks, marker, initial, meta, proto, gzip, ending;
 };
 
 /* The watch that a connection is answering; NULL: it is not. */
