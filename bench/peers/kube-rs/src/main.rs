@@ -38,7 +38,10 @@ struct Counts {
 }
 
 fn monotonic() -> u64 {
-    let mut t = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut t = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut t) };
     t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64
 }
@@ -60,11 +63,18 @@ fn bucket(v: u64) -> usize {
 }
 
 fn lowest(b: usize) -> u64 {
-    if b < 16 { b as u64 } else { (16 + b as u64 % 16) << (b / 16 - 1) }
+    if b < 16 {
+        b as u64
+    } else {
+        (16 + b as u64 % 16) << (b / 16 - 1)
+    }
 }
 
 fn stamp(annotations: &BTreeMap<String, String>) -> u64 {
-    annotations.get(STAMP).and_then(|s| s.parse().ok()).expect("an object without fakekube.io/sent-ns")
+    annotations
+        .get(STAMP)
+        .and_then(|s| s.parse().ok())
+        .expect("an object without fakekube.io/sent-ns")
 }
 
 impl Counts {
@@ -84,17 +94,32 @@ impl Counts {
     }
 
     fn count(&self, phase: &str) -> Value {
-        let (a, u, d) = (self.adds.load(Relaxed), self.updates.load(Relaxed), self.deletes.load(Relaxed));
+        let (a, u, d) = (
+            self.adds.load(Relaxed),
+            self.updates.load(Relaxed),
+            self.deletes.load(Relaxed),
+        );
         json!({"phase": phase, "events": a + u + d, "adds": a, "updates": u, "deletes": d, "lists": self.lists.load(Relaxed), "cpu_ns": cpu(),
             "content": "application/json"})
     }
 
     fn stat(&self, phase: &str) -> Value {
         let mut out = self.count(phase);
-        for (file, field, key) in [("smaps_rollup", "Pss:", "pss"), ("smaps_rollup", "Rss:", "rss"), ("status", "VmHWM:", "hwm")] {
+        for (file, field, key) in [
+            ("smaps_rollup", "Pss:", "pss"),
+            ("smaps_rollup", "Rss:", "rss"),
+            ("status", "VmHWM:", "hwm"),
+        ] {
             let text = std::fs::read_to_string(format!("/proc/self/{file}")).unwrap();
             let line = text.lines().find(|l| l.starts_with(field)).unwrap();
-            out[key] = json!(line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024);
+            out[key] = json!(
+                line.split_whitespace()
+                    .nth(1)
+                    .unwrap()
+                    .parse::<u64>()
+                    .unwrap()
+                    * 1024
+            );
         }
         out
     }
@@ -112,7 +137,12 @@ impl Counts {
         let n: u64 = got.iter().sum();
         let mut out = json!({"phase": "latency", "count": n});
         let (mut next, mut sum) = (0, 0);
-        for (name, share) in [("p50_ns", 0.5), ("p90_ns", 0.9), ("p99_ns", 0.99), ("max_ns", 1.0)] {
+        for (name, share) in [
+            ("p50_ns", 0.5),
+            ("p90_ns", 0.9),
+            ("p99_ns", 0.99),
+            ("max_ns", 1.0),
+        ] {
             while n > 0 && (sum as f64) < share * n as f64 {
                 sum += got[next];
                 next += 1;
@@ -129,8 +159,15 @@ where
 {
     let objects = store.state();
     let sum = objects.iter().fold(0u64, |sum, o| {
-        let key = format!("{}/{}/{}", o.namespace().unwrap_or_default(), o.name_any(), o.resource_version().unwrap_or_default());
-        sum.wrapping_add(key.bytes().fold(0xcbf29ce484222325, |h, c| (h ^ c as u64).wrapping_mul(0x100000001b3)))
+        let key = format!(
+            "{}/{}/{}",
+            o.namespace().unwrap_or_default(),
+            o.name_any(),
+            o.resource_version().unwrap_or_default()
+        );
+        sum.wrapping_add(key.bytes().fold(0xcbf29ce484222325, |h, c| {
+            (h ^ c as u64).wrapping_mul(0x100000001b3)
+        }))
     });
     json!({"phase": "digest", "objects": objects.len(), "digest": format!("{sum:016x}")})
 }
@@ -138,7 +175,15 @@ where
 /// All decay is purged, as a forced collection does elsewhere.
 fn purge() {
     const ALL_ARENAS: &std::ffi::CStr = c"arena.4096.purge";
-    unsafe { tikv_jemalloc_sys::mallctl(ALL_ARENAS.as_ptr(), std::ptr::null_mut(), std::ptr::null_mut(), std::ptr::null_mut(), 0) };
+    unsafe {
+        tikv_jemalloc_sys::mallctl(
+            ALL_ARENAS.as_ptr(),
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+            0,
+        )
+    };
 }
 
 fn answer<K: Resource + Clone + 'static>(counts: &Counts, store: &Store<K>)
@@ -172,7 +217,11 @@ where
 {
     let has = |w: &str| mode.split(',').any(|m| m == w);
     let (drop, counts) = (has("drop"), Arc::new(Counts::new()));
-    let config = if has("stream") { watcher::Config::default().streaming_lists() } else { watcher::Config::default() };
+    let config = if has("stream") {
+        watcher::Config::default().streaming_lists()
+    } else {
+        watcher::Config::default()
+    };
     let writer = Writer::new(kind);
     let store = writer.as_reader();
     let asked = (counts.clone(), store.clone());
@@ -193,7 +242,9 @@ where
             Ok(Event::InitDone) if counts.synced_wall_ns.load(Relaxed) == 0 => {
                 counts.synced_objects.store(store.len() as u64, Relaxed);
                 counts.synced_cpu_ns.store(cpu(), Relaxed);
-                counts.synced_wall_ns.store(counts.began.elapsed().as_nanos() as u64, Relaxed);
+                counts
+                    .synced_wall_ns
+                    .store(counts.began.elapsed().as_nanos() as u64, Relaxed);
             }
             Ok(Event::InitDone) => (),
             Ok(Event::Apply(o)) => {
@@ -214,8 +265,12 @@ fn one_more(c: &AtomicU64) {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<String> = std::env::args().collect();
-    let [_, file, mode] = args.as_slice() else { return Err("usage: kube-rs KUBECONFIG MODE".into()) };
-    let config = Config::from_custom_kubeconfig(Kubeconfig::read_from(file)?, &KubeConfigOptions::default()).await?;
+    let [_, file, mode] = args.as_slice() else {
+        return Err("usage: kube-rs KUBECONFIG MODE".into());
+    };
+    let config =
+        Config::from_custom_kubeconfig(Kubeconfig::read_from(file)?, &KubeConfigOptions::default())
+            .await?;
     let client = Client::try_from(config)?;
     match mode.split(',').next() {
         Some("typed") => mirror::<Pod>(Api::all(client), (), mode).await,
