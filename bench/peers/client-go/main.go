@@ -223,7 +223,10 @@ func main() {
 	os.Setenv("KUBE_FEATURE_WatchListClient", strconv.FormatBool(has("stream")))
 	config, err := clientcmd.BuildConfigFromFlags("", os.Args[1])
 	fail(err)
-	config.DisableCompression = true // loopback: nobody here compresses
+	// Loopback: nobody here compresses. config.DisableCompression is not heeded without TLS, where client-go takes Go's default transport.
+	plain := http.DefaultTransport.(*http.Transport).Clone()
+	plain.DisableCompression = true
+	config.Transport = plain
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return counted{next} })
 	i, err := informer(config, words[0])
 	fail(err)
