@@ -18,7 +18,7 @@ CLUSTERS, OBJECTS, RATE = 3, 400, 50
 MIX = "status=5 update=2 labels=2 create=1 delete=1 recreate=1"
 LINES_PER_SECOND = 3
 FIELDS_SHOWN, VALUE_SHOWN = 2, 24
-QUIET = ("resourceVersion", "fakekube.io/sent-ns")  # they change with every write
+QUIET = ("resourceVersion", "fakekube.io/sent-ns", "fakekube.io/wrote-ns")  # they change with every write
 BOLD, DIM, GREEN, RED, PLAIN = ("\033[1m", "\033[2m", "\033[32m", "\033[31m", "\033[0m") if sys.stdout.isatty() else [""] * 5
 
 

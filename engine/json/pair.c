@@ -107,10 +107,27 @@ static bool is_scalar_byte(char c)
 	       c == '-' || c == '+' || c == '.';
 }
 
+/* Goes over bytes that mean nothing in a string: ASCII, no quote, no backslash, no control
+ * character. Eight at a time; the lowest bit that is set is exact. */
+static const char *skip_text(const char *p, const char *end)
+{
+	const uint64_t ones = 0x0101010101010101u, top = 0x80 * ones;
+	for (; end - p >= 8; p += 8) {
+		uint64_t x;
+		memcpy(&x, p, sizeof x);
+		uint64_t quote = x ^ '"' * ones, slash = x ^ '\\' * ones;
+		uint64_t stop = ((quote - ones) & ~quote) | ((slash - ones) & ~slash) |
+		                ((x - 0x20 * ones) & ~x) | x;
+		if (stop & top)
+			return p + __builtin_ctzll(stop & top) / 8;
+	}
+	return p;
+}
+
 /* Behind the string that opens at p; NULL: it is not good, or not plain ASCII. */
 static const char *string_end(const char *p, const char *end)
 {
-	for (p++; p < end; p++) {
+	for (p = skip_text(p + 1, end); p < end; p++) {
 		unsigned char c = (unsigned char)*p;
 		if (c == '"')
 			return p + 1;

@@ -118,19 +118,6 @@ static bool take_line(struct span *data, struct span *line)
 	return end != NULL;
 }
 
-/* A line that is not whole, or the rest of one. */
-static void on_carry(struct feed *f, struct span line, bool whole)
-{
-	err_t err = carry(f, line, reactor_of(f)->config.event_bytes_max);
-	if (err) {
-		feed_refuse(f, err);
-	} else if (whole) {
-		if (f->carry_bytes)
-			feed_on_document(f, (struct span){f->carry, f->carry_bytes});
-		drop_carry(f);
-	}
-}
-
 /* Several events are there: what the store has of their objects is fetched step by step for all of
  * them, so that each step waits for memory once. */
 static void fetch_objects(struct feed *f, const struct span *lines, size_t n)
@@ -152,24 +139,32 @@ static void fetch_objects(struct feed *f, const struct span *lines, size_t n)
  * tail is carried, whole events are read in place. */
 static void on_events(struct feed *f, struct conn *c, struct span data)
 {
-	while (data.n && f->conn == c) {
-		struct span lines[FEED_BATCH], line = SPAN_NONE;
+	err_t err = ERR_OK;
+	uint32_t max = reactor_of(f)->config.event_bytes_max;
+	while (!err && data.n && f->conn == c) {
+		struct span lines[FEED_BATCH], line;
 		size_t n = 0;
 		bool whole = true;
-		while (!f->carry_bytes && n < FEED_BATCH && (whole = take_line(&data, &line)))
+		if (f->carry_bytes) {
+			whole = take_line(&data, &line);
+			err = carry(f, line, max);
+			lines[n++] = (struct span){f->carry, f->carry_bytes};
+		}
+		if (err || !whole)
+			break;
+		while (n < FEED_BATCH && (whole = take_line(&data, &line)))
 			lines[n++] = line;
 		if (n > 1)
 			fetch_objects(f, lines, n);
 		for (size_t i = 0; i < n && f->conn == c; i++)
 			if (lines[i].n)
 				feed_on_document(f, lines[i]);
-		if (f->conn != c)
-			return;
-		if (f->carry_bytes)
-			whole = take_line(&data, &line);
-		if (f->carry_bytes || (!whole && line.n))
-			on_carry(f, line, whole);
+		drop_carry(f);
+		if (f->conn == c && !whole && line.n)
+			err = carry(f, line, max);
 	}
+	if (err)
+		feed_refuse(f, err);
 }
 
 /* --- lists ------------------------------------------------------------------------------- */

@@ -195,8 +195,8 @@ static err_t run_take(struct blocks *b, uint32_t n, uint32_t *id, struct errmsg 
 		at = 0;
 	}
 	granules_mark(&b->segments[i], at, n, false);
-	if (i > 0) /* the first one stays lean: what no block takes of it costs nothing */
-		shard_use(b->shard, b->segments[i].number, (uint64_t)(at + n) * BLOCKS_GRANULE);
+	shard_use(b->shard, b->segments[i].number, i == 0 ? BLOCKS_LEAN : 0,
+	        (uint64_t)(at + n) * BLOCKS_GRANULE);
 	b->segments[i].run[at] = (struct blocks_run){.granules = (uint16_t)n};
 	*id = i << 16 | at;
 	return ERR_OK;

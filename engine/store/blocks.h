@@ -22,6 +22,7 @@
 enum {
 	BLOCKS_ALIGN = 64,
 	BLOCKS_GRANULE = 64 << 10,
+	BLOCKS_LEAN = 8 << 20, /* of the first segment: what no block takes of it costs nothing */
 	BLOCKS_SMALL_MAX = 256 << 10,
 	BLOCKS_CLASSES = 257, /* class 0 is unused; see class_of() */
 	BLOCKS_RUN_GRANULES = 16,

@@ -40,11 +40,14 @@ void shard_fini(struct shard *s);
 /* One more segment, announced. *at: its memory. errors: ERR_SHM; ERR_LIMIT: SHM_SEGMENTS_MAX. */
 err_t shard_add(struct shard *s, enum shm_segment_kind kind, uint64_t bytes, uint32_t *number,
         struct errmsg *msg) MUST_USE;
-/* segment_use: the segment is used up to there. */
-static inline void shard_use(struct shard *s, uint32_t number, uint64_t to)
+/* segment_use: the segment is used up to there. What lies below `from` stays in small pages. */
+static inline void shard_use(struct shard *s, uint32_t number, uint64_t from, uint64_t to)
 {
-	if (to > s->segments[number].huge)
-		segment_use(&s->segments[number], to);
+	struct segment *g = &s->segments[number];
+	if (to > from && g->huge < from)
+		g->huge = from;
+	if (to > from && to > g->huge)
+		segment_use(g, to);
 }
 static inline void *shard_at(const struct shard *s, uint32_t number)
 {

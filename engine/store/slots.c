@@ -57,7 +57,7 @@ err_t slots_reserve(struct slots *s, struct slots_chain *c, bool *grown, struct 
 				return e;
 		}
 		page = s->page_next++;
-		shard_use(s->shard, s->segment[page / SLOTS_PAGES].number,
+		shard_use(s->shard, s->segment[page / SLOTS_PAGES].number, 0,
 		        (uint64_t)(page % SLOTS_PAGES + 1) *
 		                sizeof(struct shm_slot[SHM_PAGE_SLOTS]));
 	} else {
