@@ -16,6 +16,11 @@ enum {
 };
 #define CONTROL_WINDOW_NS (60ull * 1000 * 1000 * 1000)
 
+static inline bool is_own(const struct tls_conn *c)
+{
+	return c->own && c->own->suite;
+}
+
 /* --- the BIO --------------------------------------------------------------------------------- */
 
 int tls_bio_read(BIO *b, char *out, size_t n, size_t *got)
@@ -63,23 +68,38 @@ static struct tls_block *block_with_room(struct tls_conn *c, size_t n)
 	return b;
 }
 
+char *tls_output_claim(struct tls_conn *c, size_t n)
+{
+	if (n > TLS_OUTPUT_BYTES_MAX - c->out_bytes) {
+		c->stop = TLS_STOP_OUTPUT;
+		return NULL;
+	}
+	struct tls_block *block = block_with_room(c, n);
+	if (!block) {
+		c->stop = TLS_STOP_MEMORY;
+		return NULL;
+	}
+	return block->bytes + block->len;
+}
+
+void tls_output_commit(struct tls_conn *c, size_t n)
+{
+	c->out_tail->len += (uint32_t)n;
+	c->out_bytes += (uint32_t)n;
+}
+
 int tls_bio_write(BIO *b, const char *data, size_t n, size_t *put)
 {
 	struct tls_conn *c = BIO_get_data(b);
 	BIO_clear_retry_flags(b);
 	*put = 0;
-	if (n > TLS_OUTPUT_BYTES_MAX - c->out_bytes) {
-		c->stop = TLS_STOP_OUTPUT;
+	if (is_own(c))
+		return 0; /* its keys are in other hands: not one byte */
+	char *out = tls_output_claim(c, n);
+	if (!out)
 		return 0;
-	}
-	struct tls_block *block = block_with_room(c, n);
-	if (!block) {
-		c->stop = TLS_STOP_MEMORY;
-		return 0;
-	}
-	memcpy(block->bytes + block->len, data, n);
-	block->len += (uint32_t)n;
-	c->out_bytes += (uint32_t)n;
+	memcpy(out, data, n);
+	tls_output_commit(c, n);
 	*put = n;
 	return 1;
 }
@@ -94,8 +114,7 @@ long tls_bio_ctrl(BIO *b, int cmd, long num, void *ptr)
 
 /* --- failing --------------------------------------------------------------------------------- */
 
-/* The text is kept: plaintext that came before may have to be given out first. */
-static err_t fail(struct tls_conn *c, err_t e, const struct errmsg *m)
+err_t tls_fail(struct tls_conn *c, err_t e, const struct errmsg *m)
 {
 	c->err = e;
 	c->state = TLS_FAILED;
@@ -112,7 +131,7 @@ static err_t fail_ssl(struct tls_conn *c, struct errmsg *m)
 {
 	struct errmsg own;
 	struct errmsg *to = m ? m : &own;
-	return fail(c, tls_explain(c, to), to);
+	return tls_fail(c, tls_explain(c, to), to);
 }
 
 static err_t failed_before(const struct tls_conn *c, struct errmsg *m)
@@ -138,7 +157,11 @@ static void on_message(
 	unsigned char message = *(const unsigned char *)bytes;
 	if (message != SSL3_MT_KEY_UPDATE && message != SSL3_MT_HELLO_REQUEST)
 		return;
-	struct tls_conn *c = tls_conn_of(ssl);
+	tls_count_control(tls_conn_of(ssl));
+}
+
+void tls_count_control(struct tls_conn *c)
+{
 	if (c->control == 0 || c->now_ns - c->window_ns >= CONTROL_WINDOW_NS) {
 		c->window_ns = c->now_ns;
 		c->control = 0;
@@ -177,8 +200,10 @@ static err_t on_open(struct tls_conn *c, struct errmsg *m)
 	}
 	keep_session(c);
 	SSL_set_msg_callback(c->ssl, on_message);
+	c->version = SSL_get_version(c->ssl); /* static text */
+	c->resumed = SSL_session_reused(c->ssl);
 	c->state = TLS_OPEN;
-	return ERR_OK;
+	return tls_own_take_over(c, m);
 }
 
 static err_t drive_handshake(struct tls_conn *c, struct errmsg *m)
@@ -231,8 +256,9 @@ err_t tls_conn_new(
 	if (!c)
 		return errmsg_set(m, ERR_NO_MEMORY, "TLS connection");
 	c->config = tls_config_get(config);
+	c->own = config->records != TLS_RECORDS_OPENSSL ? tls_own_new() : NULL;
 	err_t e;
-	if (!make_ssl(c, wall_s))
+	if ((!c->own && config->records != TLS_RECORDS_OPENSSL) || !make_ssl(c, wall_s))
 		e = tls_explain_config(ERR_NO_MEMORY, m, "TLS connection");
 	else
 		e = drive_handshake(c, m);
@@ -242,17 +268,24 @@ err_t tls_conn_new(
 	return e;
 }
 
+/* OpenSSL would mark the session as spoilt for want of our close_notify; TLS 1.1 and later allow to
+ * resume it (RFC 5246 7.2.1), and after a cut is when we want to. */
+void tls_free_ssl(struct tls_conn *c)
+{
+	if (c->ssl && (c->err == ERR_OK || c->err == ERR_TLS_TRUNCATED))
+		SSL_set_shutdown(c->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+	SSL_free(c->ssl);
+	c->ssl = NULL;
+}
+
 void tls_conn_free(struct tls_conn **c)
 {
 	struct tls_conn *x = *c;
 	*c = NULL;
 	if (!x)
 		return;
-	/* OpenSSL would mark the session as spoilt for want of our close_notify; TLS 1.1 and later
-	 * allow to resume it (RFC 5246 7.2.1), and after a cut is when we want to. */
-	if (x->ssl && (x->err == ERR_OK || x->err == ERR_TLS_TRUNCATED))
-		SSL_set_shutdown(x->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
-	SSL_free(x->ssl);
+	tls_free_ssl(x);
+	tls_own_free(&x->own);
 	ERR_clear_error();
 	for (struct tls_block *b = x->out_head, *next; b; b = next) {
 		next = b->next;
@@ -327,6 +360,8 @@ err_t tls_read(struct tls_conn *c, char *buf, size_t cap, size_t *n, struct errm
 		return failed_before(c, m);
 	if (c->state != TLS_OPEN || c->dry)
 		return ERR_OK;
+	if (is_own(c))
+		return tls_own_read(c, buf, cap, n, m);
 	if (UNLIKELY(ERR_peek_error() != 0)) /* clearing an empty queue is dear */
 		ERR_clear_error();
 	while (total < cap) {
@@ -357,6 +392,8 @@ err_t tls_write(struct tls_conn *c, const char *data, size_t n, struct errmsg *m
 	size_t room = TLS_OUTPUT_BYTES_MAX - c->out_bytes;
 	if (n > room || (n / RECORD_BYTES + 1) * RECORD_OVERHEAD > room - n)
 		return errmsg_set(m, ERR_LIMIT, "%u bytes wait to be sent already", c->out_bytes);
+	if (is_own(c))
+		return tls_own_write(c, data, n, m);
 	size_t put;
 	ERR_clear_error();
 	keep_buffers(c, false);
@@ -379,7 +416,7 @@ err_t tls_eof(struct tls_conn *c, struct errmsg *m)
 		text = c->first_bytes ? "the server ended the connection in the handshake"
 		                      : "the server ended the connection without an answer; is "
 		                        "this a TLS port?";
-	return fail(c, errmsg_set(to, ERR_TLS_TRUNCATED, "%s", text), to);
+	return tls_fail(c, errmsg_set(to, ERR_TLS_TRUNCATED, "%s", text), to);
 }
 
 void tls_close(struct tls_conn *c)
@@ -387,7 +424,10 @@ void tls_close(struct tls_conn *c)
 	if (c->state != TLS_OPEN && c->state != TLS_CLOSED_CLEAN)
 		return;
 	ERR_clear_error();
-	SSL_shutdown(c->ssl);
+	if (is_own(c))
+		tls_own_close(c);
+	else
+		SSL_shutdown(c->ssl);
 	ERR_clear_error();
 }
 
@@ -420,17 +460,21 @@ enum tls_state tls_state(const struct tls_conn *c)
 
 size_t tls_bytes(const struct tls_conn *c)
 {
-	size_t n = sizeof *c + TLS_CONN_BYTES + (c->why ? sizeof *c->why : 0);
+	size_t n = sizeof *c + (c->why ? sizeof *c->why : 0);
+	if (c->own)
+		n += tls_own_bytes(c->own);
+	if (c->ssl)
+		n += TLS_CONN_BYTES + (size_t)(SSL_has_pending(c->ssl) ? READ_BUFFER_BYTES : 0);
 	for (const struct tls_block *b = c->out_head; b; b = b->next)
 		n += sizeof *b + b->cap;
-	return n + (SSL_has_pending(c->ssl) ? READ_BUFFER_BYTES : 0);
+	return n;
 }
 
 bool tls_resumed(const struct tls_conn *c)
 {
-	return SSL_session_reused(c->ssl);
+	return c->resumed;
 }
 const char *tls_version(const struct tls_conn *c)
 {
-	return SSL_get_version(c->ssl);
+	return c->version ? c->version : SSL_get_version(c->ssl);
 }

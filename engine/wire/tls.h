@@ -1,4 +1,5 @@
-/* tls.h - the client half of TLS 1.2 and 1.3 on memory: OpenSSL without a socket.
+/* tls.h - the client half of TLS 1.2 and 1.3 on memory: OpenSSL without a socket, and in TLS 1.3
+ * after the handshake without OpenSSL's records (tls_own.c).
  *
  * A tls_config is what one cluster and one user need: trust, client certificate, the server's name,
  * and the last session tickets. The control thread makes it once; many connections share it. A
@@ -34,6 +35,7 @@
 #define TLS_CONTROL_PER_MIN     16           /* KeyUpdate and HelloRequest from the server */
 #define TLS_TICKETS_KEPT        2            /* per config */
 #define TLS_CONN_BYTES          (16 * 1024)  /* held by OpenSSL for an idle connection, measured */
+#define TLS_CONN_OWN_BYTES      (2 * 1024)   /* the same on the own record path */
 
 /* Trust anchors. Owner: whoever made it, and each config that uses it (counted). Any thread. */
 struct tls_roots;
@@ -53,6 +55,13 @@ struct tls_roots *tls_roots_get(struct tls_roots *r);
 void tls_roots_put(struct tls_roots **r); /* drops one reference, nulls the pointer; NULL is fine */
 int tls_roots_count(const struct tls_roots *r);
 
+/* Who opens and seals the records of TLS 1.3 once the handshake is done. TLS 1.2 is OpenSSL's. */
+enum tls_records {
+	TLS_RECORDS_OWN,     /* libipsec-mb where there is one, else OpenSSL's ciphers (EVP) */
+	TLS_RECORDS_EVP,     /* the same without libipsec-mb */
+	TLS_RECORDS_OPENSSL, /* OpenSSL's SSL object for as long as the connection lives */
+};
+
 struct tls_spec {
 	struct tls_roots *roots; /* shared(counted); NULL only with insecure */
 	struct span cert_pem;    /* client certificate, then its chain; may be empty */
@@ -61,6 +70,7 @@ struct tls_spec {
 	bool insecure;           /* verify nothing: insecure-skip-tls-verify */
 	struct tls_config *share; /* any config that is there: shares what OpenSSL needs for itself
 	                           * (15 KiB and 1 ms); no secret, no session. NULL: made anew */
+	enum tls_records records;
 };
 
 /* ERR_TLS_CONFIG with what is wrong in which field; ERR_NO_MEMORY. The bytes of spec are not kept.
@@ -112,7 +122,7 @@ struct span tls_take_output(const struct tls_conn *c);
 void tls_output_done(struct tls_conn *c, size_t n);
 
 enum tls_state tls_state(const struct tls_conn *c);
-/* Memory held now, OpenSSL's share estimated by TLS_CONN_BYTES. */
+/* Memory held now, the share of OpenSSL's object estimated by TLS_CONN_BYTES. */
 size_t tls_bytes(const struct tls_conn *c);
 bool tls_resumed(const struct tls_conn *c);
 /* "TLSv1.3"; static text. */

@@ -274,6 +274,7 @@ static bool set_limits(SSL_CTX *ctx)
 	SSL_CTX_set_read_ahead(ctx, 0);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
 	SSL_CTX_sess_set_new_cb(ctx, tls_on_new_session);
+	SSL_CTX_set_keylog_callback(ctx, tls_on_keylog);
 	X509_VERIFY_PARAM_set_hostflags(
 	        vp, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
 	return X509_VERIFY_PARAM_set_flags(vp, X509_V_FLAG_PARTIAL_CHAIN) &&
@@ -300,6 +301,7 @@ static void base_put(struct tls_base *b)
 		return;
 	SSL_CTX_free(b->ctx);
 	BIO_meth_free(b->bio_method);
+	tls_aead_free(&b->aead);
 	free(b);
 }
 
@@ -311,7 +313,8 @@ static struct tls_base *base_new(void)
 	atomic_init(&b->refs, 1);
 	b->bio_method = make_bio_method();
 	b->ctx = SSL_CTX_new(TLS_client_method());
-	if (b->bio_method && b->ctx && set_limits(b->ctx))
+	b->aead = tls_aead_new();
+	if (b->bio_method && b->ctx && b->aead && set_limits(b->ctx))
 		return b;
 	base_put(b);
 	return NULL;
@@ -388,6 +391,7 @@ err_t tls_config_new(struct tls_config **out, const struct tls_spec *spec, struc
 		return errmsg_set(m, ERR_NO_MEMORY, "TLS config");
 	atomic_init(&c->refs, 1);
 	c->insecure = spec->insecure;
+	c->records = spec->records;
 	c->expiry = INT64_MAX;
 	err_t e = fill(c, spec, m);
 	if (e != ERR_OK)

@@ -177,7 +177,7 @@ static bool is_client_cert_alert(int alert)
 	}
 }
 
-static err_t explain_alert(const struct tls_conn *c, int alert, struct errmsg *m)
+err_t tls_explain_alert(const struct tls_conn *c, int alert, struct errmsg *m)
 {
 	const char *text = SSL_alert_desc_string_long(alert);
 	if (is_client_cert_alert(alert))
@@ -250,7 +250,7 @@ err_t tls_explain(const struct tls_conn *c, struct errmsg *m)
 	if (c->verify_err != ERR_OK)
 		return c->verify_err; /* the callback wrote the text */
 	if (q.reason > SSL_AD_REASON_OFFSET && q.reason < SSL_AD_REASON_OFFSET + 256)
-		return explain_alert(c, q.reason - SSL_AD_REASON_OFFSET, m);
+		return tls_explain_alert(c, q.reason - SSL_AD_REASON_OFFSET, m);
 	if (c->state == TLS_HANDSHAKING)
 		return explain_handshake(c, &q, m);
 	return errmsg_set(m, ERR_TLS_RECORD, "%s", q.text);

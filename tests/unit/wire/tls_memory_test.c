@@ -2,7 +2,8 @@
  * OpenSSL and of tls.c itself. The scene is that of tls_test.c. */
 #include <stdlib.h>
 
-/* Allocations of tls.c itself fail when told to; those of OpenSSL have their own switch below. */
+/* Allocations of tls.c and tls_own.c fail when told to; those of OpenSSL have their own switch
+ * below. */
 static unsigned own_calls, own_fail_at;
 
 static void *own_alloc(void *p)
@@ -17,6 +18,7 @@ static void *own_alloc(void *p)
 #define malloc(n)    own_alloc((malloc)(n))
 #define calloc(n, m) own_alloc((calloc)(n, m))
 #include "wire/tls.c"
+#include "wire/tls_own.c"
 #undef malloc
 #undef calloc
 
@@ -88,30 +90,44 @@ static void *mem_realloc(void *p, size_t n, const char *file, int line)
 static void idle_connection_is_as_small_as_said(void **state)
 {
 	(void)state;
-	struct tls_config *config = config_for("api.test", scene.roots, false);
-	struct peer p;
-	struct link *l = link_new();
-	peer_init(&p, &scene.server, NULL, 0);
-	link_open(l, config, &p); /* once, for what is made only once */
-	link_run(l);
-	tls_conn_free(&l->c);
-	mem.live = 0;
-	mem.on = true;
-	link_open(l, config, &p);
-	/* the server shares the counter: note what it makes by freeing it before the reading */
-	link_run(l);
-	converse(l);
-	SSL_free(p.ssl);
-	p.ssl = NULL;
-	mem.on = false;
-	size_t idle = mem.live;
-	print_message("idle: %zu bytes of OpenSSL, tls_bytes %zu\n", idle, tls_bytes(l->c));
-	assert_true(idle <= TLS_CONN_BYTES);
-	assert_true(idle >= TLS_CONN_BYTES / 2);
-	assert_int_equal(tls_take_output(l->c).n, 0);
-	link_free(l);
-	peer_fini(&p);
-	tls_config_put(&config);
+	static const char *const names[] = {"own", "own by EVP", "OpenSSL's"};
+	for (int kind = TLS_RECORDS_OWN; kind <= TLS_RECORDS_OPENSSL; kind++) {
+		record_path = (enum tls_records)kind;
+		struct tls_config *config = config_for("api.test", scene.roots, false);
+		struct peer p;
+		struct link *l = link_new();
+		peer_init(&p, &scene.server, NULL, 0);
+		link_open(l, config, &p); /* once, for what is made only once */
+		link_run(l);
+		tls_conn_free(&l->c);
+		mem.live = 0;
+		mem.on = true;
+		link_open(l, config, &p);
+		link_run(l);
+		converse(l);
+		/* what is not the connection's: the server, and the sessions that it left */
+		SSL_free(p.ssl);
+		p.ssl = NULL;
+		for (int i = 0; i < TLS_TICKETS_KEPT; i++)
+			SSL_SESSION_free(tls_config_take_ticket(config));
+		mem.on = false;
+		size_t idle = mem.live;
+		print_message("%s records, idle: %zu bytes of OpenSSL, tls_bytes %zu\n",
+		        names[kind], idle, tls_bytes(l->c));
+		if (kind == TLS_RECORDS_OPENSSL) {
+			assert_true(idle <= TLS_CONN_BYTES);
+			assert_true(idle >= TLS_CONN_BYTES / 2);
+		} else {
+			assert_true(tls_bytes(l->c) <= TLS_CONN_OWN_BYTES);
+			assert_true(idle <= TLS_CONN_OWN_BYTES); /* no SSL object */
+			assert_null(l->c->ssl);
+		}
+		assert_int_equal(tls_take_output(l->c).n, 0);
+		link_free(l);
+		peer_fini(&p);
+		tls_config_put(&config);
+	}
+	record_path = TLS_RECORDS_OWN;
 }
 
 /* The client's side of one connection; the server's allocations do not fail. */

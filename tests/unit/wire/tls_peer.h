@@ -377,10 +377,13 @@ static inline int scene_close(void **state)
 	return 0;
 }
 
+/* Which record path config_for() asks for. */
+static enum tls_records record_path = TLS_RECORDS_OWN;
+
 static inline struct tls_config *config_for(
         const char *name, struct tls_roots *roots, bool client_cert)
 {
-	struct tls_spec s = {.roots = roots, .server_name = span_of(name)};
+	struct tls_spec s = {.roots = roots, .server_name = span_of(name), .records = record_path};
 	if (client_cert) {
 		s.cert_pem = scene.client_pem;
 		s.key_pem = scene.client_key;

@@ -569,5 +569,8 @@ int main(void)
 	        cmocka_unit_test(renegotiation_is_refused),
 	        cmocka_unit_test(answers_to_the_server_have_a_limit_too),
 	};
-	return cmocka_run_group_tests(tests, scene_open, scene_close);
+	int failed = cmocka_run_group_tests_name("own records", tests, scene_open, scene_close);
+	record_path = TLS_RECORDS_OPENSSL;
+	return failed +
+	       cmocka_run_group_tests_name("OpenSSL's records", tests, scene_open, scene_close);
 }
