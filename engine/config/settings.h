@@ -217,5 +217,8 @@ struct settings_peer { /* a consumer, as the kernel vouches for it */
  * not permitted. */
 const struct settings_realm *settings_admit(const struct settings *s,
         const struct settings_target *target, const struct settings_peer *peer);
+/* Does this realm cover the list and allow the peer? For one that has it open already. */
+bool settings_grants(const struct settings *s, const struct settings_realm *realm,
+        const struct settings_target *target, const struct settings_peer *peer);
 
 #endif

@@ -26,7 +26,7 @@ static char *key_of(const struct list_want *w, uint32_t realm)
 static struct open_list *find(const struct lists *t, const char *key)
 {
 	for (uint32_t i = 0; i < t->count; i++)
-		if (t->rows[i] && strcmp(t->rows[i]->key, key) == 0)
+		if (t->rows[i] && !t->rows[i]->ended && strcmp(t->rows[i]->key, key) == 0)
 			return t->rows[i];
 	return NULL;
 }
@@ -217,10 +217,50 @@ void lists_leave(struct control *c, struct opening *o)
 		                c->config.settings->limits.linger_seconds * 1000000000u);
 }
 
+void lists_unpin(struct control *c, struct open_list *l)
+{
+	l->pinned = false;
+	if (!l->refs && l->phase == LIST_OPEN)
+		loop_timer_set(c->loop, &l->linger,
+		        loop_now_ns(c->loop) +
+		                c->config.settings->limits.linger_seconds * 1000000000u);
+}
+
+/* A consumer keeps the handle; there is no list behind it any more. */
+static void end_openings(struct consumer *k, const struct open_list *l)
+{
+	LIST_EACH (it, &k->openings) {
+		struct opening *o = CONTAINER_OF(it, struct opening, link);
+		if (o->list == l)
+			o->list = NULL;
+	}
+}
+
+void lists_end_cluster(struct control *c, const struct known_cluster *k, const char *why)
+{
+	for (uint32_t i = 0; i < c->lists.count; i++) {
+		struct open_list *l = c->lists.rows[i];
+		if (!l || l->cluster != k)
+			continue;
+		l->ended = true;
+		l->pinned = l->again = false;
+		loop_timer_set(c->loop, &l->linger, UINT64_MAX);
+		for (struct list *it; (it = list_pop(&l->waiters));) {
+			struct opening *o = CONTAINER_OF(it, struct opening, waiting);
+			o->list = NULL;
+			attach_on_opened(o, ERR_UNKNOWN_CLUSTER, why);
+		}
+		for (uint32_t j = 0; l->refs && j < REACTOR_CONSUMERS_MAX; j++)
+			if (c->consumers.rows[j])
+				end_openings(c->consumers.rows[j], l);
+		l->refs = 0;
+	}
+}
+
 static void on_linger(struct loop_timer *t)
 {
 	struct open_list *l = CONTAINER_OF(t, struct open_list, linger);
-	struct reactor_msg *m = l->refs || l->pinned || l->phase != LIST_OPEN
+	struct reactor_msg *m = l->ended || l->refs || l->pinned || l->phase != LIST_OPEN
 	                                ? NULL
 	                                : reactor_msg_new(REACTOR_LIST_CLOSE);
 	if (!m)
@@ -270,7 +310,7 @@ void lists_on_opened(struct control *c, const struct reactor_note *n)
 		warn_pinned(c, l, n);
 	if (n->err)
 		forget(c, l);
-	else if (!l->refs && !l->pinned) /* all left while it was opening */
+	else if (!l->refs && !l->pinned && !l->ended) /* all left while it was opening */
 		loop_timer_set(c->loop, &l->linger,
 		        loop_now_ns(c->loop) +
 		                c->config.settings->limits.linger_seconds * 1000000000u);

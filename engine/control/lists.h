@@ -16,6 +16,7 @@ struct consumer;
 struct control;
 struct known_cluster;
 struct reactor_note;
+struct settings_list;
 struct shm_list;
 
 enum { LISTS_MAX = 65536 };
@@ -37,6 +38,7 @@ struct open_list {
 	bool metadata_only, keep_managed_fields;
 	bool pinned;   /* named by the configuration: never closed */
 	bool again;    /* wanted again while it was closing */
+	bool ended;    /* its cluster was removed: nobody finds it any more */
 	uint32_t refs; /* openings of consumers */
 	uint32_t shard, row, gen;
 	struct loop_timer linger;
@@ -71,12 +73,21 @@ struct list_reader *list_reader_new(const struct control *c); /* NULL: out of me
 /* false: the list is not open, or its row cannot be read. r may be NULL. */
 bool list_reader_row(struct list_reader *r, const struct open_list *l, struct shm_list *row);
 void list_reader_free(struct list_reader **r);
+/* The cluster was removed: the reactor closes its lists; whoever waits for one hears why. */
+void lists_end_cluster(struct control *c, const struct known_cluster *k, const char *why);
+/* No longer named by the configuration: it goes when nobody wants it. */
+void lists_unpin(struct control *c, struct open_list *l);
 void lists_on_opened(struct control *c, const struct reactor_note *n);
 void lists_on_closed(struct control *c, uint32_t id);
 /* Opens what the configuration keeps open: everywhere, or in a cluster that has just become known.
  */
 void lists_open_pinned(struct control *c);
 void lists_pin_cluster(struct control *c, struct known_cluster *k);
+/* One of them. */
+void lists_pin_entry(struct control *c, struct known_cluster *k, const struct settings_list *l);
+/* Is this list one of those that the configuration keeps open? */
+bool lists_is_pinned_by(
+        const struct control *c, const struct open_list *l, const struct settings_list *entry);
 void lists_fini(struct control *c);
 
 #endif

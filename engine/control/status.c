@@ -145,7 +145,7 @@ static void write_backends(
 {
 	report_open(t, "backends", '[');
 	for (uint32_t i = 0; i < c->backends.count; i++) {
-		const struct backend *b = &c->backends.rows[i];
+		const struct backend *b = c->backends.rows[i];
 		const struct known_cluster *k = b->self;
 		const struct cluster_status *s = status_of(c, k, status);
 		report_open(t, NULL, '{');
@@ -230,7 +230,7 @@ static void write_lists(struct control *c, struct report *t)
 	struct list_reader *r = list_reader_new(c);
 	report_open(t, "lists", '[');
 	for (uint32_t i = 0; i < c->lists.count; i++)
-		if (c->lists.rows[i])
+		if (c->lists.rows[i] && !c->lists.rows[i]->ended)
 			write_list(c, c->lists.rows[i], r, t);
 	report_close(t, ']');
 	list_reader_free(&r);
@@ -295,6 +295,7 @@ void status_write(struct control *c, struct reactor_status *const *status, struc
 	report_cstr(t, "kind", io_kind_name(c->io_kind));
 	report_cstr(t, "reason", c->io_why);
 	report_close(t, '}');
+	reload_write(c, t);
 	write_reactors(c, status, t);
 	write_clusters(c, status, t);
 	write_backends(c, status, t);

@@ -31,6 +31,15 @@ struct cluster *cluster_new(struct reactor *r, struct cluster_spec *spec)
 	return c;
 }
 
+static void tell_removed(struct cluster *c)
+{
+	struct reactor_note *n = core_note_new(c->reactor, REACTOR_CLUSTER_REMOVED, 0);
+	if (!n)
+		return; /* its id stays unused */
+	n->cluster = c->spec.cluster;
+	core_note(c->reactor, n);
+}
+
 void cluster_free(struct cluster **cp)
 {
 	struct cluster *c = *cp;
@@ -38,6 +47,8 @@ void cluster_free(struct cluster **cp)
 	if (c->mux)
 		mux_link_free(&c->mux);
 	CHECK(list_empty(&c->waiting) && list_empty(&c->conns));
+	if (c->removed)
+		tell_removed(c);
 	wheel_set(&c->reactor->wheel, &c->timer, UINT64_MAX);
 	list_unlink(&c->link);
 	LIST_EACH_SAFE (it, &c->caps) {
@@ -257,11 +268,67 @@ void cluster_set_credential(struct cluster *c, struct reactor_msg *m, uint64_t n
 	}
 	LIST_EACH_SAFE (it, &c->reactor->feeds) {
 		struct feed *f = CONTAINER_OF(it, struct feed, link);
-		if (f->cluster == c && f->credential_wanted)
+		if (f->cluster == c && (f->credential_wanted || ok))
 			feed_on_credential(f, ok, m->text);
 	}
 	while (fetch_on_credential(c, ok, m->text))
 		;
+	cluster_admit(c, now_ns);
+}
+
+void cluster_on_login(struct cluster *c)
+{
+	LIST_EACH_SAFE (it, &c->reactor->feeds) {
+		struct feed *f = CONTAINER_OF(it, struct feed, link);
+		if (f->cluster == c && !f->credential_wanted)
+			feed_on_credential(f, true, NULL);
+	}
+}
+
+/* The other server knows none of our versions, and may hold other objects under the same ones. */
+static void move(struct cluster *c)
+{
+	c->address_count = c->address_next = 0;
+	c->addresses_asked = true; /* they are on their way, and the credential too */
+	c->has_credential = c->credential_asked = c->credential_failed = false;
+	auth_put(&c->auth);
+	tls_config_put(&c->tls);
+	c->err = ERR_OK;
+	LIST_EACH (it, &c->caps)
+		CONTAINER_OF(it, struct cluster_caps, link)->caps = (struct watch_caps){0};
+	LIST_EACH_SAFE (it, &c->reactor->feeds) {
+		struct feed *f = CONTAINER_OF(it, struct feed, link);
+		if (f->cluster == c)
+			feed_on_moved(f);
+	}
+	LIST_EACH_SAFE (it, &c->conns)
+		conn_leave(CONTAINER_OF(it, struct conn, link),
+		        "the configuration names another server for this cluster");
+	gate_init(&c->gate, c->spec.connects_per_s, c->spec.connects_burst);
+}
+
+void cluster_change(struct cluster *c, struct cluster_spec *spec, uint64_t now_ns)
+{
+	struct cluster_spec old = c->spec;
+	bool moved = strcmp(old.host, spec->host) != 0 || strcmp(old.prefix, spec->prefix) != 0 ||
+	             old.tls != spec->tls;
+	c->spec = *spec;
+	*spec = old;
+	c->gate.rate_per_s = c->spec.connects_per_s;
+	c->gate.burst = c->spec.connects_burst;
+	c->budget.name = c->spec.name;
+	c->budget.bytes_max = c->spec.bytes_max;
+	if (old.way != c->spec.way || old.way_auto != c->spec.way_auto)
+		strategy_init(&c->strategy, c->spec.way, c->spec.way_auto);
+	LIST_EACH (it, &c->reactor->feeds) {
+		struct feed *f = CONTAINER_OF(it, struct feed, link);
+		if (f->cluster != c)
+			continue;
+		f->conf.prefix = span_of(c->spec.prefix);
+		f->conf.watch_list = c->spec.watch_list;
+	}
+	if (moved)
+		move(c);
 	cluster_admit(c, now_ns);
 }
 

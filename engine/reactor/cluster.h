@@ -84,6 +84,11 @@ void cluster_set_addresses(struct cluster *c, const struct reactor_msg *m, uint6
 /* Takes the references of m. */
 void cluster_set_credential(struct cluster *c, struct reactor_msg *m, uint64_t now_ns);
 void cluster_want_credential(struct cluster *c);
+/* A list that was refused (401) is let in: the others need not wait for their own probes. */
+void cluster_on_login(struct cluster *c);
+/* Options and, perhaps, another server: nothing that was learnt or sent there counts any more. spec
+ * gets the old strings. */
+void cluster_change(struct cluster *c, struct cluster_spec *spec, uint64_t now_ns);
 void cluster_status_of(const struct cluster *c, struct cluster_status *out);
 
 #endif

@@ -113,10 +113,14 @@ void conn_lost(struct conn *c, err_t err, const char *text)
 
 void conn_retire(struct conn *c)
 {
-	if (c->state != CONN_HANDSHAKE && c->state != CONN_OPEN)
-		return; /* it has not logged in yet */
+	if (c->state == CONN_HANDSHAKE || c->state == CONN_OPEN) /* else it has not logged in yet */
+		conn_leave(c, "the credential was renewed");
+}
+
+void conn_leave(struct conn *c, const char *why)
+{
 	c->answered = true;
-	conn_lost(c, ERR_CONN_CLOSED, "the client certificate was renewed");
+	conn_lost(c, ERR_CONN_CLOSED, why);
 }
 
 /* Sends what TLS has to say, or what was written; one send at a time. */

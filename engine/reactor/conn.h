@@ -89,6 +89,8 @@ err_t conn_send_text(struct conn *c, struct span text) MUST_USE;
 /* What it logged in with is not to be used any more: its user hears that it is lost, and the server
  * is not blamed. */
 void conn_retire(struct conn *c);
+/* Its user loses it, in whatever state it is; that is no failure of the server. */
+void conn_leave(struct conn *c, const char *why);
 /* From any state, idempotent. */
 void conn_close(struct conn *c);
 

@@ -132,6 +132,21 @@ void feed_close(struct feed **fp)
 	free(f);
 }
 
+void feed_end(struct feed *f, err_t err, const char *text)
+{
+	struct reactor *r = f->cluster->reactor;
+	store_list_state(f->list, SHM_LIST_CLOSED, err, text, r->now_ns);
+	for (uint32_t i = 0; i < f->consumer_count; i++)
+		core_mark(r, f->consumers[i]);
+}
+
+void feed_on_moved(struct feed *f)
+{
+	struct watch_out out;
+	watch_on_moved(&f->watch, now_of(f), &out);
+	feed_run(f, &out);
+}
+
 void feed_start(struct feed *f)
 {
 	struct watch_out out;

@@ -192,6 +192,7 @@ void feed_on_head(void *arg, struct conn *c, const struct http1_head *h)
 {
 	struct feed *f = arg;
 	struct watch_out out;
+	bool refused = f->watch.err == ERR_KUBE_UNAUTHORIZED;
 	CHECK(f->conn == c);
 	if (feed_is_no_upgrade(f, h->status)) {
 		no_upgrade(f, h->status);
@@ -207,6 +208,8 @@ void feed_on_head(void *arg, struct conn *c, const struct http1_head *h)
 	feed_run(f, &out);
 	if (err)
 		feed_refuse(f, err);
+	if (refused && status == 200)
+		cluster_on_login(f->cluster);
 }
 
 void feed_on_body(void *arg, struct conn *c, struct span data)

@@ -123,11 +123,28 @@ static void cluster_add(struct reactor *r, struct cluster_spec *spec)
 		cluster_free(&c);
 }
 
+static void close_list_of(struct feed *f, const struct reactor_msg *why)
+{
+	struct reactor *r = f->cluster->reactor;
+	uint32_t id = f->id;
+	feed_end(f, why->err, why->text);
+	feed_close(&f);
+	(void)!core_table_set(&r->feed_by_id, id, NULL);
+	struct reactor_note *n = core_note_new(r, REACTOR_LIST_CLOSED, id);
+	if (n)
+		core_note(r, n);
+}
+
 static void cluster_remove(struct reactor *r, struct reactor_msg *m)
 {
 	struct cluster *c = core_cluster(r, m->cluster);
 	if (!c)
 		return;
+	LIST_EACH_SAFE (it, &r->feeds) {
+		struct feed *f = CONTAINER_OF(it, struct feed, link);
+		if (f->cluster == c)
+			close_list_of(f, m);
+	}
 	LIST_EACH_SAFE (it, &r->fetches) {
 		struct fetch *f = CONTAINER_OF(it, struct fetch, link);
 		if (f->cluster == c)
@@ -220,6 +237,10 @@ void core_on_message(struct reactor *r, struct reactor_msg *m)
 	struct feed *f;
 	switch (m->type) {
 	case REACTOR_CLUSTER_ADD: cluster_add(r, &m->cluster_spec); break;
+	case REACTOR_CLUSTER_CHANGE:
+		if (c)
+			cluster_change(c, &m->cluster_spec, r->now_ns);
+		break;
 	case REACTOR_CLUSTER_REMOVE: cluster_remove(r, m); break;
 	case REACTOR_CLUSTER_ADDRESSES:
 		if (c)

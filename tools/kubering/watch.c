@@ -323,8 +323,12 @@ static int take(struct watch *w, struct watched *l, struct kr_change *ch)
 		break;
 	case KR_STATE:
 		if (ch->state == KR_LIST_CLOSED) {
+			struct kr_list_status st = {.size = sizeof st};
+			bool why = kr_list_status(l->source->list, &st) == KR_OK &&
+			           st.error_text[0];
 			flush(w);
-			say_error("%s: the daemon closed the list", l->source->cluster);
+			say_error("%s: the daemon closed the list%s%s", l->source->cluster,
+			        why ? ": " : "", why ? st.error_text : "");
 			return CODE_FAILED;
 		}
 		set_live(w, l, ch->state, ch->resource_version);
