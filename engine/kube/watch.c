@@ -445,8 +445,11 @@ static void unauthorized(struct watch *w, const char *text, uint64_t now_ns, str
 		return;
 	}
 	w->credential_tried = true;
-	if (w->err != ERR_KUBE_UNAUTHORIZED) /* else what it says already tells what to do */
-		say(w, ERR_KUBE_UNAUTHORIZED, text);
+	if (w->err != ERR_KUBE_UNAUTHORIZED) { /* else what it says already tells what to do */
+		char more[sizeof w->text];
+		snprintf(more, sizeof more, "%.100s: the credential is being renewed", text);
+		say(w, ERR_KUBE_UNAUTHORIZED, more);
+	}
 	wait_until(w, now_ns + 60 * KUBE_S, out); /* bound, should the refresh never answer */
 	out->acts |= WATCH_CREDENTIAL;
 }

@@ -201,7 +201,7 @@ def broken(programs):
 def many(programs):
     """A hundred times: descriptors, clusters and rows do not grow."""
     with World(programs, "reload") as world:
-        rig = Rig(world)
+        rig = Rig(world, limits={"lingerSeconds": 1})
         def turn(i):
             rig.clusters["one"] = (rig.fake.entry("fake-1"), {"token": TOKEN})
             rig.clusters.pop("two", None)
@@ -209,7 +209,7 @@ def many(programs):
                 rig.clusters["two"] = (rig.fake.entry(f"fake-{2 + i // 2 % 2}"), {"token": TOKEN})
             if i % 5 == 0:
                 rig.clusters["one"] = (rig.fake.entry("fake-1", **{"tls-server-name": "127.0.0.1"} if i % 10 else {}), {"token": TOKEN})
-            rig.settings["lists"] = [{"resource": "pods"}, *([{"resource": "pods", "namespace": f"ns-{i % 3}"}] if i % 3 else [])]
+            rig.settings["lists"] = [{"resource": "pods"}, *([{"resource": "pods", "namespace": f"ns-{i % 3}", "clusters": "[ot]*"}] if i % 3 else [])]
         counts = []
         for i in range(100):
             turn(i)
