@@ -356,8 +356,8 @@ int kr_query(struct kr_client *client, const char *what, char **json, size_t *by
 		        what);
 	bool of_cluster = client->link.out.query.kind == ATTACH_QUERY_RESOLVE;
 	r = client_ask(client, ATTACH_DOCUMENT);
-	/* The daemon itself answers at once: this answer waits for a cluster, or for what it needs to
-	 * log in there. */
+	/* The daemon itself answers at once: this answer waits for a cluster, or for what it needs
+	 * to log in there. */
 	if (r == KR_ERR_UNREACHABLE && of_cluster && client->phase == CLIENT_UP)
 		return client_fail(client, KR_TIMEOUT,
 		        "no answer to \"%.200s\" in %.1f s: the daemon still asks the cluster, or "

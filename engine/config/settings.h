@@ -2,7 +2,7 @@
  *
  * The file is optional; without it the defaults below hold. It is strict (fields.h): a typing error
  * is an error with line and column. Loading has no side effect, so a daemon that is told to reload
- * a broken file keeps the settings that it has.
+ * a broken file keeps the settings that it has (control/reload.h: what a reload changes).
  *
  *   apiVersion: kubering.io/v1alpha1
  *   kind: Config

@@ -476,8 +476,8 @@ struct backend *backends_find(const struct control *c, const char *name)
 struct known_cluster *backends_cluster(const struct backend *b, const char *context)
 {
 	uint32_t at = cluster_index_at(&b->clusters, context);
-	bool found = at < b->clusters.count &&
-	             strcmp(b->clusters.rows[at]->conf.context, context) == 0;
+	bool found =
+	        at < b->clusters.count && strcmp(b->clusters.rows[at]->conf.context, context) == 0;
 	return found ? b->clusters.rows[at] : NULL;
 }
 

@@ -27,7 +27,7 @@ struct tls_roots;
 
 /* Owner: control->clusters. Thread: control. Life: clusters_load to clusters_fini. */
 struct known_cluster {
-	struct list unused; /* in clusters->unused when it stands for nothing */
+	struct list unused;        /* in clusters->unused when it stands for nothing */
 	const char *name;          /* borrow(config), or in conf.arena */
 	uint32_t id, reactor, qps; /* id: its row */
 	bool watch_list, gzip;
@@ -83,7 +83,7 @@ void cluster_index_fini(struct cluster_index *x);
 struct clusters {
 	struct known_cluster **rows; /* own, by id; backends too */
 	uint32_t count, capacity;
-	struct list unused; /* rows whose id may be used again */
+	struct list unused;             /* rows whose id may be used again */
 	struct cluster_index by_name;   /* without backends */
 	struct tls_roots *system_roots; /* own, made at first need */
 	struct tls_config *share; /* own: the first one; later ones are made cheaper from it */

@@ -37,7 +37,8 @@ struct control_config {
 	/* The configuration, read again; every problem is for the log, the first in *m too. What it
 	 * gives is control's. NULL: there is no reload. */
 	err_t (*load)(void *arg, struct config **out, struct errmsg *m);
-	/* The end of a reload that `load` began. text: what changed; NULL: nothing did, for an error. */
+	/* The end of a reload that `load` began. text: what changed; NULL: nothing did, for an
+	 * error. */
 	void (*loaded)(void *arg, const char *text);
 	void *load_arg;
 };

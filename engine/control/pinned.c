@@ -84,13 +84,12 @@ bool lists_is_pinned_by(
         const struct control *c, const struct open_list *l, const struct settings_list *entry)
 {
 	bool secret = !l->group[0] && strcmp(l->resource, "secrets") == 0;
-	uint32_t realm =
-	        realm_of(c, l->cluster->name, l->group, l->resource, entry->namespace_);
+	uint32_t realm = realm_of(c, l->cluster->name, l->group, l->resource, entry->namespace_);
 	if (realm != l->realm || fnmatch(entry->clusters, l->cluster->name, 0) != 0)
 		return false;
-	bool metadata = entry->metadata_only ||
-	                (secret && !settings_secret_values(c->config.settings,
-	                                   &c->config.settings->realms[realm]));
+	bool metadata =
+	        entry->metadata_only || (secret && !settings_secret_values(c->config.settings,
+	                                                   &c->config.settings->realms[realm]));
 	return metadata == l->metadata_only &&
 	       entry->keep_managed_fields == l->keep_managed_fields &&
 	       strcmp(or_empty(entry->namespace_), l->namespace_) == 0 &&

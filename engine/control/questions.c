@@ -95,9 +95,9 @@ void questions_end_cluster(struct control *c, struct known_cluster *k, const cha
 	}
 }
 
-void questions_repin(struct control *c,
-        const struct settings_list *(*entry_of)(
-                const struct control *c, const struct settings_list *old))
+void questions_repin(
+        struct control *c, const struct settings_list *(*entry_of)(
+                                   const struct control *c, const struct settings_list *old))
 {
 	LIST_EACH_SAFE (it, &c->questions) {
 		struct question *q = CONTAINER_OF(it, struct question, link);

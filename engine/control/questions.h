@@ -60,11 +60,11 @@ void questions_on_fetched(struct control *c, struct reactor_note *n);
 void questions_fini(struct control *c);
 /* The cluster was removed: whoever asked about it hears why. */
 void questions_end_cluster(struct control *c, struct known_cluster *k, const char *why);
-/* The settings are others: questions about lists that they keep open are asked for the new entry, or
- * dropped. entry_of NULL-able result: the entry that says the same. */
-void questions_repin(struct control *c,
-        const struct settings_list *(*entry_of)(
-                const struct control *c, const struct settings_list *old));
+/* The settings are others: a question about a list that they keep open goes on for the entry that
+ * entry_of gives for its old one; NULL: it is dropped. */
+void questions_repin(
+        struct control *c, const struct settings_list *(*entry_of)(
+                                   const struct control *c, const struct settings_list *old));
 /* "deployments", "deployments.apps", "deployments.v1.apps": as people would write it; free() it. */
 char *questions_name_of(const struct settings_resource *r);
 

@@ -131,8 +131,8 @@ static void keep_working(struct control *c, struct known_cluster *k, struct conf
 }
 
 /* other_limits: the budget of a cluster is another one. */
-static void update(struct control *c, struct known_cluster *k, struct config_cluster *from,
-        bool other_limits)
+static void update(
+        struct control *c, struct known_cluster *k, struct config_cluster *from, bool other_limits)
 {
 	if (from->error.code && k->placed) {
 		keep_working(c, k, from);
@@ -328,8 +328,7 @@ static void apply(struct control *c, struct config *next)
 	struct reload *r = &c->reload;
 	const struct settings *before = c->config.settings;
 	bool fit = realms_fit(next->settings, before);
-	bool other_limits =
-	        before->limits.cluster_bytes != next->settings->limits.cluster_bytes;
+	bool other_limits = before->limits.cluster_bytes != next->settings->limits.cluster_bytes;
 	r->added = r->removed = r->changed = 0;
 	r->restart[0] = 0;
 	r->partly = (struct errmsg){0};

@@ -31,9 +31,8 @@ static const struct sm_row states[] = {
         [WATCH_STREAMING] = {"streaming", SM_TO(WATCH_ASKING) | SM_TO(WATCH_CONNECTING) |
                                                   SM_TO(WATCH_WAITING) | SM_TO(WATCH_PARKED) |
                                                   SM_TO(WATCH_CLOSED)},
-        [WATCH_WAITING] = {"waiting",
-                SM_TO(WATCH_WAITING) | SM_TO(WATCH_CONNECTING) | SM_TO(WATCH_PARKED) |
-                        SM_TO(WATCH_CLOSED)},
+        [WATCH_WAITING] = {"waiting", SM_TO(WATCH_WAITING) | SM_TO(WATCH_CONNECTING) |
+                                              SM_TO(WATCH_PARKED) | SM_TO(WATCH_CLOSED)},
         [WATCH_PARKED] = {"parked", SM_TO(WATCH_CONNECTING) | SM_TO(WATCH_CLOSED)},
         [WATCH_CLOSED] = {"closed", 0},
 };
@@ -221,8 +220,8 @@ static void park(
 	abort_sync(w, out);
 	enter(w, WATCH_PARKED);
 	w->request = WATCH_REQ_NONE;
-	/* While we were not allowed to look, anything may have happened. A login that failed changes
-	 * nothing about what may be seen: the stream resumes, or is told 410. */
+	/* While we were not allowed to look, anything may have happened. A login that failed
+	 * changes nothing about what may be seen: the stream resumes, or is told 410. */
 	w->relist |= !login;
 	w->deadline_ns = now_ns + backoff_jitter(&w->rng, step);
 	out->acts |= WATCH_CLOSE | WATCH_STATE;

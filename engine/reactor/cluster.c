@@ -31,13 +31,13 @@ struct cluster *cluster_new(struct reactor *r, struct cluster_spec *spec)
 	return c;
 }
 
-static void tell_removed(struct cluster *c)
+void cluster_tell_removed(struct reactor *r, uint32_t id)
 {
-	struct reactor_note *n = core_note_new(c->reactor, REACTOR_CLUSTER_REMOVED, 0);
+	struct reactor_note *n = core_note_new(r, REACTOR_CLUSTER_REMOVED, 0);
 	if (!n)
 		return; /* its id stays unused */
-	n->cluster = c->spec.cluster;
-	core_note(c->reactor, n);
+	n->cluster = id;
+	core_note(r, n);
 }
 
 void cluster_free(struct cluster **cp)
@@ -48,7 +48,7 @@ void cluster_free(struct cluster **cp)
 		mux_link_free(&c->mux);
 	CHECK(list_empty(&c->waiting) && list_empty(&c->conns));
 	if (c->removed)
-		tell_removed(c);
+		cluster_tell_removed(c->reactor, c->spec.cluster);
 	wheel_set(&c->reactor->wheel, &c->timer, UINT64_MAX);
 	list_unlink(&c->link);
 	LIST_EACH_SAFE (it, &c->caps) {

@@ -64,6 +64,8 @@ struct cluster {
 };
 
 struct cluster *cluster_new(struct reactor *r, struct cluster_spec *spec /* moved */);
+/* To control: nothing more will be heard of this id. */
+void cluster_tell_removed(struct reactor *r, uint32_t id);
 /* No lists, conns closed or closing: the caller saw to it. */
 void cluster_free(struct cluster **c);
 struct watch_caps *cluster_caps_of(

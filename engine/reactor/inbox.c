@@ -138,8 +138,10 @@ static void close_list_of(struct feed *f, const struct reactor_msg *why)
 static void cluster_remove(struct reactor *r, struct reactor_msg *m)
 {
 	struct cluster *c = core_cluster(r, m->cluster);
-	if (!c)
+	if (!c) { /* there was no memory for it */
+		cluster_tell_removed(r, m->cluster);
 		return;
+	}
 	LIST_EACH_SAFE (it, &r->feeds) {
 		struct feed *f = CONTAINER_OF(it, struct feed, link);
 		if (f->cluster == c)

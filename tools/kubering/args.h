@@ -32,8 +32,8 @@ struct args {
 	char *owned;
 };
 
-/* Where the command stands: argv[0] is the program, and flags with their values may come first. argc:
- * there is none. 0: said what is wrong on stderr, the exit code is CODE_USAGE. */
+/* Where the command stands: argv[0] is the program, and flags with their values may come first.
+ * argc: there is none. 0: said what is wrong on stderr, the exit code is CODE_USAGE. */
 int args_command(int argc, char **argv);
 /* argv[0] is the command's name. False: said what is wrong on stderr, the exit code is CODE_USAGE.
  */

@@ -65,6 +65,8 @@ def clusters(programs):
         check_lists(rig, {"one": "fake-1", "two": "fake-2"})
         watch = Watch(world, rig.daemon, "pods", "-A", cluster="two")
         wait_until("a consumer of the new cluster", lambda: watch.check() and watch.digest("two") == rig.fake.digest("fake-2", "pods"))
+        every = Watch(world, rig.daemon, "pods", "-A")
+        wait_until("a consumer of all", lambda: every.check() and every.digest("two") == rig.fake.digest("fake-2", "pods"))
         with rig.daemon.attach() as consumer:
             handle = consumer.open("two", "pods")[0]
             del rig.clusters["two"]
@@ -73,6 +75,10 @@ def clusters(programs):
             expect(watch.process.child.returncode == 1, f"exit {watch.process.child.returncode}")
             expect_all(watch.process.text(), "closed the list", "removed from the configuration")
             consumer.close_list(handle)  # a handle without a list behind it
+        rig.fake.say("run fake-1 pods update 10")
+        wait_until("of all clusters the others go on", lambda: every.check() and every.digest("one") == rig.fake.digest("fake-1", "pods"))
+        expect_all(every.process.text(), "two: the daemon closed the list")
+        every.process.end()
         status, _, text = rig.daemon.kubering("get", "pods", "-A", "--cluster", "two")
         expect(status == 1 and '"two"' in text, f"exit {status}: {text}")
         check_lists(rig, {"one": "fake-1"})

@@ -531,8 +531,8 @@ static void every_field_of_a_login_counts(void **state)
 static void every_part_of_an_address_counts(void **state)
 {
 	(void)state;
-	static const char *const urls[] = {"https://a:1", "http://a:1", "https://b:1", "https://a:2",
-	        "https://a:1/x", "https://a:1/y"};
+	static const char *const urls[] = {"https://a:1", "http://a:1", "https://b:1",
+	        "https://a:2", "https://a:1/x", "https://a:1/y"};
 	struct arena arena;
 	struct cluster_conf rows[COUNT(urls)] = {0};
 	arena_init(&arena, 1 << 20);

@@ -50,17 +50,18 @@ static void loaded(void *arg, const char *text)
 
 #define CONTEXT(name, port, token)                                                                 \
 	"- {name: " name ", context: {cluster: " name ", user: " name "}}\n"
-#define SERVER(name, port, token) "- {name: " name ", cluster: {server: \"http://127.0.0.1:" port "\"}}\n"
+#define SERVER(name, port, token)                                                                  \
+	"- {name: " name ", cluster: {server: \"http://127.0.0.1:" port "\"}}\n"
 #define USER(name, port, token) "- {name: " name ", user: {token: " token "}}\n"
 #define KUBECONFIG(rows)                                                                           \
-	"apiVersion: v1\nkind: Config\ncontexts:\n" rows(CONTEXT) "clusters:\n" rows(SERVER)       \
-	        "users:\n" rows(USER)
-#define ONE(x)     x("a", "1", "t")
-#define TWO(x)     x("a", "1", "t") x("b", "2", "t")
-#define MOVED(x)   x("a", "3", "t") x("b", "2", "t")
-#define LIST       "lists: [{resource: pods.v1}]\n"
-#define HEAD       "apiVersion: kubering.io/v1alpha1\nkind: Config\nclusters: [{context: \"*\"}"
-#define HUB        ", {name: hub, headlamp: {url: \"http://127.0.0.1:9\", contexts: [x, y]}}"
+	"apiVersion: v1\nkind: Config\ncontexts:\n" rows(CONTEXT) "clusters:\n" rows(              \
+	        SERVER) "users:\n" rows(USER)
+#define ONE(x)   x("a", "1", "t")
+#define TWO(x)   x("a", "1", "t") x("b", "2", "t")
+#define MOVED(x) x("a", "3", "t") x("b", "2", "t")
+#define LIST     "lists: [{resource: pods.v1}]\n"
+#define HEAD     "apiVersion: kubering.io/v1alpha1\nkind: Config\nclusters: [{context: \"*\"}"
+#define HUB      ", {name: hub, headlamp: {url: \"http://127.0.0.1:9\", contexts: [x, y]}}"
 
 static void write_files(struct rig *g, const char *yaml, const char *kubeconfig)
 {
@@ -159,9 +160,8 @@ static void the_same_again_tells_the_reactor_nothing(void **state)
 	turn(&g);
 	assert_int_equal(g.good, 3);
 	assert_int_equal(g.io.connects, connects);
-	assert_int_equal(g.control->reload.added + g.control->reload.removed +
-	                         g.control->reload.changed,
-	        0);
+	assert_int_equal(
+	        g.control->reload.added + g.control->reload.removed + g.control->reload.changed, 0);
 	assert_string_equal(warned, "");
 	rig_fini(&g);
 }
@@ -197,7 +197,8 @@ static void clusters_come_move_and_go(void **state)
 static void a_name_may_go_from_a_backend_to_a_kubeconfig(void **state)
 {
 	struct rig g;
-	rig_init(&g, *state, HEAD ", {name: hub, headlamp: {url: \"http://127.0.0.1:9\", contexts: [b]}}]\n",
+	rig_init(&g, *state,
+	        HEAD ", {name: hub, headlamp: {url: \"http://127.0.0.1:9\", contexts: [b]}}]\n",
 	        KUBECONFIG(ONE));
 	assert_non_null(clusters_find(g.control, "b")->backend);
 	reload(&g, HEAD ", {name: hub, headlamp: {url: \"http://127.0.0.1:9\", contexts: [b]}}]\n",
@@ -252,18 +253,22 @@ static void what_needs_a_restart_is_named_and_not_taken(void **state)
 #define REALM(name, resource)                                                                      \
 	"{name: " name ", allow: {uids: [0]}, lists: [{resources: [" resource "]}]}"
 
-/* Realms are numbers in shared memory. Others may follow; those that were there keep their place. */
+/* Realms are numbers in shared memory. Others may follow; those that were there keep their place.
+ */
 static void realms_keep_their_numbers(void **state)
 {
 	struct rig g;
 	rig_init(&g, *state, HEAD "]\nrealms: [" REALM("web", "pods") "]\n", KUBECONFIG(ONE));
 	for (int i = 0; i < 3; i++) {
-		reload(&g, HEAD "]\nrealms: [" REALM("ops", "nodes") ", " REALM("web", "pods") "]\n",
+		reload(&g,
+		        HEAD "]\nrealms: [" REALM("ops", "nodes") ", " REALM("web", "pods") "]\n",
 		        KUBECONFIG(ONE));
 		assert_string_equal(g.control->reload.restart, "realms");
 		assert_int_equal(g.control->config.settings->realm_count, i ? 2 : 1);
 		assert_string_equal(g.control->config.settings->realms[0].name, "web");
-		reload(&g, HEAD "]\nrealms: [" REALM("web", "configmaps") ", " REALM("ops", "nodes") "]\n",
+		reload(&g,
+		        HEAD
+		        "]\nrealms: [" REALM("web", "configmaps") ", " REALM("ops", "nodes") "]\n",
 		        KUBECONFIG(ONE));
 		assert_string_equal(g.control->reload.restart, "");
 		assert_int_equal(g.control->config.settings->realm_count, 2);
@@ -272,7 +277,8 @@ static void realms_keep_their_numbers(void **state)
 		assert_string_equal(g.control->reload.restart, "realms");
 		assert_int_equal(g.control->config.settings->realm_count, 2);
 		reload(&g, HEAD "]\nrealms: [" REALM("ops", "pods") "]\n", KUBECONFIG(ONE));
-		reload(&g, HEAD "]\nrealms: [" REALM("web", "pods") ", " REALM("ops", "nodes") "]\n",
+		reload(&g,
+		        HEAD "]\nrealms: [" REALM("web", "pods") ", " REALM("ops", "nodes") "]\n",
 		        KUBECONFIG(ONE));
 		assert_string_equal(g.control->reload.restart, "");
 	}

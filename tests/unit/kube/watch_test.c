@@ -387,8 +387,8 @@ static void unauthorized_refreshes_once_then_parks(void **s)
 	watch_fini(&r.w);
 }
 
-/* Regression: a token that became good again on the server was noticed after a minute, and meanwhile
- * the row said "401" without what to do. */
+/* Regression: a token that became good again on the server was noticed after a minute, and
+ * meanwhile the row said "401" without what to do. */
 static void a_refused_login_is_probed_soon_and_says_what_to_do(void **s)
 {
 	struct rig r;
@@ -400,8 +400,7 @@ static void a_refused_login_is_probed_soon_and_says_what_to_do(void **s)
 		assert_true(r.out.acts & WATCH_CREDENTIAL); /* once per probe */
 		if (n)
 			assert_string_equal(r.w.text, "refused (401): log in again");
-		watch_on_credential(
-		        &r.w, false, "refused (401): log in again", r.now, &r.out);
+		watch_on_credential(&r.w, false, "refused (401): log in again", r.now, &r.out);
 		assert_int_equal(watch_list_state(&r.w), WATCH_LIST_PARKED);
 		assert_string_equal(r.w.text, "refused (401): log in again");
 		uint64_t wait_ns = r.w.deadline_ns - r.now;
