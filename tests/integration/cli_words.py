@@ -120,7 +120,7 @@ def check_usage(rig):
 
 
 def check_unreachable(rig):
-    for command in (["get", "pods"], ["watch", "pods"], ["status"], ["clusters"], ["lists"], ["top"]):
+    for command in (["get", "pods"], ["watch", "pods"], ["status"], ["clusters"], ["lists"], ["top"], ["reload"]):
         expect(rig.run(*command, socket=rig.folder / "nobody"), 4, "kuberingd", "nobody")
     done = rig.run("doctor", "-o", "json", socket=rig.folder / "nobody")
     assert done.returncode == 4 and json.loads(done.stdout)[0]["result"] == "broken", done

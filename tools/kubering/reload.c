@@ -50,6 +50,20 @@ static int print_result(const struct args *a, struct json_node configuration)
 	return CODE_OK;
 }
 
+/* The daemon may live in another PID namespace (a container), where its number is another process's
+ * here: that one must not get the signal. */
+static bool is_daemon(int64_t pid)
+{
+	char path[64], name[32] = "";
+	snprintf(path, sizeof path, "/proc/%" PRId64 "/comm", pid);
+	FILE *f = fopen(path, "re");
+	if (!f)
+		return false;
+	bool read = fgets(name, sizeof name, f) != NULL;
+	fclose(f);
+	return read && strcmp(name, "kuberingd\n") == 0;
+}
+
 static int await(const struct args *a, int64_t before)
 {
 	int64_t wait = a->timeout_ns >= 0 ? a->timeout_ns : RELOAD_WAIT_NS;
@@ -88,6 +102,14 @@ int command_reload(const struct args *a)
 		return code;
 	if (pid <= 1 || before < 0) {
 		say_error("this daemon cannot reload: restart it");
+		return CODE_FAILED;
+	}
+	if (!is_daemon(pid)) {
+		say_error(
+		        "process %" PRId64
+		        ", which the daemon says that it is, is no kuberingd here: does it run in "
+		        "a container? Send SIGHUP to it there",
+		        pid);
 		return CODE_FAILED;
 	}
 	if (kill((pid_t)pid, SIGHUP) != 0) {
