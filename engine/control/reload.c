@@ -352,6 +352,18 @@ static void apply(struct control *c, struct config *next)
 	say_done(c);
 }
 
+/* An empty kubeconfig is no error, but half of a file that is being written looks like one: that
+ * must not close everything. */
+static err_t check_some(const struct control *c, const struct config *next, struct errmsg *m)
+{
+	if (next->cluster_count || next->backend_count || !c->clusters.by_name.count)
+		return ERR_OK;
+	return errmsg_set(m, ERR_CONFIG,
+	        "no cluster is left of %u: is a kubeconfig empty, or only half written? Write it "
+	        "beside and rename it; if it is meant, restart kuberingd",
+	        c->clusters.by_name.count);
+}
+
 void reload_run(struct control *c)
 {
 	struct reload *r = &c->reload;
@@ -360,6 +372,8 @@ void reload_run(struct control *c)
 		return;
 	r->failed = (struct errmsg){0};
 	err_t err = c->config.load(c->config.load_arg, &next, &r->failed);
+	if (!err && (err = check_some(c, next, &r->failed)))
+		config_free(&next);
 	r->count++;
 	r->at_ns = loop_now_ns(c->loop);
 	r->failed.code = err;

@@ -5,7 +5,10 @@ import json
 import os
 import signal
 import socket
+import threading
+from random import Random
 
+from kit.attach import QUERY_RESOLVE, Refused
 from kit.fold import Watch
 from kit.servers import TOKEN, Daemon, Fakekube, kubeconfig
 from kit.world import World, expect, expect_all, wait_until
@@ -30,8 +33,12 @@ class Rig:
         self.before = self.untouched()
 
     def write(self):
-        self.kubeconfig.write_text(kubeconfig(self.clusters))
-        self.yaml.write_text(json.dumps({"apiVersion": "kubering.io/v1alpha1", "kind": "Config"} | self.settings, indent=1))
+        settings = {"apiVersion": "kubering.io/v1alpha1", "kind": "Config"} | self.settings
+        for path, text in ((self.kubeconfig, kubeconfig(self.clusters)), (self.yaml, json.dumps(settings, indent=1))):
+            beside = path.with_suffix(".new")  # half a file is another configuration
+            beside.write_text(text)
+            beside.chmod(0o600)
+            beside.rename(path)
 
     def untouched(self):
         """What must not move: connections and requests ever made to the good server, and relists of its list."""
@@ -189,6 +196,9 @@ def broken(programs):
         rig.yaml.write_text(whole)
         rig.kubeconfig.write_text("apiVersion: v1\nclusters: {{\n")
         expect(rig.daemon.kubering("reload")[0] == 1, "a broken kubeconfig was taken")
+        rig.kubeconfig.write_text("")
+        status, _, said = rig.daemon.kubering("reload")
+        expect(status == 1 and "half written" in said, f"exit {status}: {said}")
         # one context that is broken breaks itself only, and not if it works as it is
         rig.clusters["one"] = (rig.fake.entry("fake-1") | {"certificate-authority-data": "bm8="}, {"token": TOKEN})
         rig.clusters["two"] = (rig.fake.entry("fake-2") | {"server": "ftp://x"}, {"token": TOKEN})
@@ -229,6 +239,79 @@ def many(programs):
         print("    descriptors, clusters of reactors, clusters:", counts)
         expect(abs(counts[1][0] - counts[0][0]) <= 3 and counts[1][1:] == counts[0][1:], f"{counts}")
         expect(rig.daemon.status()["configuration"]["reloads"] == 100, "reloads")
+        rig.end()
+
+
+class Visitor(threading.Thread):
+    """Attaches, asks, opens, closes and leaves, of clusters that come and go; answers may be refusals, but they come."""
+
+    def __init__(self, daemon, seed):
+        super().__init__(daemon=True)
+        self.kuberingd, self.random, self.over, self.failed, self.opened, self.refused = daemon, Random(seed), False, None, 0, 0
+
+    def run(self):
+        try:
+            while not self.over:
+                with self.kuberingd.attach(seconds=40) as consumer:
+                    handles = []
+                    for _ in range(self.random.randint(1, 12)):
+                        self.step(consumer, handles)
+        except Exception as error:  # told by the test
+            self.failed = error
+
+    def step(self, consumer, handles):
+        cluster, what = self.random.choice(["one", "two", "three", "fake-1", "fake-2"]), self.random.random()
+        try:
+            if what < 0.5:
+                handles.append(consumer.open(cluster, "pods", namespace=self.random.choice(["", "ns-1", "ns-2"]))[0])
+                self.opened += 1
+            elif what < 0.7 and handles:
+                consumer.close_list(handles.pop(self.random.randrange(len(handles))))
+            elif what < 0.9:
+                consumer.query(QUERY_RESOLVE, cluster, self.random.choice(["po", "cm"]))
+            else:
+                consumer.status()
+        except Refused:
+            self.refused += 1
+
+
+def churn(programs):
+    """Reloads without waiting for one another, while consumers open and ask: every question is answered, and at the end all is equal."""
+    with World(programs, "reload") as world:
+        port, random = free_port(), Random(7)
+        rig = Rig(world, limits={"lingerSeconds": 0})
+        hubs = Fakekube(world, "--headlamp", port, "--headlamp-token", TOKEN, clusters=2, tls=False, name="hubs")
+        plain = rig.settings["clusters"]
+        visitors = [Visitor(rig.daemon, seed) for seed in range(3)]
+        for visitor in visitors:
+            visitor.start()
+        for i in range(80):
+            for name in ("one", "two", "three"):
+                rig.clusters.pop(name, None)
+                if random.random() < 0.7:
+                    token = TOKEN if random.random() < 0.8 else TOKEN + "-wrong"
+                    rig.clusters[name] = (rig.fake.entry(f"fake-{random.randint(1, 4)}"), {"token": token})
+            rig.settings["clusters"] = plain + ([hub(port)] if random.random() < 0.6 else [])
+            rig.settings["lists"] = [{"resource": "pods"}][: random.randint(0, 1)] + [{"resource": "pods", "clusters": "good"}]
+            rig.write()
+            for _ in range(random.randint(1, 2)):
+                rig.daemon.process.send(signal.SIGHUP)
+            if random.random() < 0.5:
+                rig.daemon.status()
+        for visitor in visitors:
+            visitor.over = True
+        for visitor in visitors:
+            visitor.join(60)
+            expect(not visitor.is_alive() and not visitor.failed, f"a consumer was not answered: {visitor.failed!r}")
+            expect(visitor.opened and visitor.refused, f"opened {visitor.opened}, refused {visitor.refused}: not what was to be shown")
+        rig.clusters = {"good": rig.clusters["good"], "one": (rig.fake.entry("fake-1"), {"token": TOKEN})}
+        rig.settings["clusters"], rig.settings["lists"] = plain, [{"resource": "pods"}]
+        rig.write()
+        expect(rig.daemon.kubering("reload")[0] == 0, "the last reload")
+        check_lists(rig, {"one": "fake-1"})
+        wait_until("nothing is left at the backend", lambda: hubs.fields("stats")["connections"] == "0")
+        print("    opened:", [v.opened for v in visitors], "refused:", [v.refused for v in visitors],
+              "reloads:", rig.daemon.status()["configuration"]["reloads"])
         rig.end()
 
 
@@ -321,4 +404,4 @@ def systemd(programs):
             expect(daemon.end() == 0 and bus.recv(200) == b"STOPPING=1", "stopping")
 
 
-SCENARIOS = {f"reload.{f.__name__}": f for f in (clusters, login, broken, many, policy, headlamp, systemd)}
+SCENARIOS = {f"reload.{f.__name__}": f for f in (clusters, login, broken, many, churn, policy, headlamp, systemd)}

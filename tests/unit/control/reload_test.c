@@ -223,6 +223,9 @@ static void an_error_changes_nothing_and_is_kept_for_status(void **state)
 	reload_write(g.control, &t);
 	scratch_has(t.p, "kubering.yaml:4:1");
 	report_fini(&t);
+	reload(&g, HEAD "]\n", ""); /* somebody is just writing it */
+	assert_true(knows(&g, "a") && knows(&g, "b"));
+	scratch_has(g.control->reload.failed.text, "half written");
 	reload(&g, HEAD "]\n", KUBECONFIG(ONE));
 	assert_false(knows(&g, "b"));
 	assert_int_equal(g.control->reload.failed.code, ERR_OK);
