@@ -24,6 +24,7 @@ struct cluster *cluster_new(struct reactor *r, struct cluster_spec *spec)
 	strategy_init(&c->strategy, c->spec.way, c->spec.way_auto);
 	wheel_timer_init(&c->timer, CORE_TIMER_CLUSTER);
 	list_init(&c->waiting);
+	list_init(&c->admit);
 	list_init(&c->conns);
 	list_init(&c->caps);
 	list_init(&c->feeds);
@@ -41,6 +42,7 @@ void cluster_free(struct cluster **cp)
 	CHECK(list_empty(&c->waiting) && list_empty(&c->conns) && list_empty(&c->feeds));
 	wheel_set(&c->reactor->wheel, &c->timer, UINT64_MAX);
 	list_unlink(&c->link);
+	list_unlink(&c->admit);
 	LIST_EACH_SAFE (it, &c->caps) {
 		struct cluster_caps *k = CONTAINER_OF(it, struct cluster_caps, link);
 		free(k->key);
@@ -163,10 +165,17 @@ void cluster_admit(struct cluster *c, uint64_t now_ns)
 	}
 	uint64_t retry_ns = UINT64_MAX;
 	while (!list_empty(&c->waiting)) {
+		if (c->reactor->connects >= CORE_CONNECTS_PER_TURN) {
+			/* The others first, and streams that are up: the next turn goes on here. */
+			if (list_empty(&c->admit))
+				list_push(&c->reactor->admitting, &c->admit);
+			return;
+		}
 		if (!gate_take(&c->gate, now_ns, &retry_ns))
 			break;
 		struct list *it = list_pop(&c->waiting);
 		struct cluster_waiter *w = CONTAINER_OF(it, struct cluster_waiter, link);
+		c->reactor->connects++;
 		w->granted(w);
 		retry_ns = UINT64_MAX;
 	}

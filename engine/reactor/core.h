@@ -16,8 +16,9 @@
 enum {
 	CORE_PLAIN_BYTES = 65536, /* decrypted or inflated bytes in one go */
 	CORE_TARGET_BYTES = WATCH_TARGET_MAX,
-	CORE_MAIL_PER_TURN = 64,  /* messages; an open may cost 50 us, and streams wait meanwhile */
-	CORE_SHAKES_PER_TURN = 4, /* steps of TLS handshakes, up to 1 ms each: the rest waits */
+	CORE_MAIL_PER_TURN = 64, /* messages; an open may cost 50 us, and streams wait meanwhile */
+	CORE_CONNECTS_PER_TURN = 32, /* each costs the kernel 50 us */
+	CORE_SHAKES_PER_TURN = 2,    /* steps of TLS handshakes, up to 1 ms each: the rest waits */
 	CORE_REQUEST_BYTES =
 	        65536, /* a request with a large token and many impersonation headers */
 };
@@ -45,9 +46,11 @@ struct reactor {
 	uint64_t now_ns;
 	struct wheel wheel;
 	struct list clusters, feeds, fetches;
-	struct list shaking;  /* struct conn: its TLS has received something (conn.c) */
-	struct list to_shake; /* struct conn: TCP is up, TLS is to be begun */
-	uint32_t conn_count;  /* of all clusters */
+	struct list shaking;   /* struct conn: its TLS has received something (conn.c) */
+	struct list to_shake;  /* struct conn: TCP is up, TLS is to be begun */
+	struct list admitting; /* struct cluster: more waiters than this turn had connects for */
+	uint32_t connects;     /* begun in this turn */
+	uint32_t conn_count;   /* of all clusters */
 	struct core_table cluster_by_id, feed_by_id;
 	struct store *stores[REACTOR_REALMS_MAX]; /* own, by realm */
 

@@ -98,6 +98,7 @@ err_t reactor_new(const struct reactor_config *config, struct reactor **out)
 	list_init(&r->clusters);
 	list_init(&r->feeds);
 	list_init(&r->fetches);
+	list_init(&r->admitting);
 	list_init(&r->shaking);
 	list_init(&r->to_shake);
 	list_init(&r->mail);
@@ -176,6 +177,16 @@ static void take_mail(struct reactor *r)
 		core_on_message(r, CONTAINER_OF(it, struct reactor_msg, link));
 }
 
+static void admit_some(struct reactor *r)
+{
+	struct list first;
+	list_init(&first);
+	list_move_all(&first, &r->admitting);
+	r->connects = 0;
+	for (struct list *it; (it = list_pop(&first));)
+		cluster_admit(CONTAINER_OF(it, struct cluster, admit), r->now_ns);
+}
+
 /* Streams that are up go before: a turn has a few steps of handshakes. What has begun goes before
  * what has not: its server waits, and so do its ten seconds. */
 static void shake_some(struct reactor *r)
@@ -193,7 +204,8 @@ static void shake_some(struct reactor *r)
 /* Something waits for the next turn: it does not sleep. */
 static bool has_work(const struct reactor *r)
 {
-	return !list_empty(&r->mail) || !list_empty(&r->shaking) || !list_empty(&r->to_shake);
+	return !list_empty(&r->mail) || !list_empty(&r->admitting) || !list_empty(&r->shaking) ||
+	       !list_empty(&r->to_shake);
 }
 
 static void fire_timers(struct reactor *r)
@@ -313,6 +325,7 @@ bool reactor_turn(struct reactor *r, uint64_t deadline_ns)
 	io_tick(r->io, turn_deadline(r, deadline_ns));
 	tick_time(r);
 	uint64_t began = r->now_ns;
+	admit_some(r);
 	take_mail(r);
 	shake_some(r);
 	fire_timers(r);
