@@ -472,12 +472,21 @@ static bool uses(const struct known_cluster *k, const struct credential_source *
 	return source_of(k) == s || home->cluster_source == s;
 }
 
-void clusters_on_credentials(struct control *c)
+/* Gives the news of the pool to whom they concern; but: to be left out, or NULL. */
+static void spread_credentials(struct control *c, const struct known_cluster *but)
 {
-	for (struct credential_source *s; (s = credential_pool_pop(c->credentials));)
+	for (struct credential_source *s; (s = credential_pool_pop(c->credentials));) {
+		if (but && (s == but->source || s == but->cluster_source))
+			continue;
 		for (uint32_t i = 0; i < c->clusters.count; i++)
 			if (uses(c->clusters.rows[i], s) && c->clusters.rows[i]->placed)
 				send_credential(c, c->clusters.rows[i]);
+	}
+}
+
+void clusters_on_credentials(struct control *c)
+{
+	spread_credentials(c, NULL);
 }
 
 /* --- placing ----------------------------------------------------------------------------- */
@@ -531,8 +540,9 @@ static err_t open_source(struct control *c, struct known_cluster *k, struct errm
 		err = credential_source_open(c->credentials, k->cluster_credential,
 		        loop_now_ns(c->loop), (int64_t)time(NULL), &k->cluster_source);
 	/* What opening it said is sent below; left in the pool, it would be taken for the answer to
-	 * a later 401. */
-	clusters_on_credentials(c);
+	 * a later 401. To those who share the source and have it already it says nothing new: told
+	 * each time, ten thousand clusters of one user are fifty million messages. */
+	spread_credentials(c, k);
 	/* A plugin may have been started: whoever kills it when it hangs is this timer. */
 	loop_timer_set(c->loop, &c->credentials_timer, credential_pool_deadline(c->credentials));
 	return err ? errmsg_set(m, err, "credential of context \"%s\"", k->name) : ERR_OK;

@@ -156,6 +156,7 @@ err_t control_new(const struct control_config *config, struct control **out, str
 	pthread_mutex_init(&c->mailbox_lock, NULL);
 	list_init(&c->mailbox);
 	list_init(&c->questions);
+	lists_init(c);
 	c->reactor_load = calloc(config->reactor_count, sizeof *c->reactor_load);
 	err_t err = c->reactor_load ? loop_new(&c->loop) : ERR_NO_MEMORY;
 	if (err)

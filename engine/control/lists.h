@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "base/list.h"
+#include "control/hash_index.h"
 #include "control/loop.h"
 #include "shm/attach.h"
 
@@ -34,6 +35,7 @@ struct open_list {
 	enum list_phase phase;
 	struct known_cluster *cluster;
 	char *key; /* own: all of the identity, for the look-up */
+	struct hash_node by_key;
 	char *group, *version, *resource, *namespace_, *labels, *fields; /* own */
 	bool metadata_only, keep_managed_fields;
 	bool pinned;   /* named by the configuration: never closed */
@@ -48,17 +50,22 @@ struct open_list {
 
 /* One opening by one consumer: its handle. Owner: the consumer. */
 struct opening {
-	struct list link;         /* in the consumer's openings */
-	struct list waiting;      /* in open_list.waiters while LIST_OPENING */
-	uint32_t handle, request; /* request: id of the message to answer */
+	struct list link;                    /* in the consumer's openings */
+	struct list waiting;                 /* in open_list.waiters while LIST_OPENING */
+	struct hash_node by_handle, by_list; /* in the consumer's; by_list: while `list` is set */
+	uint32_t handle, request;            /* request: id of the message to answer */
 	struct consumer *consumer;
 	struct open_list *list;
 };
 
 struct lists {
 	struct open_list **rows; /* own, by id; NULL: free */
-	uint32_t count;          /* high-water mark */
+	uint32_t *next_free;     /* own, by id: of a free row, the next one */
+	uint32_t first_free;     /* UINT32_MAX: none */
+	uint32_t count;          /* rows there are */
 	uint32_t open;
+	struct hash_index by_key;
+	uint64_t seed;
 };
 
 /* Finds or starts the list. o (may be NULL: pinned) joins it; answered at once or when it is open.
@@ -88,6 +95,7 @@ void lists_pin_entry(struct control *c, struct known_cluster *k, const struct se
 /* Is this list one of those that the configuration keeps open? */
 bool lists_is_pinned_by(
         const struct control *c, const struct open_list *l, const struct settings_list *entry);
+void lists_init(struct control *c);
 void lists_fini(struct control *c);
 
 #endif

@@ -3,6 +3,8 @@
 #ifndef KR_REACTOR_CLUSTER_H
 #define KR_REACTOR_CLUSTER_H
 
+#include <netinet/in.h>
+
 #include "base/list.h"
 #include "base/prng.h"
 #include "base/wheel.h"
@@ -30,6 +32,15 @@ struct cluster_waiter {
 	        const char *text); /* told while it waits: the cluster is down, and why */
 };
 
+struct cluster_address {
+	union {
+		struct sockaddr any;
+		struct sockaddr_in in4;
+		struct sockaddr_in6 in6;
+	};
+	socklen_t bytes;
+};
+
 /* Owner: the reactor. Thread: the reactor. Life: CLUSTER_ADD to CLUSTER_REMOVE. */
 struct cluster {
 	struct list link; /* in the reactor's clusters */
@@ -38,17 +49,19 @@ struct cluster {
 	struct auth *auth;        /* shared(refs) */
 	struct tls_config *tls;   /* shared(refs) */
 	bool has_credential, credential_asked, addresses_asked;
-	bool credential_failed; /* the last CLUSTER_CREDENTIAL was an error */
-	bool removed;           /* goes with its last connection */
-	struct sockaddr_storage address[REACTOR_ADDRESSES_MAX];
-	socklen_t address_bytes[REACTOR_ADDRESSES_MAX];
+	bool credential_failed;          /* the last CLUSTER_CREDENTIAL was an error */
+	bool removed;                    /* goes with its last connection */
+	struct cluster_address *address; /* own: address_count of them */
 	uint32_t address_count, address_next;
 	struct gate gate;
 	struct prng rng;
 	struct wheel_timer timer; /* the gate's: the one timer of a dead cluster */
 	struct list waiting;      /* struct cluster_waiter */
+	struct list admit;        /* in the reactor\'s admitting */
 	struct list conns;        /* struct conn */
 	struct list caps;         /* struct cluster_caps */
+	struct list feeds;        /* struct feed: its cluster_link */
+	uint32_t fetch_count;     /* struct fetch, in the reactor's fetches */
 	struct store_budget budget;
 	uint32_t conn_count, list_count;
 	uint64_t resolved_ns;
@@ -60,7 +73,7 @@ struct cluster {
 	struct mux_link
 	        *mux; /* own; of a cluster that stands for a backend; NULL: nobody wanted it */
 	err_t err;    /* of the last failure, ERR_OK once it answers */
-	char text[ERRMSG_BYTES];
+	char *text;   /* own: what it says; NULL: nothing ever failed, or no memory for it */
 };
 
 struct cluster *cluster_new(struct reactor *r, struct cluster_spec *spec /* moved */);

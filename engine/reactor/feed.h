@@ -16,7 +16,8 @@ struct mux_sub;
 
 /* Owner: the reactor. Thread: the reactor. Life: LIST_OPEN to LIST_CLOSE. */
 struct feed {
-	struct list link; /* in the reactor's feeds */
+	struct list link;         /* in the reactor's feeds */
+	struct list cluster_link; /* in the cluster's feeds */
 	uint32_t id, realm;
 	struct cluster *cluster;
 	struct conn *conn; /* borrow(until on_lost or our close); NULL: none */

@@ -46,11 +46,11 @@ static err_t carry(struct feed *f, struct span s, size_t bytes_max)
 static void drop_carry(struct feed *f)
 {
 	f->carry_bytes = 0;
-	if (f->carry_cap > FEED_CARRY_FIRST) {
-		free(f->carry);
-		f->carry = NULL;
-		f->carry_cap = 0;
-	}
+	if (!f->carry)
+		return;
+	free(f->carry);
+	f->carry = NULL;
+	f->carry_cap = 0;
 }
 
 /* --- events -------------------------------------------------------------------------------------

@@ -142,13 +142,12 @@ static void cluster_remove(struct reactor *r, struct reactor_msg *m)
 		cluster_tell_removed(r, m->cluster);
 		return;
 	}
-	LIST_EACH_SAFE (it, &r->feeds) {
-		struct feed *f = CONTAINER_OF(it, struct feed, link);
-		if (f->cluster == c)
-			close_list_of(f, m);
-	}
+	LIST_EACH_SAFE (it, &c->feeds)
+		close_list_of(CONTAINER_OF(it, struct feed, cluster_link), m);
 	LIST_EACH_SAFE (it, &r->fetches) {
 		struct fetch *f = CONTAINER_OF(it, struct fetch, link);
+		if (!c->fetch_count)
+			break;
 		if (f->cluster == c)
 			fetch_cancel(f, ERR_UNKNOWN_CLUSTER,
 			        "the cluster was removed from the configuration");
@@ -164,7 +163,9 @@ static void cluster_remove(struct reactor *r, struct reactor_msg *m)
 
 static void consumer_remove(struct reactor *r, struct reactor_msg *m)
 {
-	LIST_EACH (it, &r->feeds)
+	/* Most have closed their lists before. */
+	for (struct list *it = r->feeds.next; it != &r->feeds && r->consumers[m->id].feeds;
+	        it = it->next)
 		feed_unsubscribe(CONTAINER_OF(it, struct feed, link), (uint16_t)m->id);
 	r->consumers[m->id] = (struct consumer_row){.eventfd = -1};
 }
@@ -256,8 +257,8 @@ void core_on_message(struct reactor *r, struct reactor_msg *m)
 	case REACTOR_LIST_CLOSE: list_close(r, m); break;
 	case REACTOR_CONSUMER_ADD:
 		CHECK(m->id < REACTOR_CONSUMERS_MAX);
-		r->consumers[m->id] =
-		        (struct consumer_row){m->consumer.eventfd, m->consumer.page, false, false};
+		r->consumers[m->id] = (struct consumer_row){
+		        m->consumer.eventfd, m->consumer.page, false, false, 0};
 		break;
 	case REACTOR_CONSUMER_REMOVE:
 		consumer_remove(r, m);
