@@ -252,7 +252,7 @@ static void end_openings(struct consumer *k, const struct open_list *l)
 	LIST_EACH (it, &k->openings) {
 		struct opening *o = CONTAINER_OF(it, struct opening, link);
 		if (o->list == l)
-			o->list = NULL;
+			opening_part(o);
 	}
 }
 
@@ -267,7 +267,7 @@ void lists_end_cluster(struct control *c, const struct known_cluster *k, const c
 		loop_timer_set(c->loop, &l->linger, UINT64_MAX);
 		for (struct list *it; (it = list_pop(&l->waiters));) {
 			struct opening *o = CONTAINER_OF(it, struct opening, waiting);
-			o->list = NULL;
+			opening_part(o);
 			attach_on_opened(o, ERR_UNKNOWN_CLUSTER, why);
 		}
 		for (uint32_t j = 0; l->refs && j < REACTOR_CONSUMERS_MAX; j++)
