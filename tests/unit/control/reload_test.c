@@ -304,8 +304,9 @@ static void lists_that_are_kept_open_follow_the_file(void **state)
 	        HEAD "]\nlimits: {lingerSeconds: 0}\n"
 	             "lists: [{resource: pods.v1, clusters: b}]\n",
 	        KUBECONFIG(TWO));
-	turn(&g);
-	assert_int_equal(open_lists(&g), 0);
+	assert_false(g.control->lists.rows[0] && g.control->lists.rows[0]->pinned);
+	while (open_lists(&g)) /* its linger ends with the clock's next tick */
+		turn(&g);
 	reload(&g, HEAD "]\n", KUBECONFIG(ONE)); /* with questions under way about both */
 	assert_true(list_empty(&g.control->questions));
 	rig_fini(&g);
