@@ -39,6 +39,17 @@ static inline void list_unlink(struct list *n)
 	n->next->prev = n->prev;
 	list_init(n);
 }
+/* Everything in `from`, in its order, behind what is in `to`. */
+static inline void list_move_all(struct list *to, struct list *from)
+{
+	if (list_empty(from))
+		return;
+	from->next->prev = to->prev;
+	to->prev->next = from->next;
+	from->prev->next = to;
+	to->prev = from->prev;
+	list_init(from);
+}
 static inline struct list *list_pop(struct list *head) /* from the front; NULL when empty */
 {
 	struct list *n = head->next;

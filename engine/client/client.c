@@ -354,7 +354,15 @@ int kr_query(struct kr_client *client, const char *what, char **json, size_t *by
 		        "kr_query knows \"status\", \"doctor\" and \"resolve CLUSTER RESOURCE\", "
 		        "not \"%.100s\"",
 		        what);
+	bool of_cluster = client->link.out.query.kind == ATTACH_QUERY_RESOLVE;
 	r = client_ask(client, ATTACH_DOCUMENT);
+	/* The daemon itself answers at once: this answer waits for a cluster, or for what it needs
+	 * to log in there. */
+	if (r == KR_ERR_UNREACHABLE && of_cluster && client->phase == CLIENT_UP)
+		return client_fail(client, KR_TIMEOUT,
+		        "no answer to \"%.200s\" in %.1f s: the daemon still asks the cluster, or "
+		        "waits for its credential plugin",
+		        what, (double)client->timeout_ns * 1e-9);
 	if (r != KR_OK)
 		return r;
 	int fd = link_take_fd(&client->link, 0);

@@ -350,7 +350,9 @@ static int reached(struct kr_list *l, const char *version)
 	if (r != KR_OK)
 		return r;
 	if (s.state == KR_LIST_CLOSED)
-		return client_fail(l->client, KR_ERR_CLOSED, "the list was closed by the daemon");
+		return client_fail(l->client, KR_ERR_CLOSED,
+		        "the list was closed by the daemon%s%s", s.error_text[0] ? ": " : "",
+		        s.error_text);
 	if (!version && s.state == KR_LIST_PARKED)
 		return client_fail(l->client, KR_ERR_STALE,
 		        "the list is parked and asked for again "

@@ -35,6 +35,10 @@ struct cluster_conf {
 	unsigned warning_count;
 };
 
+/* The same server, as far as its address tells. */
+bool cluster_conf_same_server(const struct cluster_conf *a, const struct cluster_conf *b);
+/* The same user, shown to a server that is checked in the same way. */
+bool cluster_conf_same_login(const struct cluster_conf *a, const struct cluster_conf *b);
 /* Harmless on a zeroed struct and when called twice. */
 void cluster_conf_fini(struct cluster_conf *c);
 

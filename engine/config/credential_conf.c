@@ -103,3 +103,17 @@ bool credential_exec_conf_equal(
 			return false;
 	return true;
 }
+
+bool credential_conf_equal(const struct credential_conf *a, const struct credential_conf *b)
+{
+	return credential_text_equal(a->user, b->user) &&
+	       credential_text_equal(a->token, b->token) &&
+	       credential_text_equal(a->token_file, b->token_file) &&
+	       credential_text_equal(a->username, b->username) &&
+	       credential_text_equal(a->password, b->password) &&
+	       span_eq(a->cert_pem, b->cert_pem) && span_eq(a->key_pem, b->key_pem) &&
+	       credential_text_equal(a->cert_file, b->cert_file) &&
+	       credential_text_equal(a->key_file, b->key_file) &&
+	       credential_text_equal(a->impersonate, b->impersonate) && !a->exec == !b->exec &&
+	       (!a->exec || credential_exec_conf_equal(a->exec, b->exec));
+}

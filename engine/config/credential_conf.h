@@ -48,5 +48,8 @@ bool credential_conf_copy(
 /* Same exec plugin, same arguments, environment and cluster information? */
 bool credential_exec_conf_equal(
         const struct credential_exec_conf *a, const struct credential_exec_conf *b);
+/* Would both log in alike? Names of files are compared, not what is in them: that is read again
+ * anyway. */
+bool credential_conf_equal(const struct credential_conf *a, const struct credential_conf *b);
 
 #endif

@@ -2,7 +2,7 @@
  *
  * The file is optional; without it the defaults below hold. It is strict (fields.h): a typing error
  * is an error with line and column. Loading has no side effect, so a daemon that is told to reload
- * a broken file keeps the settings that it has.
+ * a broken file keeps the settings that it has (control/reload.h: what a reload changes).
  *
  *   apiVersion: kubering.io/v1alpha1
  *   kind: Config
@@ -216,6 +216,9 @@ struct settings_peer { /* a consumer, as the kernel vouches for it */
  * list may exist in two realms, once for each set of people (A2: never one segment for both). NULL:
  * not permitted. */
 const struct settings_realm *settings_admit(const struct settings *s,
+        const struct settings_target *target, const struct settings_peer *peer);
+/* Does this realm cover the list and allow the peer? For one that has it open already. */
+bool settings_grants(const struct settings *s, const struct settings_realm *realm,
         const struct settings_target *target, const struct settings_peer *peer);
 
 #endif

@@ -399,14 +399,18 @@ bool settings_secret_values(const struct settings *s, const struct settings_real
 	return realm->secret_values;
 }
 
+bool settings_grants(const struct settings *s, const struct settings_realm *realm,
+        const struct settings_target *target, const struct settings_peer *peer)
+{
+	return settings_covers(realm, target) &&
+	       settings_allows(s, realm, peer->uid, peer->gids, peer->gid_count);
+}
+
 const struct settings_realm *settings_admit(const struct settings *s,
         const struct settings_target *target, const struct settings_peer *peer)
 {
-	for (size_t i = 0; i < s->realm_count; i++) {
-		const struct settings_realm *r = &s->realms[i];
-		if (settings_covers(r, target) &&
-		        settings_allows(s, r, peer->uid, peer->gids, peer->gid_count))
-			return r;
-	}
+	for (size_t i = 0; i < s->realm_count; i++)
+		if (settings_grants(s, &s->realms[i], target, peer))
+			return &s->realms[i];
 	return NULL;
 }

@@ -60,18 +60,15 @@ static void on_hello(struct consumer *k, const struct attach_hello *h)
 
 static struct opening *opening_of(const struct consumer *k, uint32_t handle)
 {
-	LIST_EACH (it, &k->openings) {
-		struct opening *o = CONTAINER_OF(it, struct opening, link);
-		if (o->handle == handle)
-			return o;
-	}
-	return NULL;
+	struct hash_node *n = hash_index_first(&k->by_handle, handle);
+	return n ? CONTAINER_OF(n, struct opening, by_handle) : NULL;
 }
 
 static void drop_opening(struct opening *o)
 {
 	list_unlink(&o->link);
 	list_unlink(&o->waiting);
+	hash_index_remove(&o->consumer->by_handle, &o->by_handle);
 	o->consumer->opening_count--;
 	free(o);
 }
@@ -149,7 +146,9 @@ static void open_list(struct consumer *k, uint32_t request, struct list_want *w)
 		consumer_fail(k, request, KR_ERR_DENIED, ERR_DENIED, text);
 		return;
 	}
-	struct opening *o = k->opening_count < CONSUMER_OPENINGS_MAX ? calloc(1, sizeof *o) : NULL;
+	bool room = k->opening_count < CONSUMER_OPENINGS_MAX &&
+	            !hash_index_reserve(&k->by_handle) && !hash_index_reserve(&k->by_list);
+	struct opening *o = room ? calloc(1, sizeof *o) : NULL;
 	if (!o) {
 		consumer_fail(k, request, KR_ERR_LIMIT, ERR_LIMIT,
 		        "this consumer has too many lists open");
@@ -159,6 +158,7 @@ static void open_list(struct consumer *k, uint32_t request, struct list_want *w)
 	list_init(&o->link);
 	list_init(&o->waiting);
 	list_push(&k->openings, &o->link);
+	hash_index_add(&k->by_handle, &o->by_handle, o->handle);
 	k->opening_count++;
 	err_t err = lists_open(c, w, (uint32_t)(realm - c->config.settings->realms), o, &m);
 	if (err) {

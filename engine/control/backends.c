@@ -20,46 +20,68 @@ static void on_due(struct loop_timer *t);
 
 /* --- rows -------------------------------------------------------------------------------- */
 
-static void add_backend(struct control *c, struct config_backend *from, struct known_cluster *k)
+/* What it borrows. */
+static void take_over(struct backend *b, struct config_backend *from)
 {
-	struct backend *b = &c->backends.rows[c->backends.count++];
+	struct known_cluster *k = b->self;
+	b->conf = from;
 	k->name = from->name;
-	k->is_backend = true;
 	k->user = from->entry->headlamp->user;
+	k->cluster_credential =
+	        from->cluster_credential.token || from->cluster_credential.token_file
+	                ? &from->cluster_credential
+	                : NULL;
+	cluster_conf_fini(&k->conf);
+	k->conf = config_take(&from->conf);
+}
+
+err_t backends_add(struct control *c, struct config_backend *from, struct backend **out)
+{
+	struct backends *t = &c->backends;
+	struct backend **rows = realloc(t->rows, (t->count + 1) * sizeof(struct backend *));
+	if (!rows)
+		return ERR_NO_MEMORY;
+	t->rows = rows;
+	struct backend *b = calloc(1, sizeof *b);
+	struct known_cluster *k = b ? clusters_new(&c->clusters) : NULL;
+	if (!k) {
+		free(b);
+		return ERR_NO_MEMORY;
+	}
+	*b = (struct backend){.control = c, .self = k};
+	b->clusters.by_context = true;
+	loop_timer_init(&b->timer, on_due);
+	k->is_backend = true;
 	if (from->entry->qps)
 		k->qps = (uint32_t)from->entry->qps;
 	k->broken = from->error;
-	k->conf = config_take(&from->conf);
-	if (from->cluster_credential.token || from->cluster_credential.token_file)
-		k->cluster_credential = &from->cluster_credential;
-	*b = (struct backend){.control = c, .conf = from, .self = k};
-	b->clusters.by_context = true;
-	loop_timer_init(&b->timer, on_due);
+	take_over(b, from);
+	t->rows[t->count++] = b;
+	if (out)
+		*out = b;
+	return ERR_OK;
 }
 
 err_t backends_load(struct control *c)
 {
 	struct config *from = c->config.config;
-	if (!from->backend_count)
-		return ERR_OK;
-	c->backends.rows = calloc(from->backend_count, sizeof *c->backends.rows);
-	if (!c->backends.rows)
-		return ERR_NO_MEMORY;
-	for (size_t i = 0; i < from->backend_count; i++) {
-		struct known_cluster *k = clusters_new(&c->clusters);
-		if (!k)
-			return ERR_NO_MEMORY;
-		add_backend(c, &from->backends[i], k);
-	}
-	return ERR_OK;
+	err_t err = ERR_OK;
+	for (size_t i = 0; !err && i < from->backend_count; i++)
+		err = backends_add(c, &from->backends[i], NULL);
+	return err;
+}
+
+static void release(struct backend *b)
+{
+	loop_timer_set(b->control->loop, &b->timer, UINT64_MAX);
+	cluster_index_fini(&b->clusters);
+	free(b);
 }
 
 void backends_fini(struct control *c)
 {
-	for (uint32_t i = 0; i < c->backends.count; i++) {
-		loop_timer_set(c->loop, &c->backends.rows[i].timer, UINT64_MAX);
-		cluster_index_fini(&c->backends.rows[i].clusters);
-	}
+	for (uint32_t i = 0; i < c->backends.count; i++)
+		release(c->backends.rows[i]);
 	free(c->backends.rows);
 	c->backends = (struct backends){0};
 }
@@ -123,7 +145,7 @@ static err_t add_cluster(struct backend *b, const char *name, const char *at,
         const struct errmsg *broken, struct known_cluster **out)
 {
 	struct clusters *t = &b->control->clusters;
-	if (t->count >= CONFIG_CLUSTERS_MAX)
+	if (t->count >= CONFIG_CLUSTERS_MAX && list_empty(&t->unused))
 		return ERR_LIMIT;
 	struct known_cluster *k = clusters_new(t);
 	if (!k)
@@ -143,9 +165,7 @@ err_t backends_add_named(struct control *c, const struct config_cluster *from)
 {
 	char at[BACKEND_NAME_MAX + 1];
 	struct known_cluster *k;
-	struct backend *b = c->backends.rows;
-	while (b->conf != from->backend)
-		b++;
+	struct backend *b = backends_find(c, from->backend->name);
 	struct errmsg broken = b->self->broken;
 	size_t n = backend_cluster_name(span_of(from->context), at, sizeof at - 1);
 	if (!n)
@@ -337,22 +357,25 @@ static void on_due(struct loop_timer *t)
 static struct backend *backend_of(const struct control *c, uint32_t id)
 {
 	for (uint32_t i = 0; i < c->backends.count; i++)
-		if (c->backends.rows[i].self->id == id)
-			return &c->backends.rows[i];
+		if (c->backends.rows[i]->self->id == id)
+			return c->backends.rows[i];
 	CHECK(false);
 	return NULL;
 }
 
+void backends_start_one(struct backend *b)
+{
+	struct errmsg m = {0};
+	if (clusters_place(b->control, b->self, &m))
+		on_failure(b, &m); /* it is broken, for good */
+	else
+		ask(b);
+}
+
 void backends_start(struct control *c)
 {
-	for (uint32_t i = 0; i < c->backends.count; i++) {
-		struct backend *b = &c->backends.rows[i];
-		struct errmsg m = {0};
-		if (clusters_place(c, b->self, &m))
-			on_failure(b, &m); /* it is broken, for good */
-		else
-			ask(b);
-	}
+	for (uint32_t i = 0; i < c->backends.count; i++)
+		backends_start_one(c->backends.rows[i]);
 }
 
 static err_t read_answer(
@@ -397,12 +420,91 @@ void backends_on_answers(struct control *c, const struct known_cluster *self)
 		loop_timer_set(c->loop, &b->timer, at);
 }
 
+/* --- a reload ---------------------------------------------------------------------------- */
+
+static bool same_text(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static bool same_texts(const struct fields_texts *a, const struct fields_texts *b)
+{
+	for (size_t i = 0; a->count == b->count && i < a->count; i++)
+		if (strcmp(a->items[i], b->items[i]) != 0)
+			return false;
+	return a->count == b->count;
+}
+
+static bool same_entry(const struct settings_cluster *a, const struct settings_cluster *b)
+{
+	return a->strategy == b->strategy && a->qps == b->qps && a->watch_list == b->watch_list &&
+	       a->compression == b->compression &&
+	       same_text(a->headlamp->user, b->headlamp->user) &&
+	       same_texts(&a->headlamp->contexts, &b->headlamp->contexts);
+}
+
+/* A cluster behind it has the backend's address, in the backend's words. */
+static void follow_server(struct known_cluster *k, const struct server_url *home)
+{
+	k->conf.server.host = home->host;
+	k->conf.server.authority = home->authority;
+	k->user = k->backend->user;
+}
+
+bool backends_keep(struct backend *b, struct config_backend *from)
+{
+	struct known_cluster *self = b->self;
+	if (from->error.code || self->broken.code || !same_entry(b->conf->entry, from->entry) ||
+	        !cluster_conf_same_server(&self->conf, &from->conf) ||
+	        !cluster_conf_same_login(&self->conf, &from->conf) ||
+	        !credential_conf_equal(&b->conf->cluster_credential, &from->cluster_credential))
+		return false;
+	take_over(b, from);
+	for (uint32_t i = 0; i < b->clusters.count; i++)
+		follow_server(b->clusters.rows[i], &self->conf.server);
+	return true;
+}
+
+struct backend *backends_find(const struct control *c, const char *name)
+{
+	for (uint32_t i = 0; i < c->backends.count; i++)
+		if (strcmp(c->backends.rows[i]->self->name, name) == 0)
+			return c->backends.rows[i];
+	return NULL;
+}
+
+struct known_cluster *backends_cluster(const struct backend *b, const char *context)
+{
+	uint32_t at = cluster_index_at(&b->clusters, context);
+	bool found =
+	        at < b->clusters.count && strcmp(b->clusters.rows[at]->conf.context, context) == 0;
+	return found ? b->clusters.rows[at] : NULL;
+}
+
+void backends_forget_cluster(struct control *c, const struct known_cluster *k)
+{
+	cluster_index_remove(&backend_of(c, k->backend->id)->clusters, k);
+}
+
+void backends_remove(struct control *c, struct backend *b, const char *why)
+{
+	struct backends *t = &c->backends;
+	while (b->clusters.count)
+		clusters_remove(c, b->clusters.rows[b->clusters.count - 1], why);
+	clusters_remove(c, b->self, why);
+	uint32_t at = 0;
+	while (t->rows[at] != b)
+		at++;
+	memmove(t->rows + at, t->rows + at + 1, (--t->count - at) * sizeof(struct backend *));
+	release(b);
+}
+
 /* --- what others ask --------------------------------------------------------------------- */
 
 bool backends_excuse(const struct control *c, const char *cluster, struct errmsg *m)
 {
 	for (uint32_t i = 0; i < c->backends.count; i++) {
-		const struct backend *b = &c->backends.rows[i];
+		const struct backend *b = c->backends.rows[i];
 		if (strcmp(b->self->name, cluster) == 0) {
 			(void)errmsg_set(m, ERR_UNKNOWN_CLUSTER,
 			        "\"%.100s\" is a Headlamp backend; the clusters behind it are "
@@ -412,7 +514,7 @@ bool backends_excuse(const struct control *c, const char *cluster, struct errmsg
 		}
 	}
 	for (uint32_t i = 0; i < c->backends.count; i++) {
-		const struct backend *b = &c->backends.rows[i];
+		const struct backend *b = c->backends.rows[i];
 		if (b->answered || !b->conf->discovers)
 			continue;
 		(void)errmsg_set(m, ERR_UNKNOWN_CLUSTER,
@@ -427,7 +529,7 @@ bool backends_excuse(const struct control *c, const char *cluster, struct errmsg
 bool backends_were_asked(const struct control *c)
 {
 	for (uint32_t i = 0; i < c->backends.count; i++)
-		if (!c->backends.rows[i].answered && !c->backends.rows[i].failed.code)
+		if (!c->backends.rows[i]->answered && !c->backends.rows[i]->failed.code)
 			return false;
 	return true;
 }
@@ -436,6 +538,6 @@ uint32_t backends_answering(const struct control *c)
 {
 	uint32_t n = 0;
 	for (uint32_t i = 0; i < c->backends.count; i++)
-		n += c->backends.rows[i].answered && !c->backends.rows[i].failed.code;
+		n += c->backends.rows[i]->answered && !c->backends.rows[i]->failed.code;
 	return n;
 }

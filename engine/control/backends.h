@@ -4,10 +4,13 @@
  * sockets. It is asked for its clusters (GET /config) at start, every minute, and at once when it
  * answers again after it was away; while it does not answer, every few seconds, and the reactor's
  * gate spaces what really goes out. What it lists and the settings' patterns let through becomes a
- * cluster; a cluster never goes: what is no longer listed keeps its row, with an error.
+ * cluster; what is no longer listed keeps its row, with an error.
  *
  * What a backend says is foreign: names are checked before they become clusters, and their number
  * is bounded (CONFIG_CLUSTERS_MAX).
+ *
+ * A reload keeps a backend whose entry says the same as before, with its sockets and clusters; else
+ * it goes with all of them, and the new one is asked for its own.
  */
 #ifndef KR_CONTROL_BACKENDS_H
 #define KR_CONTROL_BACKENDS_H
@@ -46,12 +49,25 @@ struct backend {
 };
 
 struct backends {
-	struct backend *rows; /* own */
+	struct backend **rows; /* own, and own each */
 	uint32_t count;
 };
 
 /* Before the clusters: a row for each backend. */
 err_t backends_load(struct control *c) MUST_USE;
+/* One more, while the reactors run or before; its named clusters are the caller's to add. */
+err_t backends_add(struct control *c, struct config_backend *from, struct backend **out) MUST_USE;
+/* With all its clusters. Frees b. */
+void backends_remove(struct control *c, struct backend *b, const char *why);
+/* false: it says something else than b's entry did. true: b borrows from it now. */
+bool backends_keep(struct backend *b, struct config_backend *from);
+struct backend *backends_find(const struct control *c, const char *name);
+/* NULL: it has no cluster of that context. */
+struct known_cluster *backends_cluster(const struct backend *b, const char *context);
+/* Places it, and asks. */
+void backends_start_one(struct backend *b);
+/* A cluster behind one goes. */
+void backends_forget_cluster(struct control *c, const struct known_cluster *k);
 /* A cluster that the configuration names. */
 err_t backends_add_named(struct control *c, const struct config_cluster *from) MUST_USE;
 /* The reactors are there: places them and asks. */

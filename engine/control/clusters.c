@@ -9,6 +9,7 @@
 #include "config/config.h"
 #include "control/backends.h"
 #include "control/core.h"
+#include "control/questions.h"
 #include "headlamp/backend.h"
 #include "kube/discovery.h"
 #include "wire/tls.h"
@@ -64,6 +65,15 @@ err_t cluster_index_add(struct cluster_index *x, struct known_cluster *k)
 	return ERR_OK;
 }
 
+void cluster_index_remove(struct cluster_index *x, const struct known_cluster *k)
+{
+	uint32_t at = cluster_index_at(x, key_of(x, k));
+	if (at >= x->count || x->rows[at] != k)
+		return;
+	x->count--;
+	memmove(x->rows + at, x->rows + at + 1, (x->count - at) * sizeof(struct known_cluster *));
+}
+
 void cluster_index_fini(struct cluster_index *x)
 {
 	free(x->rows);
@@ -72,15 +82,25 @@ void cluster_index_fini(struct cluster_index *x)
 
 struct known_cluster *clusters_new(struct clusters *t)
 {
-	struct known_cluster *k =
-	        make_room(&t->rows, t->count, &t->capacity) ? calloc(1, sizeof *k) : NULL;
+	struct list *old = list_pop(&t->unused);
+	struct known_cluster *k = NULL;
+	if (old) {
+		k = CONTAINER_OF(old, struct known_cluster, unused);
+		*k = (struct known_cluster){.id = k->id, .epoch = k->epoch};
+	} else if (make_room(&t->rows, t->count, &t->capacity)) {
+		k = calloc(1, sizeof *k);
+	}
 	if (!k)
 		return NULL;
-	k->id = t->count;
+	if (!old) {
+		k->id = t->count;
+		t->rows[t->count++] = k;
+	}
+	list_init(&k->unused);
+	k->fresh = true;
 	k->qps = CLUSTERS_CONNECTS_PER_S;
 	k->cert_expires_s = INT64_MAX;
 	list_init(&k->discovery_waiters);
-	t->rows[t->count++] = k;
 	return k;
 }
 
@@ -102,20 +122,27 @@ struct known_cluster *clusters_require(const struct control *c, const char *name
 
 /* --- what the configuration names -------------------------------------------------------- */
 
-static err_t add(struct control *c, struct config_cluster *from)
+bool clusters_set_options(struct known_cluster *k, const struct config_cluster *from)
+{
+	struct known_cluster old = *k;
+	k->name = from->name;
+	k->qps = from->qps ? from->qps : CLUSTERS_CONNECTS_PER_S;
+	k->watch_list = from->watch_list == SETTINGS_WATCH_LIST_AUTO;
+	k->gzip = from->gzip;
+	k->way = from->strategy == SETTINGS_STRATEGY_WEBSOCKET ? STRATEGY_WEBSOCKET
+	                                                       : STRATEGY_DIRECT;
+	return k->qps != old.qps || k->watch_list != old.watch_list || k->gzip != old.gzip ||
+	       k->way != old.way;
+}
+
+err_t clusters_add(struct control *c, struct config_cluster *from)
 {
 	if (from->backend)
 		return backends_add_named(c, from);
 	struct known_cluster *k = clusters_new(&c->clusters);
 	if (!k)
 		return ERR_NO_MEMORY;
-	k->name = from->name;
-	if (from->qps)
-		k->qps = from->qps;
-	k->watch_list = from->watch_list == SETTINGS_WATCH_LIST_AUTO;
-	k->gzip = from->gzip;
-	k->way = from->strategy == SETTINGS_STRATEGY_WEBSOCKET ? STRATEGY_WEBSOCKET
-	                                                       : STRATEGY_DIRECT;
+	(void)clusters_set_options(k, from);
 	k->broken = from->error;
 	k->conf = config_take(&from->conf);
 	return cluster_index_add(&c->clusters.by_name, k);
@@ -124,27 +151,32 @@ static err_t add(struct control *c, struct config_cluster *from)
 err_t clusters_load(struct control *c, struct errmsg *m)
 {
 	struct config *from = c->config.config;
+	list_init(&c->clusters.unused);
 	err_t err = backends_load(c);
 	for (size_t i = 0; !err && i < from->cluster_count; i++)
-		err = add(c, &from->clusters[i]);
+		err = clusters_add(c, &from->clusters[i]);
 	return err ? errmsg_set(m, err, "%zu clusters", from->cluster_count) : ERR_OK;
+}
+
+static void release(struct known_cluster *k)
+{
+	if (k->source)
+		credential_source_close(&k->source);
+	if (k->cluster_source)
+		credential_source_close(&k->cluster_source);
+	credential_put(&k->credential);
+	tls_roots_put(&k->roots);
+	discovery_free(&k->discovery);
+	discovery_free(&k->discovery_next);
+	cluster_conf_fini(&k->conf);
 }
 
 void clusters_fini(struct control *c)
 {
 	struct clusters *t = &c->clusters;
 	for (uint32_t i = 0; i < t->count; i++) {
-		struct known_cluster *k = t->rows[i];
-		if (k->source)
-			credential_source_close(&k->source);
-		if (k->cluster_source)
-			credential_source_close(&k->cluster_source);
-		credential_put(&k->credential);
-		tls_roots_put(&k->roots);
-		discovery_free(&k->discovery);
-		discovery_free(&k->discovery_next);
-		cluster_conf_fini(&k->conf);
-		free(k);
+		release(t->rows[i]);
+		free(t->rows[i]);
 	}
 	tls_roots_put(&t->system_roots);
 	tls_config_put(&t->share);
@@ -333,7 +365,7 @@ static void send_credential(struct control *c, struct known_cluster *k)
 	struct errmsg m = {0};
 	const struct errmsg *why = credential_source_error(source_of(k));
 	struct credential *cred = credential_source_get(source_of(k));
-	bool again = k->sent && k->is_backend && k->cluster_source;
+	bool again = k->renew || (k->sent && k->is_backend && k->cluster_source);
 	msg->cluster = k->id;
 	if (!cred && !why) { /* its plugin still runs; its end is news */
 		reactor_msg_free(&msg);
@@ -359,7 +391,7 @@ static void send_credential(struct control *c, struct known_cluster *k)
 	                          (again || !credential_same_certificate(k->credential, cred));
 	credential_put(&k->credential);
 	k->credential = cred;
-	k->asked_401 = false;
+	k->asked_401 = k->renew = false;
 	k->sent = true;
 	control_post(c, k->reactor, msg);
 }
@@ -440,12 +472,21 @@ static bool uses(const struct known_cluster *k, const struct credential_source *
 	return source_of(k) == s || home->cluster_source == s;
 }
 
-void clusters_on_credentials(struct control *c)
+/* Gives the news of the pool to whom they concern; but: to be left out, or NULL. */
+static void spread_credentials(struct control *c, const struct known_cluster *but)
 {
-	for (struct credential_source *s; (s = credential_pool_pop(c->credentials));)
+	for (struct credential_source *s; (s = credential_pool_pop(c->credentials));) {
+		if (but && (s == but->source || s == but->cluster_source))
+			continue;
 		for (uint32_t i = 0; i < c->clusters.count; i++)
 			if (uses(c->clusters.rows[i], s) && c->clusters.rows[i]->placed)
 				send_credential(c, c->clusters.rows[i]);
+	}
+}
+
+void clusters_on_credentials(struct control *c)
+{
+	spread_credentials(c, NULL);
 }
 
 /* --- placing ----------------------------------------------------------------------------- */
@@ -459,9 +500,9 @@ static uint32_t least_loaded(const struct control *c)
 	return best;
 }
 
-static err_t post_cluster(struct control *c, struct known_cluster *k)
+static err_t post_cluster(struct control *c, struct known_cluster *k, enum reactor_msg_type type)
 {
-	struct reactor_msg *msg = reactor_msg_new(REACTOR_CLUSTER_ADD);
+	struct reactor_msg *msg = reactor_msg_new(type);
 	if (!msg)
 		return ERR_NO_MEMORY;
 	msg->cluster = k->id;
@@ -499,8 +540,9 @@ static err_t open_source(struct control *c, struct known_cluster *k, struct errm
 		err = credential_source_open(c->credentials, k->cluster_credential,
 		        loop_now_ns(c->loop), (int64_t)time(NULL), &k->cluster_source);
 	/* What opening it said is sent below; left in the pool, it would be taken for the answer to
-	 * a later 401. */
-	clusters_on_credentials(c);
+	 * a later 401. To those who share the source and have it already it says nothing new: told
+	 * each time, ten thousand clusters of one user are fifty million messages. */
+	spread_credentials(c, k);
 	/* A plugin may have been started: whoever kills it when it hangs is this timer. */
 	loop_timer_set(c->loop, &c->credentials_timer, credential_pool_deadline(c->credentials));
 	return err ? errmsg_set(m, err, "credential of context \"%s\"", k->name) : ERR_OK;
@@ -519,7 +561,7 @@ err_t clusters_place(struct control *c, struct known_cluster *k, struct errmsg *
 	if (err)
 		return err;
 	k->reactor = k->backend ? k->backend->reactor : least_loaded(c);
-	err = post_cluster(c, k);
+	err = post_cluster(c, k, REACTOR_CLUSTER_ADD);
 	if (err)
 		return errmsg_set(m, err, "cluster \"%s\"", k->name);
 	k->placed = true;
@@ -532,5 +574,89 @@ err_t clusters_place(struct control *c, struct known_cluster *k, struct errmsg *
 void clusters_on_wants_addresses(struct control *c, uint32_t id)
 {
 	const struct known_cluster *k = c->clusters.rows[id];
-	resolver_ask(c->resolver, id, k->conf.server.host, k->conf.server.port);
+	resolver_ask(c->resolver, clusters_question(k), k->conf.server.host, k->conf.server.port);
+}
+
+uint32_t clusters_question(const struct known_cluster *k)
+{
+	_Static_assert((int)CONFIG_CLUSTERS_MAX < 1 << 16, "ids leave room for the epoch");
+	return k->id | k->epoch << CLUSTERS_EPOCH_SHIFT;
+}
+
+/* --- a reload ---------------------------------------------------------------------------- */
+
+static void renew_source(struct control *c, struct known_cluster *k)
+{
+	struct errmsg m = {0};
+	struct credential_source *old = k->source;
+	k->source = NULL;
+	k->sent = false; /* what opening the new one says is sent below */
+	tls_roots_put(&k->roots);
+	if (open_source(c, k, &m)) { /* out of memory: what there was goes on */
+		k->source = old;
+		c->config.warn(m.text);
+		return;
+	}
+	if (old) /* after the new one: a plugin that both share keeps its answer */
+		credential_source_close(&old);
+}
+
+void clusters_change(struct control *c, struct known_cluster *k, bool moved, bool login)
+{
+	if (!k->placed)
+		return;
+	if (moved) {
+		k->epoch++;
+		discovery_free(&k->discovery);
+	}
+	if (post_cluster(c, k, REACTOR_CLUSTER_CHANGE)) {
+		c->config.warn("out of memory: a changed cluster goes on as it was");
+		return;
+	}
+	if (!login && !moved)
+		return;
+	k->renew = true;
+	renew_source(c, k);
+	if (!k->sent)
+		send_credential(c, k);
+	if (moved)
+		clusters_on_wants_addresses(c, k->id);
+}
+
+static void give_back(struct control *c, struct known_cluster *k)
+{
+	release(k);
+	k->epoch++;
+	list_push(&c->clusters.unused, &k->unused);
+}
+
+void clusters_remove(struct control *c, struct known_cluster *k, const char *why)
+{
+	struct reactor_msg *m = k->placed ? reactor_msg_new(REACTOR_CLUSTER_REMOVE) : NULL;
+	cluster_index_remove(&c->clusters.by_name, k);
+	questions_end_cluster(c, k, why);
+	lists_end_cluster(c, k, why);
+	if (k->backend)
+		backends_forget_cluster(c, k);
+	k->gone = true;
+	k->backend = NULL;
+	k->name = "(removed)"; /* the configuration that held it goes */
+	if (!k->placed) {
+		give_back(c, k);
+		return;
+	}
+	c->reactor_load[k->reactor]--;
+	if (!m) {
+		c->config.warn("out of memory: a removed cluster still costs its connections");
+		return;
+	}
+	m->cluster = k->id;
+	m->err = ERR_UNKNOWN_CLUSTER;
+	snprintf(m->text, sizeof m->text, "%s", why);
+	control_post(c, k->reactor, m);
+}
+
+void clusters_on_removed(struct control *c, uint32_t id)
+{
+	give_back(c, c->clusters.rows[id]);
 }

@@ -3,8 +3,9 @@
  * something of it: ten thousand unused contexts cost ten thousand small structs. One broken context
  * breaks only itself.
  *
- * Clusters come when a Headlamp backend lists them (backends.h) and never go: an id is a row for
- * the life of the daemon. A backend has a row of its own, which no name leads to. */
+ * Clusters come when a Headlamp backend lists them (backends.h) or a reload names them (reload.h),
+ * and go when a reload no longer does: no name leads to the row then, and its id is used again once
+ * the reactor has said its last word. A backend has a row of its own, which no name leads to. */
 #ifndef KR_CONTROL_CLUSTERS_H
 #define KR_CONTROL_CLUSTERS_H
 
@@ -16,6 +17,7 @@
 #include "config/cluster_conf.h"
 #include "reactor/reactor.h"
 
+struct config_cluster;
 struct control;
 struct credential;
 struct credential_source;
@@ -25,6 +27,7 @@ struct tls_roots;
 
 /* Owner: control->clusters. Thread: control. Life: clusters_load to clusters_fini. */
 struct known_cluster {
+	struct list unused;        /* in clusters->unused when it stands for nothing */
 	const char *name;          /* borrow(config), or in conf.arena */
 	uint32_t id, reactor, qps; /* id: its row */
 	bool watch_list, gzip;
@@ -40,6 +43,10 @@ struct known_cluster {
 	struct credential_source *cluster_source;
 	struct errmsg unlisted; /* code != ERR_OK: what the backend has against it; for status */
 	bool placed;            /* a reactor has it */
+	bool gone;              /* removed; notes about it are of no interest */
+	bool fresh;             /* the lists that the configuration keeps open are not open yet */
+	bool renew;             /* the next credential is another login: see reactor_msg */
+	uint32_t epoch;         /* counts servers; tells late answers of the resolver apart */
 	struct errmsg broken;   /* code != ERR_OK: why it cannot be used */
 	struct cluster_conf conf;
 	struct tls_roots *roots;          /* own */
@@ -69,11 +76,14 @@ struct cluster_index {
 /* The first whose key is not before key: where it is, or would be. */
 uint32_t cluster_index_at(const struct cluster_index *x, const char *key);
 err_t cluster_index_add(struct cluster_index *x, struct known_cluster *k) MUST_USE;
+/* Harmless when it is not in there. */
+void cluster_index_remove(struct cluster_index *x, const struct known_cluster *k);
 void cluster_index_fini(struct cluster_index *x);
 
 struct clusters {
 	struct known_cluster **rows; /* own, by id; backends too */
 	uint32_t count, capacity;
+	struct list unused;             /* rows whose id may be used again */
 	struct cluster_index by_name;   /* without backends */
 	struct tls_roots *system_roots; /* own, made at first need */
 	struct tls_config *share; /* own: the first one; later ones are made cheaper from it */
@@ -87,6 +97,16 @@ struct known_cluster *clusters_find(const struct control *c, const char *name);
 struct known_cluster *clusters_require(const struct control *c, const char *name, struct errmsg *m);
 /* A new row, zeroed but for id. NULL: out of memory. */
 struct known_cluster *clusters_new(struct clusters *t);
+/* A cluster that the configuration names. */
+err_t clusters_add(struct control *c, struct config_cluster *from) MUST_USE;
+/* Its lists are closed, with the text as reason; k is not to be used afterwards. */
+void clusters_remove(struct control *c, struct known_cluster *k, const char *why);
+/* The reactor has said its last word about it. */
+void clusters_on_removed(struct control *c, uint32_t id);
+/* Its conf and options are new: login: the user or how the server is checked; moved: the server. */
+void clusters_change(struct control *c, struct known_cluster *k, bool moved, bool login);
+/* What the configuration says beside the conf. true: it is something else than before. */
+bool clusters_set_options(struct known_cluster *k, const struct config_cluster *from);
 /* Sees to it that a reactor has the cluster; ERR with a text when it is broken. */
 err_t clusters_place(struct control *c, struct known_cluster *k, struct errmsg *m) MUST_USE;
 
@@ -94,6 +114,9 @@ err_t clusters_place(struct control *c, struct known_cluster *k, struct errmsg *
 void clusters_send_again(struct control *c, struct known_cluster *k);
 
 void clusters_on_wants_addresses(struct control *c, uint32_t id);
+/* What the resolver is asked by: the row's id, and above CLUSTERS_EPOCH_SHIFT its epoch. */
+enum { CLUSTERS_EPOCH_SHIFT = 20 };
+uint32_t clusters_question(const struct known_cluster *k);
 void clusters_on_wants_credential(struct control *c, uint32_t id);
 /* It is not reached, or answers again: a line for the log, at most one a minute of each cluster. */
 void clusters_on_turned(struct control *c, const struct reactor_note *n);

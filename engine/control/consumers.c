@@ -125,6 +125,8 @@ static void consumer_free(struct consumer *k)
 		close(k->page_fd);
 	if (k->eventfd >= 0)
 		close(k->eventfd);
+	hash_index_fini(&k->by_handle);
+	hash_index_fini(&k->by_list);
 	free(k);
 }
 
@@ -148,6 +150,23 @@ static void tell_reactors(struct consumer *k, enum reactor_msg_type type)
 	}
 }
 
+void opening_join(struct opening *o, struct open_list *l)
+{
+	o->list = l;
+	hash_index_add(&o->consumer->by_list, &o->by_list, l->id);
+}
+
+void opening_part(struct opening *o)
+{
+	hash_index_remove(&o->consumer->by_list, &o->by_list);
+	o->list = NULL;
+}
+
+bool consumer_has(const struct consumer *k, const struct open_list *l)
+{
+	return hash_index_first(&k->by_list, l->id); /* ids are of one list each */
+}
+
 void consumer_leave(struct consumer *k)
 {
 	struct control *c = k->control;
@@ -159,6 +178,7 @@ void consumer_leave(struct consumer *k)
 		lists_leave(c, o);
 		free(o);
 	}
+	hash_index_fini(&k->by_handle);
 	control_drop_questions(c, k);
 	free_sends(k);
 	int fd = k->fd.fd;

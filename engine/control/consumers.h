@@ -36,9 +36,10 @@ struct consumer {
 	uint32_t group_count;
 	char name[64];
 	uint64_t since_ns;
-	int page_fd, eventfd;      /* own; -1 when not made */
-	struct shm_consumer *page; /* own mapping */
-	struct list openings;      /* struct opening */
+	int page_fd, eventfd;                 /* own; -1 when not made */
+	struct shm_consumer *page;            /* own mapping */
+	struct list openings;                 /* struct opening */
+	struct hash_index by_handle, by_list; /* the same; by_list: by the list's id */
 	uint32_t opening_count, next_handle;
 	struct list sends; /* answers that did not fit into the socket yet */
 	uint32_t send_count;
@@ -67,6 +68,11 @@ void consumer_send(struct consumer *k, struct attach_head *message, int fd);
 /* The first answer, with its page and its eventfd. */
 void consumer_welcome(struct consumer *k, struct attach_head *message);
 void consumer_fail(struct consumer *k, uint32_t request, int32_t code, err_t err, const char *text);
+/* An opening's list is known, and is not its any more. */
+void opening_join(struct opening *o, struct open_list *l);
+void opening_part(struct opening *o);
+/* Some opening of k is of that list. */
+bool consumer_has(const struct consumer *k, const struct open_list *l);
 /* Cuts it off. The struct goes when the reactors have let go. */
 void consumer_leave(struct consumer *k);
 /* attach.c: one whole message. */

@@ -50,9 +50,13 @@ static err_t open_credentials(struct control *c, struct errmsg *m)
 
 /* --- addresses --------------------------------------------------------------------------- */
 
-static void on_addresses(void *arg, uint32_t id, const struct resolver_answer *a)
+static void on_addresses(void *arg, uint32_t question, const struct resolver_answer *a)
 {
 	struct control *c = arg;
+	uint32_t id = question & ((1u << CLUSTERS_EPOCH_SHIFT) - 1);
+	const struct known_cluster *k = c->clusters.rows[id];
+	if (k->gone || clusters_question(k) != question)
+		return; /* of a server that it was before a reload */
 	struct reactor_msg *m = reactor_msg_new(REACTOR_CLUSTER_ADDRESSES);
 	_Static_assert((int)RESOLVER_ADDRESSES_MAX == (int)REACTOR_ADDRESSES_MAX, "the same bound");
 	if (!m)
@@ -63,7 +67,7 @@ static void on_addresses(void *arg, uint32_t id, const struct resolver_answer *a
 	m->addresses.count = a->count;
 	memcpy(m->addresses.at, a->at, sizeof a->at);
 	memcpy(m->addresses.bytes, a->bytes, sizeof a->bytes);
-	control_post(c, c->clusters.rows[id]->reactor, m);
+	control_post(c, k->reactor, m);
 }
 
 /* --- the reactors' notes ----------------------------------------------------------------- */
@@ -85,8 +89,24 @@ void control_post(struct control *c, uint32_t reactor, struct reactor_msg *m)
 		reactor_post(c->reactors[reactor], m);
 }
 
+/* Of a cluster that a reload has removed: nobody is interested. */
+static bool is_late(const struct control *c, const struct reactor_note *n)
+{
+	switch (n->type) {
+	case REACTOR_FETCHED: return c->clusters.rows[n->id]->gone;
+	case REACTOR_WANTS_ADDRESSES:
+	case REACTOR_WANTS_CREDENTIAL:
+	case REACTOR_CLUSTER_TURNED: return c->clusters.rows[n->cluster]->gone;
+	default: return false;
+	}
+}
+
 static void on_note(struct control *c, struct reactor_note *n)
 {
+	if (is_late(c, n)) {
+		reactor_note_free(&n);
+		return;
+	}
 	switch (n->type) {
 	case REACTOR_LIST_OPENED: lists_on_opened(c, n); break;
 	case REACTOR_LIST_CLOSED: lists_on_closed(c, n->id); break;
@@ -104,6 +124,7 @@ static void on_note(struct control *c, struct reactor_note *n)
 		break;
 	case REACTOR_STATUS_OF: questions_on_status(c, n); break;
 	case REACTOR_CLUSTER_TURNED: clusters_on_turned(c, n); break;
+	case REACTOR_CLUSTER_REMOVED: clusters_on_removed(c, n->cluster); break;
 	case REACTOR_STOPPED: c->reactors_stopped++; break;
 	}
 	reactor_note_free(&n);
@@ -135,6 +156,7 @@ err_t control_new(const struct control_config *config, struct control **out, str
 	pthread_mutex_init(&c->mailbox_lock, NULL);
 	list_init(&c->mailbox);
 	list_init(&c->questions);
+	lists_init(c);
 	c->reactor_load = calloc(config->reactor_count, sizeof *c->reactor_load);
 	err_t err = c->reactor_load ? loop_new(&c->loop) : ERR_NO_MEMORY;
 	if (err)
@@ -179,6 +201,12 @@ void control_stop(struct control *c)
 	loop_wake(c->loop);
 }
 
+void control_reload(struct control *c)
+{
+	c->reload_asked = 1;
+	loop_wake(c->loop);
+}
+
 static void stop_reactors(struct control *c)
 {
 	for (uint32_t i = 0; i < c->config.reactor_count; i++) {
@@ -194,8 +222,13 @@ void control_run(struct control *c)
 	backends_start(c);
 	lists_open_pinned(c);
 	after_credentials(c);
-	while (!c->stop)
+	while (!c->stop) {
 		loop_turn(c->loop, UINT64_MAX);
+		if (c->reload_asked && !c->stop) {
+			c->reload_asked = 0;
+			reload_run(c);
+		}
+	}
 	c->stopping = true;
 	consumers_bye(c);
 	stop_reactors(c);
@@ -218,6 +251,7 @@ void control_free(struct control **cp)
 		lists_fini(c);
 		backends_fini(c);
 		clusters_fini(c);
+		reload_fini(c);
 		loop_unwatch(c->loop, &c->credentials_fd);
 		if (c->credentials)
 			credential_pool_free(&c->credentials);

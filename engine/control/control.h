@@ -2,6 +2,7 @@
  * consumers attach to, who may see what, which lists are open and for whom, and what people are
  * told. It talks with the reactors by messages only.
  *
+ *   reload.c     the configuration read again while all goes on
  *   clusters.c   what the kubeconfig names: TLS, credentials, addresses, which reactor
  *   backends.c   Headlamp backends: which clusters are behind them
  *   lists.c      which lists are open: one feed per identity, counted across processes, with a
@@ -33,6 +34,13 @@ struct control_config {
 	char *const *environ;            /* for credential plugins */
 	uint32_t reactor_count;
 	void (*warn)(const char *text); /* one line for the log */
+	/* The configuration, read again; every problem is for the log, the first in *m too. What it
+	 * gives is control's. NULL: there is no reload. */
+	err_t (*load)(void *arg, struct config **out, struct errmsg *m);
+	/* The end of a reload that `load` began. text: what changed; NULL: nothing did, for an
+	 * error. */
+	void (*loaded)(void *arg, const char *text);
+	void *load_arg;
 };
 
 /* Opens the socket. ERR_CONFIG with a text that says what to do (another daemon is there, the
@@ -49,6 +57,8 @@ void control_note(void *control, struct reactor_note *n); /* any thread */
 void control_run(struct control *c);
 /* Any thread, also from a signal handler. */
 void control_stop(struct control *c);
+/* The same; reads the configuration again, soon. */
+void control_reload(struct control *c);
 void control_free(struct control **c);
 
 #endif

@@ -15,6 +15,7 @@
 #include "control/lists.h"
 #include "control/loop.h"
 #include "control/metrics.h"
+#include "control/reload.h"
 #include "control/resolver.h"
 
 enum { CONTROL_SHARDS_MAX = 4096 };
@@ -40,13 +41,14 @@ struct control {
 	struct lists lists;
 	struct consumers consumers;
 	struct metrics metrics;
+	struct reload reload;
 	struct list questions; /* status and resolve under way: struct question */
 	uint32_t next_question;
 	uint64_t started_ns, started_wall_s;
 	bool stopping;
 	bool stop_posted; /* the reactors end when they like, and their io with them: nothing is
 	                     posted any more */
-	volatile sig_atomic_t stop;
+	volatile sig_atomic_t stop, reload_asked;
 	pthread_mutex_t mailbox_lock; /* [any thread] */
 	struct list mailbox;          /* struct reactor_note */
 };

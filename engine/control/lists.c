@@ -25,27 +25,59 @@ static char *key_of(const struct list_want *w, uint32_t realm)
 
 static struct open_list *find(const struct lists *t, const char *key)
 {
-	for (uint32_t i = 0; i < t->count; i++)
-		if (t->rows[i] && strcmp(t->rows[i]->key, key) == 0)
-			return t->rows[i];
+	struct hash_node *n = hash_index_first(&t->by_key, hash_of_text(key, t->seed));
+	for (; n; n = hash_index_next(n)) {
+		struct open_list *l = CONTAINER_OF(n, struct open_list, by_key);
+		if (!l->ended && strcmp(l->key, key) == 0)
+			return l;
+	}
 	return NULL;
 }
 
-static err_t free_row(struct lists *t, uint32_t *id)
+static err_t more_rows(struct lists *t)
 {
-	for (*id = 0; *id < t->count; ++*id)
-		if (!t->rows[*id])
-			return ERR_OK;
 	if (t->count == LISTS_MAX)
 		return ERR_LIMIT;
 	uint32_t count = t->count ? t->count * 2 : 64;
 	struct open_list **rows = realloc(t->rows, count * sizeof(struct open_list *));
 	if (!rows)
 		return ERR_NO_MEMORY;
-	memset(rows + t->count, 0, (count - t->count) * sizeof(struct open_list *));
 	t->rows = rows;
+	uint32_t *next = realloc(t->next_free, count * sizeof *next);
+	if (!next)
+		return ERR_NO_MEMORY;
+	t->next_free = next;
+	for (uint32_t i = count; i-- > t->count;) { /* so that the lowest is taken first */
+		rows[i] = NULL;
+		next[i] = t->first_free;
+		t->first_free = i;
+	}
 	t->count = count;
 	return ERR_OK;
+}
+
+/* A row that row_put fills, and room for its key. */
+static err_t find_room(struct lists *t)
+{
+	err_t err = t->first_free == UINT32_MAX ? more_rows(t) : ERR_OK;
+	return err ? err : hash_index_reserve(&t->by_key);
+}
+
+static void row_put(struct lists *t, struct open_list *l)
+{
+	t->first_free = t->next_free[l->id];
+	t->rows[l->id] = l;
+	t->open++;
+	hash_index_add(&t->by_key, &l->by_key, hash_of_text(l->key, t->seed));
+}
+
+static void row_drop(struct lists *t, struct open_list *l)
+{
+	hash_index_remove(&t->by_key, &l->by_key);
+	t->rows[l->id] = NULL;
+	t->next_free[l->id] = t->first_free;
+	t->first_free = l->id;
+	t->open--;
 }
 
 static void list_free(struct open_list *l)
@@ -124,15 +156,14 @@ static err_t start(struct control *c, const struct list_want *w, uint32_t realm,
 	err_t err = clusters_place(c, k, m);
 	if (err)
 		return err;
-	uint32_t id = 0;
 	struct open_list *l = NULL;
-	err = free_row(&c->lists, &id);
+	err = find_room(&c->lists);
 	if (!err) {
 		l = list_new(c, w, k, realm);
 		err = l ? ERR_OK : ERR_NO_MEMORY;
 	}
 	if (!err) {
-		l->id = id;
+		l->id = c->lists.first_free;
 		err = post_open(c, l);
 	}
 	if (err) {
@@ -141,8 +172,7 @@ static err_t start(struct control *c, const struct list_want *w, uint32_t realm,
 		return errmsg_set(m, err, "list of %s in cluster \"%s\" (%u lists are open)",
 		        w->resource, w->cluster, c->lists.open);
 	}
-	c->lists.rows[id] = l;
-	c->lists.open++;
+	row_put(&c->lists, l);
 	*out = l;
 	return ERR_OK;
 }
@@ -162,7 +192,7 @@ static void join(struct control *c, struct open_list *l, struct opening *o)
 {
 	l->refs++;
 	loop_timer_set(c->loop, &l->linger, UINT64_MAX);
-	o->list = l;
+	opening_join(o, l);
 	subscribe(c, l, o->consumer->id, REACTOR_SUBSCRIBE);
 	if (l->phase == LIST_OPEN)
 		attach_on_opened(o, ERR_OK, NULL);
@@ -190,24 +220,14 @@ err_t lists_open(struct control *c, const struct list_want *w, uint32_t realm, s
 	return ERR_OK;
 }
 
-static bool still_there(const struct open_list *l, const struct opening *o)
-{
-	LIST_EACH (it, &o->consumer->openings) {
-		const struct opening *other = CONTAINER_OF(it, struct opening, link);
-		if (other != o && other->list == l)
-			return true;
-	}
-	return false;
-}
-
 void lists_leave(struct control *c, struct opening *o)
 {
 	struct open_list *l = o->list;
 	list_unlink(&o->waiting);
-	o->list = NULL;
 	if (!l)
 		return;
-	if (!still_there(l, o))
+	opening_part(o);
+	if (!consumer_has(o->consumer, l))
 		subscribe(c, l, o->consumer->id, REACTOR_UNSUBSCRIBE);
 	CHECK(l->refs > 0);
 	l->refs--;
@@ -217,10 +237,50 @@ void lists_leave(struct control *c, struct opening *o)
 		                c->config.settings->limits.linger_seconds * 1000000000u);
 }
 
+void lists_unpin(struct control *c, struct open_list *l)
+{
+	l->pinned = false;
+	if (!l->refs && l->phase == LIST_OPEN)
+		loop_timer_set(c->loop, &l->linger,
+		        loop_now_ns(c->loop) +
+		                c->config.settings->limits.linger_seconds * 1000000000u);
+}
+
+/* A consumer keeps the handle; there is no list behind it any more. */
+static void end_openings(struct consumer *k, const struct open_list *l)
+{
+	LIST_EACH (it, &k->openings) {
+		struct opening *o = CONTAINER_OF(it, struct opening, link);
+		if (o->list == l)
+			opening_part(o);
+	}
+}
+
+void lists_end_cluster(struct control *c, const struct known_cluster *k, const char *why)
+{
+	for (uint32_t i = 0; i < c->lists.count; i++) {
+		struct open_list *l = c->lists.rows[i];
+		if (!l || l->cluster != k)
+			continue;
+		l->ended = true;
+		l->pinned = l->again = false;
+		loop_timer_set(c->loop, &l->linger, UINT64_MAX);
+		for (struct list *it; (it = list_pop(&l->waiters));) {
+			struct opening *o = CONTAINER_OF(it, struct opening, waiting);
+			opening_part(o);
+			attach_on_opened(o, ERR_UNKNOWN_CLUSTER, why);
+		}
+		for (uint32_t j = 0; l->refs && j < REACTOR_CONSUMERS_MAX; j++)
+			if (c->consumers.rows[j])
+				end_openings(c->consumers.rows[j], l);
+		l->refs = 0;
+	}
+}
+
 static void on_linger(struct loop_timer *t)
 {
 	struct open_list *l = CONTAINER_OF(t, struct open_list, linger);
-	struct reactor_msg *m = l->refs || l->pinned || l->phase != LIST_OPEN
+	struct reactor_msg *m = l->ended || l->refs || l->pinned || l->phase != LIST_OPEN
 	                                ? NULL
 	                                : reactor_msg_new(REACTOR_LIST_CLOSE);
 	if (!m)
@@ -233,8 +293,7 @@ static void on_linger(struct loop_timer *t)
 static void forget(struct control *c, struct open_list *l)
 {
 	loop_timer_set(c->loop, &l->linger, UINT64_MAX);
-	c->lists.rows[l->id] = NULL;
-	c->lists.open--;
+	row_drop(&c->lists, l);
 	list_free(l);
 }
 
@@ -262,7 +321,7 @@ void lists_on_opened(struct control *c, const struct reactor_note *n)
 		struct opening *o = CONTAINER_OF(it, struct opening, waiting);
 		if (n->err) {
 			l->refs--;
-			o->list = NULL;
+			opening_part(o);
 		}
 		attach_on_opened(o, n->err, n->text);
 	}
@@ -270,7 +329,7 @@ void lists_on_opened(struct control *c, const struct reactor_note *n)
 		warn_pinned(c, l, n);
 	if (n->err)
 		forget(c, l);
-	else if (!l->refs && !l->pinned) /* all left while it was opening */
+	else if (!l->refs && !l->pinned && !l->ended) /* all left while it was opening */
 		loop_timer_set(c->loop, &l->linger,
 		        loop_now_ns(c->loop) +
 		                c->config.settings->limits.linger_seconds * 1000000000u);
@@ -296,11 +355,18 @@ void lists_on_closed(struct control *c, uint32_t id)
 		        REACTOR_SUBSCRIBE);
 }
 
+void lists_init(struct control *c)
+{
+	c->lists = (struct lists){.first_free = UINT32_MAX, .seed = prng_next(&c->rng)};
+}
+
 void lists_fini(struct control *c)
 {
 	for (uint32_t i = 0; i < c->lists.count; i++)
 		if (c->lists.rows[i])
 			forget(c, c->lists.rows[i]);
 	free(c->lists.rows);
-	c->lists = (struct lists){0};
+	free(c->lists.next_free);
+	hash_index_fini(&c->lists.by_key);
+	c->lists = (struct lists){.first_free = UINT32_MAX};
 }

@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "base/list.h"
+#include "control/hash_index.h"
 #include "control/loop.h"
 #include "shm/attach.h"
 
@@ -16,6 +17,7 @@ struct consumer;
 struct control;
 struct known_cluster;
 struct reactor_note;
+struct settings_list;
 struct shm_list;
 
 enum { LISTS_MAX = 65536 };
@@ -33,10 +35,12 @@ struct open_list {
 	enum list_phase phase;
 	struct known_cluster *cluster;
 	char *key; /* own: all of the identity, for the look-up */
+	struct hash_node by_key;
 	char *group, *version, *resource, *namespace_, *labels, *fields; /* own */
 	bool metadata_only, keep_managed_fields;
 	bool pinned;   /* named by the configuration: never closed */
 	bool again;    /* wanted again while it was closing */
+	bool ended;    /* its cluster was removed: nobody finds it any more */
 	uint32_t refs; /* openings of consumers */
 	uint32_t shard, row, gen;
 	struct loop_timer linger;
@@ -46,17 +50,22 @@ struct open_list {
 
 /* One opening by one consumer: its handle. Owner: the consumer. */
 struct opening {
-	struct list link;         /* in the consumer's openings */
-	struct list waiting;      /* in open_list.waiters while LIST_OPENING */
-	uint32_t handle, request; /* request: id of the message to answer */
+	struct list link;                    /* in the consumer's openings */
+	struct list waiting;                 /* in open_list.waiters while LIST_OPENING */
+	struct hash_node by_handle, by_list; /* in the consumer's; by_list: while `list` is set */
+	uint32_t handle, request;            /* request: id of the message to answer */
 	struct consumer *consumer;
 	struct open_list *list;
 };
 
 struct lists {
 	struct open_list **rows; /* own, by id; NULL: free */
-	uint32_t count;          /* high-water mark */
+	uint32_t *next_free;     /* own, by id: of a free row, the next one */
+	uint32_t first_free;     /* UINT32_MAX: none */
+	uint32_t count;          /* rows there are */
 	uint32_t open;
+	struct hash_index by_key;
+	uint64_t seed;
 };
 
 /* Finds or starts the list. o (may be NULL: pinned) joins it; answered at once or when it is open.
@@ -71,12 +80,22 @@ struct list_reader *list_reader_new(const struct control *c); /* NULL: out of me
 /* false: the list is not open, or its row cannot be read. r may be NULL. */
 bool list_reader_row(struct list_reader *r, const struct open_list *l, struct shm_list *row);
 void list_reader_free(struct list_reader **r);
+/* The cluster was removed: the reactor closes its lists; whoever waits for one hears why. */
+void lists_end_cluster(struct control *c, const struct known_cluster *k, const char *why);
+/* No longer named by the configuration: it goes when nobody wants it. */
+void lists_unpin(struct control *c, struct open_list *l);
 void lists_on_opened(struct control *c, const struct reactor_note *n);
 void lists_on_closed(struct control *c, uint32_t id);
 /* Opens what the configuration keeps open: everywhere, or in a cluster that has just become known.
  */
 void lists_open_pinned(struct control *c);
 void lists_pin_cluster(struct control *c, struct known_cluster *k);
+/* One of them. */
+void lists_pin_entry(struct control *c, struct known_cluster *k, const struct settings_list *l);
+/* Is this list one of those that the configuration keeps open? */
+bool lists_is_pinned_by(
+        const struct control *c, const struct open_list *l, const struct settings_list *entry);
+void lists_init(struct control *c);
 void lists_fini(struct control *c);
 
 #endif

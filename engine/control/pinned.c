@@ -1,6 +1,7 @@
 /* pinned.c - the lists that the configuration keeps open, for every cluster that their pattern
  * matches. */
 #include <fnmatch.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "config/settings.h"
@@ -47,18 +48,54 @@ void pinned_open(struct control *c, const struct known_cluster *k, const struct 
 		c->config.warn(m.text);
 }
 
+void lists_pin_entry(struct control *c, struct known_cluster *k, const struct settings_list *l)
+{
+	struct errmsg m = {0};
+	if (fnmatch(l->clusters, k->name, 0) != 0)
+		return;
+	if (clusters_place(c, k, &m))
+		c->config.warn(m.text);
+	else
+		questions_pin(c, k, l);
+}
+
 void lists_pin_cluster(struct control *c, struct known_cluster *k)
 {
 	const struct settings *s = c->config.settings;
-	for (size_t i = 0; i < s->list_count; i++) {
-		struct errmsg m = {0};
-		if (fnmatch(s->lists[i].clusters, k->name, 0) != 0)
-			continue;
-		if (clusters_place(c, k, &m))
-			c->config.warn(m.text);
-		else
-			questions_pin(c, k, &s->lists[i]);
-	}
+	k->fresh = false;
+	for (size_t i = 0; i < s->list_count; i++)
+		lists_pin_entry(c, k, &s->lists[i]);
+}
+
+/* By what discovery said when it was opened: the entry may have a short name. */
+static bool is_resource_of(const struct open_list *l, const struct settings_resource *want)
+{
+	char *name = l->cluster->discovery ? questions_name_of(want) : NULL;
+	const struct discovery_resource *r =
+	        name ? discovery_resolve(l->cluster->discovery, span_of(name)) : NULL;
+	free(name);
+	if (!r)
+		return strcmp(want->resource, l->resource) == 0;
+	return strcmp(r->resource, l->resource) == 0 && strcmp(r->group, l->group) == 0 &&
+	       strcmp(r->version, l->version) == 0;
+}
+
+bool lists_is_pinned_by(
+        const struct control *c, const struct open_list *l, const struct settings_list *entry)
+{
+	bool secret = !l->group[0] && strcmp(l->resource, "secrets") == 0;
+	uint32_t realm = realm_of(c, l->cluster->name, l->group, l->resource, entry->namespace_);
+	if (realm != l->realm || fnmatch(entry->clusters, l->cluster->name, 0) != 0)
+		return false;
+	bool metadata =
+	        entry->metadata_only || (secret && !settings_secret_values(c->config.settings,
+	                                                   &c->config.settings->realms[realm]));
+	return metadata == l->metadata_only &&
+	       entry->keep_managed_fields == l->keep_managed_fields &&
+	       strcmp(or_empty(entry->namespace_), l->namespace_) == 0 &&
+	       strcmp(or_empty(entry->label_selector), l->labels) == 0 &&
+	       strcmp(or_empty(entry->field_selector), l->fields) == 0 &&
+	       is_resource_of(l, &entry->resource);
 }
 
 void lists_open_pinned(struct control *c)

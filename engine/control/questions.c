@@ -71,6 +71,44 @@ void questions_fini(struct control *c)
 		forget(CONTAINER_OF(it, struct question, link));
 }
 
+/* One at a time: to answer one may cut its consumer off, and others with it. */
+static struct question *question_about(const struct control *c, const struct known_cluster *k)
+{
+	LIST_EACH (it, &c->questions) {
+		struct question *q = CONTAINER_OF(it, struct question, link);
+		if (q->cluster == k)
+			return q;
+	}
+	return NULL;
+}
+
+void questions_end_cluster(struct control *c, struct known_cluster *k, const char *why)
+{
+	k->discovering = false;
+	for (struct question *q; (q = question_about(c, k));) {
+		struct consumer *asker = q->consumer;
+		uint32_t request = q->request;
+		forget(q);
+		if (asker)
+			consumer_fail(
+			        asker, request, KR_ERR_UNKNOWN_CLUSTER, ERR_UNKNOWN_CLUSTER, why);
+	}
+}
+
+void questions_repin(
+        struct control *c, const struct settings_list *(*entry_of)(
+                                   const struct control *c, const struct settings_list *old))
+{
+	LIST_EACH_SAFE (it, &c->questions) {
+		struct question *q = CONTAINER_OF(it, struct question, link);
+		if (q->kind != QUESTION_PIN)
+			continue;
+		q->pin = entry_of(c, q->pin);
+		if (!q->pin)
+			forget(q);
+	}
+}
+
 static int document(const struct report *doc)
 {
 	int fd = memfd_create("kubering-document", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -354,8 +392,7 @@ void questions_resolve(struct control *c, struct consumer *consumer, uint32_t re
 		fail_resolve(q, KR_ERR_MEMORY, ERR_NO_MEMORY, "the daemon is out of memory");
 }
 
-/* "deployments", "deployments.apps", "deployments.v1.apps": as people would write it. */
-static char *name_of(const struct settings_resource *r)
+char *questions_name_of(const struct settings_resource *r)
 {
 	char *name = NULL;
 	int n = asprintf(&name, "%s%s%s%s%s", r->resource, r->version[0] ? "." : "", r->version,
@@ -370,7 +407,7 @@ void questions_pin(struct control *c, struct known_cluster *k, const struct sett
 		return;
 	q->cluster = k;
 	q->pin = l;
-	q->name = name_of(&l->resource);
+	q->name = questions_name_of(&l->resource);
 	if (q->name)
 		look_up(q);
 	else

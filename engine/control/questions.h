@@ -15,6 +15,7 @@ struct control;
 struct discovery_resource;
 struct known_cluster;
 struct settings_list;
+struct settings_resource;
 
 enum {
 	QUESTION_STATUS_NS = 1000000000,
@@ -57,6 +58,15 @@ void questions_on_status(struct control *c, struct reactor_note *n);
 /* A fetch of discovery came back: id is the cluster's. */
 void questions_on_fetched(struct control *c, struct reactor_note *n);
 void questions_fini(struct control *c);
+/* The cluster was removed: whoever asked about it hears why. */
+void questions_end_cluster(struct control *c, struct known_cluster *k, const char *why);
+/* The settings are others: a question about a list that they keep open goes on for the entry that
+ * entry_of gives for its old one; NULL: it is dropped. */
+void questions_repin(
+        struct control *c, const struct settings_list *(*entry_of)(
+                                   const struct control *c, const struct settings_list *old));
+/* "deployments", "deployments.apps", "deployments.v1.apps": as people would write it; free() it. */
+char *questions_name_of(const struct settings_resource *r);
 
 /* status.c: the whole status as JSON. */
 void status_write(struct control *c, struct reactor_status *const *status, struct report *out);

@@ -25,21 +25,26 @@ struct resolver {
 	struct loop_timer timer;
 	struct resolver_socket sockets[RESOLVER_SOCKETS];
 	uint32_t pending;
+	struct list waiting; /* struct question: beyond RESOLVER_IN_FLIGHT */
 	bool freeing;
 };
 
 struct question {
+	struct list link; /* in the resolver's waiting */
 	struct resolver *resolver;
 	uint32_t id;
-	char *host;
+	uint16_t port;
+	char *host; /* own */
 };
 
 static void follow_sockets(struct resolver *r);
+static void start_some(struct resolver *r);
 
 static void on_timer(struct loop_timer *t)
 {
 	struct resolver *r = CONTAINER_OF(t, struct resolver, timer);
 	ares_process_fd(r->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+	start_some(r);
 	follow_sockets(r);
 }
 
@@ -49,6 +54,7 @@ static void on_socket(struct loop_fd *f, uint32_t events)
 	int fd = f->fd;
 	ares_process_fd(r->channel, events & (EPOLLIN | EPOLLERR | EPOLLHUP) ? fd : ARES_SOCKET_BAD,
 	        events & EPOLLOUT ? fd : ARES_SOCKET_BAD);
+	start_some(r);
 	follow_sockets(r);
 }
 
@@ -86,6 +92,7 @@ err_t resolver_new(struct loop *l, resolver_fn on_answer, void *arg, struct reso
 	r->on_answer = on_answer;
 	r->arg = arg;
 	loop_timer_init(&r->timer, on_timer);
+	list_init(&r->waiting);
 	struct ares_options o = {.timeout = RESOLVER_TIMEOUT_MS, .tries = RESOLVER_TRIES};
 	if (ares_library_init(ARES_LIB_INIT_ALL) ||
 	        ares_init_options(&r->channel, &o, ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES)) {
@@ -94,6 +101,12 @@ err_t resolver_new(struct loop *l, resolver_fn on_answer, void *arg, struct reso
 	}
 	*out = r;
 	return ERR_OK;
+}
+
+static void question_free(struct question *q)
+{
+	free(q->host);
+	free(q);
 }
 
 void resolver_free(struct resolver **rp)
@@ -107,6 +120,8 @@ void resolver_free(struct resolver **rp)
 		loop_unwatch(r->loop, &r->sockets[i].fd);
 	loop_timer_set(r->loop, &r->timer, UINT64_MAX);
 	ares_destroy(r->channel);
+	for (struct list *it; (it = list_pop(&r->waiting));)
+		question_free(CONTAINER_OF(it, struct question, link));
 	ares_library_cleanup();
 	free(r);
 }
@@ -141,8 +156,29 @@ static void answered(void *arg, int status, int timeouts, struct ares_addrinfo *
 		ares_freeaddrinfo(info);
 	if (!r->freeing)
 		r->on_answer(r->arg, q->id, &a);
-	free(q->host);
-	free(q);
+	question_free(q);
+}
+
+static void start(struct resolver *r, struct question *q)
+{
+	char service[8];
+	snprintf(service, sizeof service, "%u", q->port);
+	struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC,
+	        .ai_socktype = SOCK_STREAM,
+	        .ai_flags = ARES_AI_NUMERICSERV};
+	r->pending++;
+	ares_getaddrinfo(r->channel, q->host, service, &hints, answered, q);
+}
+
+/* Not from an answer: c-ares is inside one of its own loops then. */
+static void start_some(struct resolver *r)
+{
+	while (r->pending < RESOLVER_IN_FLIGHT) {
+		struct list *it = list_pop(&r->waiting);
+		if (!it)
+			return;
+		start(r, CONTAINER_OF(it, struct question, link));
+	}
 }
 
 static bool literal(const char *host, uint16_t port, struct resolver_answer *a)
@@ -178,13 +214,8 @@ void resolver_ask(struct resolver *r, uint32_t id, const char *host, uint16_t po
 		r->on_answer(r->arg, id, &a);
 		return;
 	}
-	*q = (struct question){r, id, copy};
-	char service[8];
-	snprintf(service, sizeof service, "%u", port);
-	struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC,
-	        .ai_socktype = SOCK_STREAM,
-	        .ai_flags = ARES_AI_NUMERICSERV};
-	r->pending++;
-	ares_getaddrinfo(r->channel, host, service, &hints, answered, q);
+	*q = (struct question){.resolver = r, .id = id, .port = port, .host = copy};
+	list_push(&r->waiting, &q->link);
+	start_some(r);
 	follow_sockets(r);
 }

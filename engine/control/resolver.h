@@ -10,7 +10,13 @@
 #include "base/err.h"
 #include "control/loop.h"
 
-enum { RESOLVER_ADDRESSES_MAX = 8, RESOLVER_TIMEOUT_MS = 2000, RESOLVER_TRIES = 2 };
+enum {
+	RESOLVER_ADDRESSES_MAX = 8,
+	RESOLVER_TIMEOUT_MS = 2000,
+	RESOLVER_TRIES = 2,
+	RESOLVER_IN_FLIGHT = 64, /* names asked for at one time: ten thousand queries in one burst
+	                            are lost in a socket's buffer, and each loss costs a timeout */
+};
 
 struct resolver_answer {
 	err_t err;

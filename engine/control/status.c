@@ -59,15 +59,17 @@ static void write_reactors(
 	report_close(t, ']');
 }
 
-static const struct cluster_status *status_of(const struct control *c,
-        const struct known_cluster *k, struct reactor_status *const *status)
+/* By id of the cluster, NULL where no reactor told of it. NULL: out of memory. */
+static const struct cluster_status **by_cluster(
+        const struct control *c, struct reactor_status *const *status)
 {
-	const struct reactor_status *s = k->placed && status ? status[k->reactor] : NULL;
-	(void)c;
-	for (uint32_t i = 0; s && i < s->clusters; i++)
-		if (s->cluster[i].cluster == k->id)
-			return &s->cluster[i];
-	return NULL;
+	const struct cluster_status **rows =
+	        calloc(c->clusters.count + 1, sizeof(const struct cluster_status *));
+	for (uint32_t r = 0; rows && status && r < c->config.reactor_count; r++)
+		for (uint32_t i = 0; status[r] && i < status[r]->clusters; i++)
+			if (status[r]->cluster[i].cluster < c->clusters.count)
+				rows[status[r]->cluster[i].cluster] = &status[r]->cluster[i];
+	return rows;
 }
 
 static void write_error(struct report *t, const char *key, err_t err, const char *text)
@@ -129,25 +131,25 @@ static void write_cluster(const struct known_cluster *k, const struct cluster_st
 }
 
 static void write_clusters(
-        struct control *c, struct reactor_status *const *status, struct report *t)
+        struct control *c, const struct cluster_status *const *status, struct report *t)
 {
 	uint64_t now = loop_now_ns(c->loop);
 	report_open(t, "clusters", '[');
 	for (uint32_t i = 0; i < c->clusters.by_name.count; i++) {
 		const struct known_cluster *k = c->clusters.by_name.rows[i];
-		write_cluster(k, status_of(c, k, status), now, t);
+		write_cluster(k, status[k->id], now, t);
 	}
 	report_close(t, ']');
 }
 
 static void write_backends(
-        struct control *c, struct reactor_status *const *status, struct report *t)
+        struct control *c, const struct cluster_status *const *status, struct report *t)
 {
 	report_open(t, "backends", '[');
 	for (uint32_t i = 0; i < c->backends.count; i++) {
-		const struct backend *b = &c->backends.rows[i];
+		const struct backend *b = c->backends.rows[i];
 		const struct known_cluster *k = b->self;
-		const struct cluster_status *s = status_of(c, k, status);
+		const struct cluster_status *s = status[k->id];
 		report_open(t, NULL, '{');
 		report_cstr(t, "name", k->name);
 		report_cstr(t, "server", k->broken.code ? NULL : k->conf.server.text);
@@ -230,7 +232,7 @@ static void write_lists(struct control *c, struct report *t)
 	struct list_reader *r = list_reader_new(c);
 	report_open(t, "lists", '[');
 	for (uint32_t i = 0; i < c->lists.count; i++)
-		if (c->lists.rows[i])
+		if (c->lists.rows[i] && !c->lists.rows[i]->ended)
 			write_list(c, c->lists.rows[i], r, t);
 	report_close(t, ']');
 	list_reader_free(&r);
@@ -282,6 +284,11 @@ static void write_shards(struct control *c, struct report *t)
 void status_write(struct control *c, struct reactor_status *const *status, struct report *t)
 {
 	char incarnation[40];
+	const struct cluster_status **clusters = by_cluster(c, status);
+	if (!clusters) {
+		t->failed = true;
+		return;
+	}
 	snprintf(incarnation, sizeof incarnation, "%016llx%016llx",
 	        (unsigned long long)c->config.incarnation[0],
 	        (unsigned long long)c->config.incarnation[1]);
@@ -295,9 +302,11 @@ void status_write(struct control *c, struct reactor_status *const *status, struc
 	report_cstr(t, "kind", io_kind_name(c->io_kind));
 	report_cstr(t, "reason", c->io_why);
 	report_close(t, '}');
+	reload_write(c, t);
 	write_reactors(c, status, t);
-	write_clusters(c, status, t);
-	write_backends(c, status, t);
+	write_clusters(c, clusters, t);
+	write_backends(c, clusters, t);
+	free(clusters);
 	write_lists(c, t);
 	write_shards(c, t);
 	write_consumers(c, t);

@@ -116,7 +116,6 @@ struct kr_object {
 
 /* --- client ------------------------------------------------------------------------------ */
 
-
 struct kr_options {
 	size_t size;
 	const char *socket_path; /* NULL: $KUBERING_SOCKET, /run/kubering/kubering.sock (root),
@@ -143,11 +142,11 @@ KR_API const char *kr_version(void);
 KR_API const char *kr_layout_version(void);
 /* A JSON document from the daemon: what = "status", or "resolve CLUSTER RESOURCE" (short names,
  * groups; answers group, version, resource, kind, namespaced, short_names). *json is malloc'ed;
- * free() it. */
+ * free() it. KR_TIMEOUT: the daemon is there, but the cluster has not answered it within the
+ * client's timeout. */
 KR_API int kr_query(struct kr_client *client, const char *what, char **json, size_t *bytes);
 
 /* --- lists ------------------------------------------------------------------------------- */
-
 
 struct kr_list_spec {
 	size_t size;
@@ -263,7 +262,6 @@ KR_API int kr_follow_any(struct kr_follow *const *follows, size_t n, size_t *whi
         struct kr_change *change, int64_t timeout_ns);
 
 /* --- differences ------------------------------------------------------------------------- */
-
 
 /* RFC 7386 merge patch from old_object to object of a change, written to buf, *size = its bytes (no
  * NUL). KR_ERR_SPACE: *size is what is needed. ADDED: the object itself; DELETED: null. No

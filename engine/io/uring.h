@@ -43,12 +43,13 @@ enum {
 	URING_CQ_ENTRIES = 16384, /* at least; grows with sockets_max */
 	URING_CQ_ENTRIES_MAX = 65536,
 	URING_BUFFERS = 128,
-	URING_BUFFERS_MIN = 32, /* posted where receives come full: 512 KiB */
-	URING_BATCH = 64,       /* completions that a busy wait asks for */
-	URING_BACKLOG = 16,     /* so many in one enter hint at more: the kernel stops at 20 */
-	URING_REENTERS_MAX = 4, /* enters per tick beside the first, while a backlog shows */
-	URING_CANCEL_TRIES = 8, /* then shutdown */
-	URING_DRAIN_MS = 2000,  /* bound of io_close_all */
+	URING_BUFFERS_MIN = 32,   /* posted where receives come full: 512 KiB */
+	URING_BATCH = 64,         /* completions that a busy wait asks for */
+	URING_BACKLOG = 16,       /* so many in one enter hint at more: the kernel stops at 20 */
+	URING_REENTERS_MAX = 4,   /* enters per tick beside the first, while a backlog shows */
+	URING_CANCEL_HASHED = 14, /* tries by user_data */
+	URING_CANCEL_TRIES = 16,  /* then shutdown */
+	URING_DRAIN_MS = 2000,    /* bound of io_close_all */
 	URING_CHAIN = 2 + OS_OPTION_COUNT, /* socket, options, connect */
 };
 

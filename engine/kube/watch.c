@@ -31,8 +31,8 @@ static const struct sm_row states[] = {
         [WATCH_STREAMING] = {"streaming", SM_TO(WATCH_ASKING) | SM_TO(WATCH_CONNECTING) |
                                                   SM_TO(WATCH_WAITING) | SM_TO(WATCH_PARKED) |
                                                   SM_TO(WATCH_CLOSED)},
-        [WATCH_WAITING] = {"waiting",
-                SM_TO(WATCH_WAITING) | SM_TO(WATCH_CONNECTING) | SM_TO(WATCH_CLOSED)},
+        [WATCH_WAITING] = {"waiting", SM_TO(WATCH_WAITING) | SM_TO(WATCH_CONNECTING) |
+                                              SM_TO(WATCH_PARKED) | SM_TO(WATCH_CLOSED)},
         [WATCH_PARKED] = {"parked", SM_TO(WATCH_CONNECTING) | SM_TO(WATCH_CLOSED)},
         [WATCH_CLOSED] = {"closed", 0},
 };
@@ -207,9 +207,12 @@ static void fail(
 static void park(
         struct watch *w, err_t err, const char *text, uint64_t now_ns, struct watch_out *out)
 {
-	uint64_t step = WATCH_PARK_MIN_S * KUBE_S << (w->parks < 4 ? w->parks : 4);
-	if (step > WATCH_PARK_MAX_S * KUBE_S)
-		step = WATCH_PARK_MAX_S * KUBE_S;
+	bool login = err == ERR_KUBE_UNAUTHORIZED;
+	uint64_t most = (login ? WATCH_LOGIN_MAX_S : WATCH_PARK_MAX_S) * KUBE_S;
+	uint64_t step = (login ? WATCH_LOGIN_MIN_S : WATCH_PARK_MIN_S) * KUBE_S
+	                << (w->parks < 4 ? w->parks : 4);
+	if (step > most)
+		step = most;
 	if (w->parks < UINT8_MAX)
 		w->parks++;
 	w->backoff.healthy_since_ns = 0;
@@ -217,7 +220,9 @@ static void park(
 	abort_sync(w, out);
 	enter(w, WATCH_PARKED);
 	w->request = WATCH_REQ_NONE;
-	w->relist = true; /* while we were not allowed to look, anything may have happened */
+	/* While we were not allowed to look, anything may have happened. A login that failed
+	 * changes nothing about what may be seen: the stream resumes, or is told 410. */
+	w->relist |= !login;
 	w->deadline_ns = now_ns + backoff_jitter(&w->rng, step);
 	out->acts |= WATCH_CLOSE | WATCH_STATE;
 }
@@ -305,12 +310,29 @@ void watch_on_credential(
         struct watch *w, bool ok, const char *text, uint64_t now_ns, struct watch_out *out)
 {
 	*out = (struct watch_out){0};
-	if (w->state != WATCH_WAITING)
+	if (w->err != ERR_KUBE_UNAUTHORIZED)
 		return;
-	if (ok)
+	if (ok && (w->state == WATCH_WAITING || w->state == WATCH_PARKED)) {
 		connect_again(w, out);
-	else
-		fail(w, ERR_KUBE_UNAUTHORIZED, text, now_ns, out);
+	} else if (!ok && w->state == WATCH_WAITING) {
+		w->credential_tried = false; /* each probe may ask for one: the person may have
+		                                logged in by then */
+		park(w, ERR_KUBE_UNAUTHORIZED, text, now_ns, out);
+	}
+	invariant(w);
+}
+
+void watch_on_moved(struct watch *w, uint64_t now_ns, struct watch_out *out)
+{
+	(void)now_ns;
+	*out = (struct watch_out){0};
+	w->relist = true;
+	w->credential_tried = false;
+	w->denials = w->parks = w->errors_in_row = 0;
+	w->back_tries = WATCH_BACK_TRIES; /* lower versions are believed: they are another count */
+	if (w->state == WATCH_WAITING || w->state == WATCH_PARKED)
+		connect_again(w, out);
+	invariant(w);
 }
 
 /* --- inputs: answers --------------------------------------------------------------------- */
@@ -412,14 +434,21 @@ static bool body_says_expired(const struct watch *w, const struct json_status *s
 static void unauthorized(struct watch *w, const char *text, uint64_t now_ns, struct watch_out *out)
 {
 	if (w->credential_tried) {
-		/* Each slow probe may ask for one refresh: the person may have logged in by then.
-		 */
+		char more[sizeof w->text];
+		snprintf(more, sizeof more,
+		        "%.60s: it refuses what was renewed too: log in again, or fix the user in "
+		        "the kubeconfig",
+		        text);
 		w->credential_tried = false;
-		park(w, ERR_KUBE_UNAUTHORIZED, text, now_ns, out);
+		park(w, ERR_KUBE_UNAUTHORIZED, more, now_ns, out);
 		return;
 	}
 	w->credential_tried = true;
-	say(w, ERR_KUBE_UNAUTHORIZED, text);
+	if (w->err != ERR_KUBE_UNAUTHORIZED) { /* else what it says already tells what to do */
+		char more[sizeof w->text];
+		snprintf(more, sizeof more, "%.100s: the credential is being renewed", text);
+		say(w, ERR_KUBE_UNAUTHORIZED, more);
+	}
 	wait_until(w, now_ns + 60 * KUBE_S, out); /* bound, should the refresh never answer */
 	out->acts |= WATCH_CREDENTIAL;
 }

@@ -55,6 +55,9 @@ enum {
 	WATCH_VERIFY_MAX_S = 3600,
 	WATCH_PARK_MIN_S = 30,
 	WATCH_PARK_MAX_S = 300,
+	WATCH_LOGIN_MIN_S = 5, /* parked on 401: a token may become good again at any time; the gate
+	                          bounds what many lists of one cluster ask together */
+	WATCH_LOGIN_MAX_S = 60,
 	WATCH_RESUMES_MAX = 3,  /* ERROR events other than 410 in a row before a relist */
 	WATCH_BACK_TRIES = 3,   /* answers older than what we have before they are believed (M3) */
 	WATCH_DENIALS_MAX = 3,  /* 403 or 404 of a list that was there, before it is parked */
@@ -183,7 +186,10 @@ void watch_on_body_end(struct watch *w, bool reusable, uint64_t now_ns, struct w
 void watch_on_lost(
         struct watch *w, err_t err, const char *text, uint64_t now_ns, struct watch_out *out);
 void watch_on_timer(struct watch *w, uint64_t now_ns, struct watch_out *out);
-/* ok: a fresh credential is there. */
+/* The server is another one: its versions and capabilities say nothing about those before. */
+void watch_on_moved(struct watch *w, uint64_t now_ns, struct watch_out *out);
+/* ok: a fresh credential is there, or the old one is taken again: a list that was refused asks at
+ * once. Others are not concerned. */
 void watch_on_credential(
         struct watch *w, bool ok, const char *text, uint64_t now_ns, struct watch_out *out);
 static inline void watch_on_bytes(struct watch *w, uint64_t now_ns)

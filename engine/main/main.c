@@ -46,18 +46,19 @@ static struct control *running; /* for the signal handler only */
 
 static void on_signal(int sig)
 {
-	(void)sig;
-	if (running)
+	if (running && sig == SIGHUP)
+		control_reload(running);
+	else if (running)
 		control_stop(running);
 }
 
 static void catch_signals(void)
 {
-	struct sigaction stop = {.sa_handler = on_signal}, ignore = {.sa_handler = SIG_IGN};
-	sigaction(SIGTERM, &stop, NULL);
-	sigaction(SIGINT, &stop, NULL);
+	struct sigaction ours = {.sa_handler = on_signal}, ignore = {.sa_handler = SIG_IGN};
+	sigaction(SIGTERM, &ours, NULL);
+	sigaction(SIGINT, &ours, NULL);
 	sigaction(SIGPIPE, &ignore, NULL);
-	sigaction(SIGHUP, &ignore, NULL);
+	sigaction(SIGHUP, &ours, NULL);
 }
 
 /* --- configuration ----------------------------------------------------------------------- */
@@ -82,14 +83,11 @@ static void options_for_config(const struct options *o, struct config_options *o
 }
 
 /* The lists of the command line; says what is wrong with the first that is. */
-static err_t add_lists(struct settings *s, const struct options *o)
+static err_t add_lists(struct settings *s, const struct options *o, struct errmsg *m)
 {
-	struct errmsg m = {0};
 	err_t err = ERR_OK;
 	for (size_t i = 0; !err && i < o->list_count; i++)
-		err = config_list_add(s, o->lists[i], &m);
-	if (err)
-		fprintf(stderr, "kuberingd: %s\n", m.text);
+		err = config_list_add(s, o->lists[i], m);
 	return err;
 }
 
@@ -104,8 +102,9 @@ static int check(const struct options *o)
 	problem_list_fini(&problems);
 	struct settings scratch = {0};
 	arena_init(&scratch.arena, MAIN_CHECK_BYTES);
-	if (!err)
-		err = add_lists(&scratch, o);
+	struct errmsg m = {0};
+	if (!err && (err = add_lists(&scratch, o, &m)))
+		fprintf(stderr, "kuberingd: %s\n", m.text);
 	arena_fini(&scratch.arena);
 	if (!err)
 		puts("kuberingd: the configuration is good");
@@ -129,34 +128,81 @@ static void override(struct settings *s, const struct options *o)
 		s->reactors = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
 	if (s->reactors > MAIN_REACTORS_MAX)
 		s->reactors = MAIN_REACTORS_MAX;
-	log_init((enum log_level)s->log_level, s->log_format == SETTINGS_LOG_JSON);
 }
 
-static struct config *load(const struct options *o)
+/* What the command line adds. */
+static err_t complete(struct config *config, const struct options *o, struct errmsg *m)
+{
+	struct settings *s = config->settings;
+	err_t err = add_lists(s, o, m);
+	if (!err && s->realm_count > REACTOR_REALMS_MAX)
+		err = errmsg_set(m, ERR_CONFIG, "%zu realms, at most %d are served", s->realm_count,
+		        REACTOR_REALMS_MAX);
+	if (!err)
+		override(s, o);
+	return err;
+}
+
+static err_t load(const struct options *o, struct problem_list *problems, struct config **out,
+        struct errmsg *m)
+{
+	struct config_options co;
+	options_for_config(o, &co);
+	err_t err = config_load(&co, problems, out);
+	if (err)
+		return problem_result(problems, m);
+	err = complete(*out, o, m);
+	if (err)
+		config_free(out);
+	return err;
+}
+
+static struct config *load_first(const struct options *o)
 {
 	struct problem_list problems;
-	struct config_options co;
 	struct config *config = NULL;
-	options_for_config(o, &co);
+	struct errmsg m = {0};
 	problem_list_init(&problems);
-	err_t err = config_load(&co, &problems, &config);
+	err_t err = load(o, &problems, &config, &m);
 	print_problems(&problems);
+	if (err && !problems.errors)
+		fprintf(stderr, "kuberingd: %s\n", m.text);
 	problem_list_fini(&problems);
-	if (err)
-		return NULL;
-	struct settings *s = config->settings;
-	if (add_lists(s, o)) {
-		config_free(&config);
-		return NULL;
-	}
-	if (s->realm_count > REACTOR_REALMS_MAX) {
-		fprintf(stderr, "kuberingd: %zu realms, at most %d are served\n", s->realm_count,
-		        REACTOR_REALMS_MAX);
-		config_free(&config);
-		return NULL;
-	}
-	override(s, o);
+	if (!err)
+		log_init((enum log_level)config->settings->log_level,
+		        config->settings->log_format == SETTINGS_LOG_JSON);
 	return config;
+}
+
+/* --- reload ------------------------------------------------------------------------------ */
+
+static void log_problems(const struct problem_list *l)
+{
+	char buf[PROBLEM_TEXT_BYTES + 512];
+	for (size_t i = 0; i < l->count; i++)
+		log_line(l->rows[i].level == PROBLEM_LEVEL_ERROR ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN,
+		        "configuration", "problem", problem_format(&l->rows[i], buf, sizeof buf),
+		        NULL);
+}
+
+/* On the control thread. */
+static err_t load_again(void *arg, struct config **out, struct errmsg *m)
+{
+	struct problem_list problems;
+	notify_reloading();
+	problem_list_init(&problems);
+	err_t err = load(arg, &problems, out, m);
+	log_problems(&problems);
+	problem_list_fini(&problems);
+	return err;
+}
+
+static void loaded(void *arg, const char *text)
+{
+	(void)arg;
+	if (text)
+		log_line(LOG_LEVEL_INFO, "configuration reloaded", "clusters", text, NULL);
+	notify_ready();
 }
 
 /* --- reactors ---------------------------------------------------------------------------- */
@@ -304,7 +350,7 @@ static int serve(struct control_config *cc, struct worker *w, struct control *co
 	return 0;
 }
 
-static int daemon_main(struct config *config)
+static int daemon_main(struct config *config, struct options *options)
 {
 	extern char **environ;
 	static struct worker workers[MAIN_REACTORS_MAX];
@@ -318,7 +364,10 @@ static int daemon_main(struct config *config)
 	        .metrics_port = config->settings->metrics_port,
 	        .environ = environ,
 	        .reactor_count = (uint32_t)config->settings->reactors,
-	        .warn = warn};
+	        .warn = warn,
+	        .load = load_again,
+	        .loaded = loaded,
+	        .load_arg = options};
 	if (control_new(&cc, &control, &m))
 		return failed("cannot start", m.text);
 	int status = serve(&cc, workers, control);
@@ -339,11 +388,11 @@ int main(int argc, char **argv)
 		return status;
 	if (options.check)
 		return check(&options);
-	struct config *config = load(&options);
+	struct config *config = load_first(&options);
 	if (!config)
 		return 1;
 	raise_limits();
-	status = daemon_main(config);
+	status = daemon_main(config, &options);
 	if (status == 0)
 		config_free(&config);
 	return status;

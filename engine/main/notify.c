@@ -1,10 +1,12 @@
 #include "main/notify.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 static void notify(const char *text)
@@ -29,6 +31,18 @@ void notify_ready(void)
 {
 	notify("READY=1");
 }
+
+/* The time lets systemd tell this reload from one that it did not ask for. */
+void notify_reloading(void)
+{
+	char text[64];
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%lld",
+	        (long long)t.tv_sec * 1000000 + t.tv_nsec / 1000);
+	notify(text);
+}
+
 void notify_stopping(void)
 {
 	notify("STOPPING=1");

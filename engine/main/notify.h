@@ -5,5 +5,7 @@
 
 void notify_ready(void);
 void notify_stopping(void);
+/* A reload has begun; notify_ready ends it (Type=notify-reload). */
+void notify_reloading(void);
 
 #endif

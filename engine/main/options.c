@@ -28,6 +28,7 @@ static const char usage[] =
         "  --check               validate everything that can be without connecting, and exit\n"
         "  --help, --version\n"
         "\n"
+        "SIGHUP (or: kubering reload) reads the configuration again, if it has no error.\n"
         "Exit status: 0 ok, 1 failed, 2 usage.\n"
         "Usage: kuberingd [OPTION]...\n";
 

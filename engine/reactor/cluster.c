@@ -24,11 +24,22 @@ struct cluster *cluster_new(struct reactor *r, struct cluster_spec *spec)
 	strategy_init(&c->strategy, c->spec.way, c->spec.way_auto);
 	wheel_timer_init(&c->timer, CORE_TIMER_CLUSTER);
 	list_init(&c->waiting);
+	list_init(&c->admit);
 	list_init(&c->conns);
 	list_init(&c->caps);
+	list_init(&c->feeds);
 	c->budget = (struct store_budget){.name = c->spec.name, .bytes_max = c->spec.bytes_max};
 	list_push(&r->clusters, &c->link);
 	return c;
+}
+
+void cluster_tell_removed(struct reactor *r, uint32_t id)
+{
+	struct reactor_note *n = core_note_new(r, REACTOR_CLUSTER_REMOVED, 0);
+	if (!n)
+		return; /* its id stays unused */
+	n->cluster = id;
+	core_note(r, n);
 }
 
 void cluster_free(struct cluster **cp)
@@ -37,9 +48,12 @@ void cluster_free(struct cluster **cp)
 	*cp = NULL;
 	if (c->mux)
 		mux_link_free(&c->mux);
-	CHECK(list_empty(&c->waiting) && list_empty(&c->conns));
+	CHECK(list_empty(&c->waiting) && list_empty(&c->conns) && list_empty(&c->feeds));
+	if (c->removed)
+		cluster_tell_removed(c->reactor, c->spec.cluster);
 	wheel_set(&c->reactor->wheel, &c->timer, UINT64_MAX);
 	list_unlink(&c->link);
+	list_unlink(&c->admit);
 	LIST_EACH_SAFE (it, &c->caps) {
 		struct cluster_caps *k = CONTAINER_OF(it, struct cluster_caps, link);
 		free(k->key);
@@ -52,6 +66,8 @@ void cluster_free(struct cluster **cp)
 	free(c->spec.prefix);
 	free(c->spec.context);
 	free(c->spec.user);
+	free(c->address);
+	free(c->text);
 	free(c);
 }
 
@@ -76,6 +92,23 @@ struct watch_caps *cluster_caps_of(
 	k->key = key;
 	list_push(&c->caps, &k->link);
 	return &k->caps;
+}
+
+/* --- what stands in its way ------------------------------------------------------------------- */
+
+static const char *why(const struct cluster *c)
+{
+	return c->text ? c->text : err_text(c->err);
+}
+
+/* Most clusters never fail: the text is memory of its own. host NULL: the text names it. */
+static void set_why(struct cluster *c, err_t err, const char *host, const char *text)
+{
+	c->err = err;
+	if (!c->text)
+		c->text = malloc(ERRMSG_BYTES);
+	if (c->text)
+		snprintf(c->text, ERRMSG_BYTES, "%s%s%s", host ? host : "", host ? ": " : "", text);
 }
 
 /* --- the queue -------------------------------------------------------------------------------- */
@@ -120,7 +153,7 @@ void cluster_wait(struct cluster *c, struct cluster_waiter *w)
 	if (list_empty(&w->link))
 		list_push(&c->waiting, &w->link);
 	if (w->refused && is_down(c))
-		w->refused(w, c->err, c->text);
+		w->refused(w, c->err, why(c));
 	cluster_admit(c, c->reactor->now_ns);
 }
 
@@ -143,10 +176,17 @@ void cluster_admit(struct cluster *c, uint64_t now_ns)
 	}
 	uint64_t retry_ns = UINT64_MAX;
 	while (!list_empty(&c->waiting)) {
+		if (c->reactor->connects >= CORE_CONNECTS_PER_TURN) {
+			/* The others first, and streams that are up: the next turn goes on here. */
+			if (list_empty(&c->admit))
+				list_push(&c->reactor->admitting, &c->admit);
+			return;
+		}
 		if (!gate_take(&c->gate, now_ns, &retry_ns))
 			break;
 		struct list *it = list_pop(&c->waiting);
 		struct cluster_waiter *w = CONTAINER_OF(it, struct cluster_waiter, link);
+		c->reactor->connects++;
 		w->granted(w);
 		retry_ns = UINT64_MAX;
 	}
@@ -161,7 +201,7 @@ static void tell_control(struct cluster *c)
 		return;
 	n->cluster = c->spec.cluster;
 	n->err = c->err;
-	snprintf(n->text, sizeof n->text, "%s", c->text);
+	snprintf(n->text, sizeof n->text, "%s", c->err ? why(c) : "");
 	core_note(c->reactor, n);
 }
 
@@ -181,14 +221,13 @@ static void tell_waiting(struct cluster *c)
 	LIST_EACH_SAFE (it, &c->waiting) {
 		struct cluster_waiter *w = CONTAINER_OF(it, struct cluster_waiter, link);
 		if (w->refused)
-			w->refused(w, c->err, c->text);
+			w->refused(w, c->err, why(c));
 	}
 }
 
 void cluster_on_failure(struct cluster *c, err_t err, const char *text, uint64_t now_ns)
 {
-	c->err = err;
-	snprintf(c->text, sizeof c->text, "%s: %s", c->spec.host, text);
+	set_why(c, err, c->spec.host, text);
 	bool was_shut = c->gate.shut;
 	uint64_t at = gate_on_failure(&c->gate, &c->rng, now_ns);
 	if (!was_shut)
@@ -208,17 +247,32 @@ void cluster_on_abandoned(struct cluster *c)
 		wheel_set(&c->reactor->wheel, &c->timer, c->gate.open_at_ns);
 }
 
+/* false: out of memory; the old ones stay. */
+static bool take_addresses(struct cluster *c, const struct reactor_msg *m)
+{
+	struct cluster_address *a = calloc(m->addresses.count, sizeof *a);
+	if (!a)
+		return false;
+	for (uint32_t i = 0; i < m->addresses.count; i++) {
+		a[i].bytes = m->addresses.bytes[i];
+		CHECK(a[i].bytes <= offsetof(struct cluster_address, bytes));
+		memcpy(&a[i].any, &m->addresses.at[i], a[i].bytes);
+	}
+	free(c->address);
+	c->address = a;
+	c->address_count = m->addresses.count;
+	return true;
+}
+
 void cluster_set_addresses(struct cluster *c, const struct reactor_msg *m, uint64_t now_ns)
 {
 	c->addresses_asked = false;
 	c->resolved_ns = now_ns;
-	if (m->addresses.count) {
-		c->address_count = m->addresses.count;
-		memcpy(c->address, m->addresses.at, sizeof c->address);
-		memcpy(c->address_bytes, m->addresses.bytes, sizeof c->address_bytes);
-	} else if (!c->address_count) {
-		c->err = m->err;
-		snprintf(c->text, sizeof c->text, "%s", m->text);
+	err_t err = m->err;
+	if (m->addresses.count && !take_addresses(c, m))
+		err = ERR_NO_MEMORY;
+	if (!c->address_count) {
+		set_why(c, err, NULL, m->text[0] ? m->text : err_text(err));
 		gate_on_failure(&c->gate, &c->rng, now_ns);
 		tell_waiting(c);
 		wheel_set(&c->reactor->wheel, &c->timer, c->gate.open_at_ns);
@@ -250,18 +304,68 @@ void cluster_set_credential(struct cluster *c, struct reactor_msg *m, uint64_t n
 		if (m->credential.renewed)
 			retire_conns(c);
 	} else {
-		c->err = m->err;
-		snprintf(c->text, sizeof c->text, "%s", m->text);
+		set_why(c, m->err, NULL, m->text);
 		if (!c->has_credential)
 			tell_waiting(c);
 	}
-	LIST_EACH_SAFE (it, &c->reactor->feeds) {
-		struct feed *f = CONTAINER_OF(it, struct feed, link);
-		if (f->cluster == c && f->credential_wanted)
+	LIST_EACH_SAFE (it, &c->feeds) {
+		struct feed *f = CONTAINER_OF(it, struct feed, cluster_link);
+		if (f->credential_wanted || ok)
 			feed_on_credential(f, ok, m->text);
 	}
 	while (fetch_on_credential(c, ok, m->text))
 		;
+	cluster_admit(c, now_ns);
+}
+
+void cluster_on_login(struct cluster *c)
+{
+	LIST_EACH_SAFE (it, &c->feeds) {
+		struct feed *f = CONTAINER_OF(it, struct feed, cluster_link);
+		if (!f->credential_wanted)
+			feed_on_credential(f, true, NULL);
+	}
+}
+
+/* The other server knows none of our versions, and may hold other objects under the same ones. */
+static void move(struct cluster *c)
+{
+	c->address_count = c->address_next = 0;
+	c->addresses_asked = true; /* they are on their way, and the credential too */
+	c->has_credential = c->credential_asked = c->credential_failed = false;
+	auth_put(&c->auth);
+	tls_config_put(&c->tls);
+	c->err = ERR_OK;
+	LIST_EACH (it, &c->caps)
+		CONTAINER_OF(it, struct cluster_caps, link)->caps = (struct watch_caps){0};
+	LIST_EACH_SAFE (it, &c->feeds)
+		feed_on_moved(CONTAINER_OF(it, struct feed, cluster_link));
+	LIST_EACH_SAFE (it, &c->conns)
+		conn_leave(CONTAINER_OF(it, struct conn, link),
+		        "the configuration names another server for this cluster");
+	gate_init(&c->gate, c->spec.connects_per_s, c->spec.connects_burst);
+}
+
+void cluster_change(struct cluster *c, struct cluster_spec *spec, uint64_t now_ns)
+{
+	struct cluster_spec old = c->spec;
+	bool moved = strcmp(old.host, spec->host) != 0 || strcmp(old.prefix, spec->prefix) != 0 ||
+	             old.tls != spec->tls;
+	c->spec = *spec;
+	*spec = old;
+	c->gate.rate_per_s = c->spec.connects_per_s;
+	c->gate.burst = c->spec.connects_burst;
+	c->budget.name = c->spec.name;
+	c->budget.bytes_max = c->spec.bytes_max;
+	if (old.way != c->spec.way || old.way_auto != c->spec.way_auto)
+		strategy_init(&c->strategy, c->spec.way, c->spec.way_auto);
+	LIST_EACH (it, &c->feeds) {
+		struct feed *f = CONTAINER_OF(it, struct feed, cluster_link);
+		f->conf.prefix = span_of(c->spec.prefix);
+		f->conf.watch_list = c->spec.watch_list;
+	}
+	if (moved)
+		move(c);
 	cluster_admit(c, now_ns);
 }
 
@@ -285,7 +389,7 @@ void cluster_status_of(const struct cluster *c, struct cluster_status *out)
 	                                      : CLUSTER_IDLE;
 	if (out->state == CLUSTER_DOWN)
 		out->next_probe_ns = c->gate.open_at_ns;
-	snprintf(out->text, sizeof out->text, "%s", c->err ? c->text : "");
+	snprintf(out->text, sizeof out->text, "%s", c->err ? why(c) : "");
 	out->way = c->strategy.way;
 	snprintf(out->way_text, sizeof out->way_text, "%s", c->strategy.text);
 }

@@ -3,6 +3,8 @@
 #ifndef KR_REACTOR_CLUSTER_H
 #define KR_REACTOR_CLUSTER_H
 
+#include <netinet/in.h>
+
 #include "base/list.h"
 #include "base/prng.h"
 #include "base/wheel.h"
@@ -30,6 +32,15 @@ struct cluster_waiter {
 	        const char *text); /* told while it waits: the cluster is down, and why */
 };
 
+struct cluster_address {
+	union {
+		struct sockaddr any;
+		struct sockaddr_in in4;
+		struct sockaddr_in6 in6;
+	};
+	socklen_t bytes;
+};
+
 /* Owner: the reactor. Thread: the reactor. Life: CLUSTER_ADD to CLUSTER_REMOVE. */
 struct cluster {
 	struct list link; /* in the reactor's clusters */
@@ -38,17 +49,19 @@ struct cluster {
 	struct auth *auth;        /* shared(refs) */
 	struct tls_config *tls;   /* shared(refs) */
 	bool has_credential, credential_asked, addresses_asked;
-	bool credential_failed; /* the last CLUSTER_CREDENTIAL was an error */
-	bool removed;           /* goes with its last connection */
-	struct sockaddr_storage address[REACTOR_ADDRESSES_MAX];
-	socklen_t address_bytes[REACTOR_ADDRESSES_MAX];
+	bool credential_failed;          /* the last CLUSTER_CREDENTIAL was an error */
+	bool removed;                    /* goes with its last connection */
+	struct cluster_address *address; /* own: address_count of them */
 	uint32_t address_count, address_next;
 	struct gate gate;
 	struct prng rng;
 	struct wheel_timer timer; /* the gate's: the one timer of a dead cluster */
 	struct list waiting;      /* struct cluster_waiter */
+	struct list admit;        /* in the reactor\'s admitting */
 	struct list conns;        /* struct conn */
 	struct list caps;         /* struct cluster_caps */
+	struct list feeds;        /* struct feed: its cluster_link */
+	uint32_t fetch_count;     /* struct fetch, in the reactor's fetches */
 	struct store_budget budget;
 	uint32_t conn_count, list_count;
 	uint64_t resolved_ns;
@@ -60,10 +73,12 @@ struct cluster {
 	struct mux_link
 	        *mux; /* own; of a cluster that stands for a backend; NULL: nobody wanted it */
 	err_t err;    /* of the last failure, ERR_OK once it answers */
-	char text[ERRMSG_BYTES];
+	char *text;   /* own: what it says; NULL: nothing ever failed, or no memory for it */
 };
 
 struct cluster *cluster_new(struct reactor *r, struct cluster_spec *spec /* moved */);
+/* To control: nothing more will be heard of this id. */
+void cluster_tell_removed(struct reactor *r, uint32_t id);
 /* No lists, conns closed or closing: the caller saw to it. */
 void cluster_free(struct cluster **c);
 struct watch_caps *cluster_caps_of(
@@ -84,6 +99,11 @@ void cluster_set_addresses(struct cluster *c, const struct reactor_msg *m, uint6
 /* Takes the references of m. */
 void cluster_set_credential(struct cluster *c, struct reactor_msg *m, uint64_t now_ns);
 void cluster_want_credential(struct cluster *c);
+/* A list that was refused (401) is let in: the others need not wait for their own probes. */
+void cluster_on_login(struct cluster *c);
+/* Options and, perhaps, another server: nothing that was learnt or sent there counts any more. spec
+ * gets the old strings. */
+void cluster_change(struct cluster *c, struct cluster_spec *spec, uint64_t now_ns);
 void cluster_status_of(const struct cluster *c, struct cluster_status *out);
 
 #endif

@@ -27,6 +27,7 @@ static void release(struct conn *c)
 {
 	list_unlink(&c->link);
 	c->cluster->conn_count--;
+	reactor_of(c)->conn_count--;
 	if (c->tls)
 		tls_conn_free(&c->tls);
 	gzip_free(&c->gzip);
@@ -59,11 +60,13 @@ struct conn *conn_open(struct cluster *cluster, const struct conn_user *user, vo
 	        .arg = arg,
 	        .probe = cluster->gate.probing};
 	list_init(&c->link);
+	list_init(&c->shake);
 	wheel_timer_init(&c->timer, CORE_TIMER_CONN);
 	http1_init(&c->http, NULL);
 	uint32_t at = c->address = cluster->address_next % cluster->address_count;
-	*err = io_connect(cluster->reactor->io, &c->sock, (struct sockaddr *)&cluster->address[at],
-	        cluster->address_bytes[at], IO_CONNECT_TIMEOUT_S * KUBE_S);
+	const struct cluster_address *to = &cluster->address[at];
+	*err = io_connect(
+	        cluster->reactor->io, &c->sock, &to->any, to->bytes, IO_CONNECT_TIMEOUT_S * KUBE_S);
 	if (*err) {
 		leave_address(c);
 		http1_fini(&c->http);
@@ -72,6 +75,7 @@ struct conn *conn_open(struct cluster *cluster, const struct conn_user *user, vo
 	}
 	list_push(&cluster->conns, &c->link);
 	cluster->conn_count++;
+	cluster->reactor->conn_count++;
 	return c;
 }
 
@@ -85,6 +89,9 @@ void conn_close(struct conn *c)
 		cluster_on_abandoned(c->cluster);
 	c->probe = false;
 	wheel_set(&reactor_of(c)->wheel, &c->timer, UINT64_MAX);
+	list_unlink(&c->shake);
+	free(c->early);
+	c->early = NULL;
 	io_close(reactor_of(c)->io, &c->sock);
 }
 
@@ -113,10 +120,14 @@ void conn_lost(struct conn *c, err_t err, const char *text)
 
 void conn_retire(struct conn *c)
 {
-	if (c->state != CONN_HANDSHAKE && c->state != CONN_OPEN)
-		return; /* it has not logged in yet */
+	if (c->state == CONN_HANDSHAKE || c->state == CONN_OPEN) /* else it has not logged in yet */
+		conn_leave(c, "the credential was renewed");
+}
+
+void conn_leave(struct conn *c, const char *why)
+{
 	c->answered = true;
-	conn_lost(c, ERR_CONN_CLOSED, "the client certificate was renewed");
+	conn_lost(c, ERR_CONN_CLOSED, why);
 }
 
 /* Sends what TLS has to say, or what was written; one send at a time. */
@@ -170,13 +181,46 @@ void conn_on_connect(struct conn *c, err_t err)
 		conn_lost(c, err, err_text(err));
 		return;
 	}
-	if (!c->cluster->spec.tls) {
+	if (c->cluster->spec.tls)
+		list_push(&reactor_of(c)->to_shake, &c->shake);
+	else
 		ready(c);
-		return;
+}
+
+/* --- handshakes, each in its turn --------------------------------------------------------------
+ */
+
+/* Bytes of a handshake that wait. A server's flight is 1 to 5 KiB. */
+struct conn_early {
+	size_t n, cap;
+	char bytes[];
+};
+
+static err_t keep_early(struct conn *c, const char *data, size_t n)
+{
+	struct conn_early *e = c->early;
+	size_t have = e ? e->n : 0, cap = e ? e->cap : 0;
+	if (have + n > TLS_HANDSHAKE_BYTES_MAX)
+		return ERR_LIMIT;
+	if (have + n > cap) {
+		cap = have + n > 2 * cap ? have + n : 2 * cap;
+		e = realloc(e, sizeof *e + cap + IO_SLACK);
+		if (!e)
+			return ERR_NO_MEMORY;
+		*e = (struct conn_early){have, cap};
+		c->early = e;
 	}
+	memcpy(e->bytes + have, data, n);
+	e->n += n;
+	return ERR_OK;
+}
+
+static void begin_tls(struct conn *c)
+{
 	struct errmsg m = {0};
-	err = c->cluster->tls ? tls_conn_new(&c->tls, c->cluster->tls, wall_seconds(), &m)
-	                      : errmsg_set(&m, ERR_TLS_CONFIG, "no TLS material for this cluster");
+	err_t err = c->cluster->tls
+	                    ? tls_conn_new(&c->tls, c->cluster->tls, wall_seconds(), &m)
+	                    : errmsg_set(&m, ERR_TLS_CONFIG, "no TLS material for this cluster");
 	if (err) {
 		conn_lost(c, err, m.text);
 		return;
@@ -185,6 +229,27 @@ void conn_on_connect(struct conn *c, err_t err)
 	wheel_set(&reactor_of(c)->wheel, &c->timer,
 	        reactor_of(c)->now_ns + CONN_HANDSHAKE_S * KUBE_S);
 	flush(c);
+	if (c->early && c->state == CONN_HANDSHAKE)
+		list_push(&reactor_of(c)->shaking, &c->shake);
+}
+
+static void feed_tls(struct conn *c, const char *data, size_t n);
+
+/* What it has kept goes to TLS, in one piece. */
+static void feed_early(struct conn *c)
+{
+	struct conn_early *e = c->early;
+	c->early = NULL;
+	feed_tls(c, e->bytes, e->n);
+	free(e);
+}
+
+void conn_shake(struct conn *c)
+{
+	if (c->state == CONN_CONNECTING)
+		begin_tls(c);
+	else if (c->early)
+		feed_early(c);
 }
 
 void conn_on_timer(struct conn *c)
@@ -387,16 +452,9 @@ static void drain_tls(struct conn *c)
 		conn_on_end(c, ERR_CONN_CLOSED);
 }
 
-void conn_on_recv(struct conn *c, char *data, size_t n)
+static void feed_tls(struct conn *c, const char *data, size_t n)
 {
 	struct reactor *r = reactor_of(c);
-	r->bytes += n;
-	if (c->state == CONN_CLOSING)
-		return;
-	if (!c->tls) {
-		on_plain(c, data, n);
-		return;
-	}
 	struct errmsg m = {0};
 	err_t err = tls_feed(c->tls, data, n, r->now_ns, &m);
 	flush(c); /* also the alert of a failed handshake */
@@ -414,8 +472,33 @@ void conn_on_recv(struct conn *c, char *data, size_t n)
 		flush(c);
 }
 
+void conn_on_recv(struct conn *c, char *data, size_t n)
+{
+	struct reactor *r = reactor_of(c);
+	r->bytes += n;
+	if (c->state == CONN_CLOSING)
+		return;
+	if (c->state == CONN_OPEN && !c->tls) {
+		on_plain(c, data, n);
+		return;
+	}
+	if (c->state == CONN_OPEN) {
+		feed_tls(c, data, n);
+		return;
+	}
+	err_t err = keep_early(c, data, n);
+	if (err)
+		conn_lost(c, err, err_text(err));
+	else if (c->state == CONN_HANDSHAKE && list_empty(&c->shake))
+		list_push(&r->shaking, &c->shake);
+}
+
 void conn_on_end(struct conn *c, err_t err)
 {
+	if (c->state == CONN_CLOSING)
+		return;
+	if (c->early && c->state == CONN_HANDSHAKE)
+		feed_early(c); /* perhaps it says why */
 	if (c->state == CONN_CLOSING)
 		return;
 	struct errmsg m = {0};

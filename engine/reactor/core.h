@@ -16,6 +16,9 @@
 enum {
 	CORE_PLAIN_BYTES = 65536, /* decrypted or inflated bytes in one go */
 	CORE_TARGET_BYTES = WATCH_TARGET_MAX,
+	CORE_MAIL_PER_TURN = 64, /* messages; an open may cost 50 us, and streams wait meanwhile */
+	CORE_CONNECTS_PER_TURN = 32, /* each costs the kernel 50 us */
+	CORE_SHAKES_PER_TURN = 2,    /* steps of TLS handshakes, up to 1 ms each: the rest waits */
 	CORE_REQUEST_BYTES =
 	        65536, /* a request with a large token and many impersonation headers */
 };
@@ -26,6 +29,7 @@ struct consumer_row {
 	bool marked;      /* one of its lists changed in this turn */
 	bool wake_always; /* a subscription found no memory: woken for every change instead of never
 	                   */
+	uint32_t feeds;   /* that wake it */
 };
 
 /* Dense ids to pointers. */
@@ -42,6 +46,11 @@ struct reactor {
 	uint64_t now_ns;
 	struct wheel wheel;
 	struct list clusters, feeds, fetches;
+	struct list shaking;   /* struct conn: its TLS has received something (conn.c) */
+	struct list to_shake;  /* struct conn: TCP is up, TLS is to be begun */
+	struct list admitting; /* struct cluster: more waiters than this turn had connects for */
+	uint32_t connects;     /* begun in this turn */
+	uint32_t conn_count;   /* of all clusters */
 	struct core_table cluster_by_id, feed_by_id;
 	struct store *stores[REACTOR_REALMS_MAX]; /* own, by realm */
 
@@ -53,6 +62,7 @@ struct reactor {
 	uint16_t *marked;               /* own: consumers to wake at the end of the turn */
 	uint32_t marked_count;
 	bool wake_always;    /* some consumer row says so */
+	struct list mail;    /* struct reactor_msg: out of the mailbox, to be handled in turn */
 	struct list leaving; /* CONSUMER_REMOVE messages to be acknowledged next turn: their eventfd
 	                        may be in flight */
 	uint64_t heartbeat_ns;

@@ -57,6 +57,7 @@ err_t feed_open(struct reactor *r, uint32_t id, struct cluster *c, struct list_s
 	f->spec = *spec;
 	*spec = (struct list_spec){0};
 	list_init(&f->link);
+	list_init(&f->cluster_link);
 	list_init(&f->waiter.link);
 	list_init(&f->mux_link);
 	f->waiter.granted = granted;
@@ -79,6 +80,7 @@ err_t feed_open(struct reactor *r, uint32_t id, struct cluster *c, struct list_s
 	}
 	watch_init(&f->watch, &f->conf, caps, prng_next(&r->rng));
 	list_push(&r->feeds, &f->link);
+	list_push(&c->feeds, &f->cluster_link);
 	c->list_count++;
 	*out = f;
 	return ERR_OK;
@@ -121,7 +123,10 @@ void feed_close(struct feed **fp)
 		else
 			store_list_close(&f->list, r->now_ns);
 		watch_fini(&f->watch);
+		for (uint32_t i = 0; i < f->consumer_count; i++)
+			r->consumers[f->consumers[i]].feeds--;
 		list_unlink(&f->link);
+		list_unlink(&f->cluster_link);
 		f->cluster->list_count--;
 	}
 	json_list_free(&f->splitter);
@@ -130,6 +135,21 @@ void feed_close(struct feed **fp)
 	free(f->consumers);
 	free_spec(&f->spec);
 	free(f);
+}
+
+void feed_end(struct feed *f, err_t err, const char *text)
+{
+	struct reactor *r = f->cluster->reactor;
+	store_list_state(f->list, SHM_LIST_CLOSED, err, text, r->now_ns);
+	for (uint32_t i = 0; i < f->consumer_count; i++)
+		core_mark(r, f->consumers[i]);
+}
+
+void feed_on_moved(struct feed *f)
+{
+	struct watch_out out;
+	watch_on_moved(&f->watch, now_of(f), &out);
+	feed_run(f, &out);
 }
 
 void feed_start(struct feed *f)
@@ -361,6 +381,7 @@ err_t feed_subscribe(struct feed *f, uint16_t consumer)
 		f->consumer_cap = cap;
 	}
 	f->consumers[f->consumer_count++] = consumer;
+	f->cluster->reactor->consumers[consumer].feeds++;
 	return ERR_OK;
 }
 
@@ -369,6 +390,7 @@ void feed_unsubscribe(struct feed *f, uint16_t consumer)
 	for (uint32_t i = 0; i < f->consumer_count; i++)
 		if (f->consumers[i] == consumer) {
 			f->consumers[i] = f->consumers[--f->consumer_count];
+			f->cluster->reactor->consumers[consumer].feeds--;
 			return;
 		}
 }

@@ -16,7 +16,8 @@ struct mux_sub;
 
 /* Owner: the reactor. Thread: the reactor. Life: LIST_OPEN to LIST_CLOSE. */
 struct feed {
-	struct list link; /* in the reactor's feeds */
+	struct list link;         /* in the reactor's feeds */
+	struct list cluster_link; /* in the cluster's feeds */
 	uint32_t id, realm;
 	struct cluster *cluster;
 	struct conn *conn; /* borrow(until on_lost or our close); NULL: none */
@@ -52,6 +53,10 @@ err_t feed_open(struct reactor *r, uint32_t id, struct cluster *c, struct list_s
 void feed_start(struct feed *f);
 void feed_close(struct feed **f);
 void feed_on_timer(struct feed *f);
+/* Its last word, before feed_close: why there will be no more of it. */
+void feed_end(struct feed *f, err_t err, const char *text);
+/* Its cluster is another server now. */
+void feed_on_moved(struct feed *f);
 void feed_on_credential(struct feed *f, bool ok, const char *text);
 err_t feed_subscribe(struct feed *f, uint16_t consumer) MUST_USE;
 void feed_unsubscribe(struct feed *f, uint16_t consumer);

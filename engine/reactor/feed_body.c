@@ -46,11 +46,11 @@ static err_t carry(struct feed *f, struct span s, size_t bytes_max)
 static void drop_carry(struct feed *f)
 {
 	f->carry_bytes = 0;
-	if (f->carry_cap > FEED_CARRY_FIRST) {
-		free(f->carry);
-		f->carry = NULL;
-		f->carry_cap = 0;
-	}
+	if (!f->carry)
+		return;
+	free(f->carry);
+	f->carry = NULL;
+	f->carry_cap = 0;
 }
 
 /* --- events -------------------------------------------------------------------------------------
@@ -238,6 +238,7 @@ void feed_on_head(void *arg, struct conn *c, const struct http1_head *h)
 {
 	struct feed *f = arg;
 	struct watch_out out;
+	bool refused = f->watch.err == ERR_KUBE_UNAUTHORIZED;
 	CHECK(f->conn == c);
 	if (feed_is_no_upgrade(f, h->status)) {
 		no_upgrade(f, h->status);
@@ -253,6 +254,8 @@ void feed_on_head(void *arg, struct conn *c, const struct http1_head *h)
 	feed_run(f, &out);
 	if (err)
 		feed_refuse(f, err);
+	if (refused && status == 200)
+		cluster_on_login(f->cluster);
 }
 
 void feed_on_bytes(struct feed *f)

@@ -213,9 +213,12 @@ void feed_on_mux_opened(struct feed *f)
 		return; /* it had ended, and was opened again from the last version: nothing is
 		           missing */
 	f->refusals = 0;
+	bool refused = f->watch.err == ERR_KUBE_UNAUTHORIZED;
 	f->body = (uint8_t)watch_on_head(&f->watch, 200, -1, now_of(f), &out);
 	store_list_byte(f->list, now_of(f));
 	feed_run(f, &out);
+	if (refused)
+		cluster_on_login(f->cluster);
 }
 
 void feed_on_mux_document(struct feed *f, struct span data)

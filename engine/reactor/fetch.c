@@ -33,6 +33,7 @@ static void finish(struct fetch *f, err_t err, const char *text)
 	cluster_unwait(&f->waiter);
 	wheel_set(&f->cluster->reactor->wheel, &f->timer, UINT64_MAX);
 	list_unlink(&f->link);
+	f->cluster->fetch_count--;
 	f->done(f, err, text);
 	free(f->body);
 	free(f->target);
@@ -143,6 +144,7 @@ static void begin(struct fetch *f, uint32_t timeout_s)
 	struct reactor *r = f->cluster->reactor;
 	wheel_set(&r->wheel, &f->timer, r->now_ns + timeout_s * KUBE_S);
 	list_push(&r->fetches, &f->link);
+	f->cluster->fetch_count++;
 	cluster_wait(f->cluster, &f->waiter);
 }
 
@@ -177,6 +179,8 @@ bool fetch_probe(struct cluster *c, const char *target, uint32_t timeout_s, fetc
 
 bool fetch_on_credential(struct cluster *c, bool ok, const char *text)
 {
+	if (!c->fetch_count)
+		return false;
 	LIST_EACH (it, &c->reactor->fetches) {
 		struct fetch *f = CONTAINER_OF(it, struct fetch, link);
 		if (f->cluster != c || !f->credential_wanted)

@@ -123,13 +123,31 @@ static void cluster_add(struct reactor *r, struct cluster_spec *spec)
 		cluster_free(&c);
 }
 
+static void close_list_of(struct feed *f, const struct reactor_msg *why)
+{
+	struct reactor *r = f->cluster->reactor;
+	uint32_t id = f->id;
+	feed_end(f, why->err, why->text);
+	feed_close(&f);
+	(void)!core_table_set(&r->feed_by_id, id, NULL);
+	struct reactor_note *n = core_note_new(r, REACTOR_LIST_CLOSED, id);
+	if (n)
+		core_note(r, n);
+}
+
 static void cluster_remove(struct reactor *r, struct reactor_msg *m)
 {
 	struct cluster *c = core_cluster(r, m->cluster);
-	if (!c)
+	if (!c) { /* there was no memory for it */
+		cluster_tell_removed(r, m->cluster);
 		return;
+	}
+	LIST_EACH_SAFE (it, &c->feeds)
+		close_list_of(CONTAINER_OF(it, struct feed, cluster_link), m);
 	LIST_EACH_SAFE (it, &r->fetches) {
 		struct fetch *f = CONTAINER_OF(it, struct fetch, link);
+		if (!c->fetch_count)
+			break;
 		if (f->cluster == c)
 			fetch_cancel(f, ERR_UNKNOWN_CLUSTER,
 			        "the cluster was removed from the configuration");
@@ -145,7 +163,9 @@ static void cluster_remove(struct reactor *r, struct reactor_msg *m)
 
 static void consumer_remove(struct reactor *r, struct reactor_msg *m)
 {
-	LIST_EACH (it, &r->feeds)
+	/* Most have closed their lists before. */
+	for (struct list *it = r->feeds.next; it != &r->feeds && r->consumers[m->id].feeds;
+	        it = it->next)
 		feed_unsubscribe(CONTAINER_OF(it, struct feed, link), (uint16_t)m->id);
 	r->consumers[m->id] = (struct consumer_row){.eventfd = -1};
 }
@@ -220,6 +240,10 @@ void core_on_message(struct reactor *r, struct reactor_msg *m)
 	struct feed *f;
 	switch (m->type) {
 	case REACTOR_CLUSTER_ADD: cluster_add(r, &m->cluster_spec); break;
+	case REACTOR_CLUSTER_CHANGE:
+		if (c)
+			cluster_change(c, &m->cluster_spec, r->now_ns);
+		break;
 	case REACTOR_CLUSTER_REMOVE: cluster_remove(r, m); break;
 	case REACTOR_CLUSTER_ADDRESSES:
 		if (c)
@@ -233,8 +257,8 @@ void core_on_message(struct reactor *r, struct reactor_msg *m)
 	case REACTOR_LIST_CLOSE: list_close(r, m); break;
 	case REACTOR_CONSUMER_ADD:
 		CHECK(m->id < REACTOR_CONSUMERS_MAX);
-		r->consumers[m->id] =
-		        (struct consumer_row){m->consumer.eventfd, m->consumer.page, false, false};
+		r->consumers[m->id] = (struct consumer_row){
+		        m->consumer.eventfd, m->consumer.page, false, false, 0};
 		break;
 	case REACTOR_CONSUMER_REMOVE:
 		consumer_remove(r, m);

@@ -21,6 +21,7 @@ void reactor_msg_free(struct reactor_msg **mp)
 		return;
 	switch (m->type) {
 	case REACTOR_CLUSTER_ADD:
+	case REACTOR_CLUSTER_CHANGE:
 		free(m->cluster_spec.name);
 		free(m->cluster_spec.host);
 		free(m->cluster_spec.prefix);

@@ -98,6 +98,10 @@ err_t reactor_new(const struct reactor_config *config, struct reactor **out)
 	list_init(&r->clusters);
 	list_init(&r->feeds);
 	list_init(&r->fetches);
+	list_init(&r->admitting);
+	list_init(&r->shaking);
+	list_init(&r->to_shake);
+	list_init(&r->mail);
 	list_init(&r->leaving);
 	err_t err = take_memory(r);
 	if (err)
@@ -129,6 +133,7 @@ void reactor_free(struct reactor **rp)
 		return;
 	CHECK(list_empty(&r->feeds) && list_empty(&r->clusters));
 	drop_messages(&r->mailbox);
+	drop_messages(&r->mail);
 	drop_messages(&r->leaving);
 	for (uint32_t i = 0; i < REACTOR_REALMS_MAX; i++)
 		if (r->stores[i])
@@ -164,14 +169,43 @@ uint64_t reactor_turned_ns(const struct reactor *r)
 
 static void take_mail(struct reactor *r)
 {
-	struct list mail;
-	list_init(&mail);
 	pthread_mutex_lock(&r->mailbox_lock);
-	for (struct list *it; (it = list_pop(&r->mailbox));)
-		list_push(&mail, it);
+	list_move_all(&r->mail, &r->mailbox);
 	pthread_mutex_unlock(&r->mailbox_lock);
-	for (struct list *it; (it = list_pop(&mail));)
+	struct list *it;
+	for (int i = 0; i < CORE_MAIL_PER_TURN && (it = list_pop(&r->mail)); i++)
 		core_on_message(r, CONTAINER_OF(it, struct reactor_msg, link));
+}
+
+static void admit_some(struct reactor *r)
+{
+	struct list first;
+	list_init(&first);
+	list_move_all(&first, &r->admitting);
+	r->connects = 0;
+	for (struct list *it; (it = list_pop(&first));)
+		cluster_admit(CONTAINER_OF(it, struct cluster, admit), r->now_ns);
+}
+
+/* Streams that are up go before: a turn has a few steps of handshakes. What has begun goes before
+ * what has not: its server waits, and so do its ten seconds. */
+static void shake_some(struct reactor *r)
+{
+	for (int i = 0; i < CORE_SHAKES_PER_TURN; i++) {
+		struct list *it = list_pop(&r->shaking);
+		if (!it)
+			it = list_pop(&r->to_shake);
+		if (!it)
+			return;
+		conn_shake(CONTAINER_OF(it, struct conn, shake));
+	}
+}
+
+/* Something waits for the next turn: it does not sleep. */
+static bool has_work(const struct reactor *r)
+{
+	return !list_empty(&r->mail) || !list_empty(&r->admitting) || !list_empty(&r->shaking) ||
+	       !list_empty(&r->to_shake);
 }
 
 static void fire_timers(struct reactor *r)
@@ -258,6 +292,8 @@ static void acknowledge_leavers(struct reactor *r, struct list *leavers)
 
 static uint64_t turn_deadline(const struct reactor *r, uint64_t deadline_ns)
 {
+	if (has_work(r))
+		return 0;
 	uint64_t next = wheel_next_ns(&r->wheel);
 	if (next != UINT64_MAX)
 		next += WHEEL_TICK_NS;
@@ -268,10 +304,7 @@ static uint64_t turn_deadline(const struct reactor *r, uint64_t deadline_ns)
 
 static void finish_stop(struct reactor *r)
 {
-	bool busy = false;
-	LIST_EACH (it, &r->clusters)
-		busy |= !list_empty(&CONTAINER_OF(it, struct cluster, link)->conns);
-	if (busy)
+	if (r->conn_count)
 		return;
 	LIST_EACH_SAFE (it, &r->clusters) {
 		struct cluster *c = CONTAINER_OF(it, struct cluster, link);
@@ -292,7 +325,9 @@ bool reactor_turn(struct reactor *r, uint64_t deadline_ns)
 	io_tick(r->io, turn_deadline(r, deadline_ns));
 	tick_time(r);
 	uint64_t began = r->now_ns;
+	admit_some(r);
 	take_mail(r);
+	shake_some(r);
 	fire_timers(r);
 	wake_consumers(r);
 	if (r->now_ns - r->heartbeat_ns >= REACTOR_HEARTBEAT_NS)

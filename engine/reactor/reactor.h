@@ -89,7 +89,10 @@ struct list_spec {
 
 enum reactor_msg_type {
 	REACTOR_CLUSTER_ADD, /* spec.cluster; then CREDENTIAL and ADDRESSES arrive in any order */
-	REACTOR_CLUSTER_REMOVE,     /* all its lists must be closed before */
+	REACTOR_CLUSTER_CHANGE, /* spec.cluster: other options, or another server; then its lists
+	                           are taken again there, once CREDENTIAL and ADDRESSES came */
+	REACTOR_CLUSTER_REMOVE, /* its lists are closed, err and text say why; each is answered by
+	                           LIST_CLOSED, then CLUSTER_REMOVED comes */
 	REACTOR_CLUSTER_ADDRESSES,  /* addresses; none + err/text: the name was not resolved */
 	REACTOR_CLUSTER_CREDENTIAL, /* auth and tls (references move to the reactor); err/text
 	                               instead: there is none now */
@@ -120,8 +123,9 @@ struct reactor_msg {
 		struct {
 			struct auth *auth;      /* may be NULL: anonymous */
 			struct tls_config *tls; /* NULL for http:// */
-			bool renewed; /* another client certificate than before: connections that
-			                 were made with the old one are to be closed */
+			bool renewed; /* another client certificate than before, or another user
+			                 or authority: connections that were made with the old
+			                 one are to be closed; their lists resume on new ones */
 		} credential;
 		struct {
 			int eventfd;
@@ -150,6 +154,8 @@ enum reactor_note_type {
 	REACTOR_STATUS_OF,        /* id; status */
 	REACTOR_CLUSTER_TURNED,   /* cluster: err and text why it is not reached, or ERR_OK: it
 	                             answers again */
+	REACTOR_CLUSTER_REMOVED,  /* cluster: the last that is heard of it; the id may be used again
+	                           */
 	REACTOR_STOPPED,
 };
 

@@ -115,7 +115,8 @@ void store_list_close(struct store_list **lp, uint64_t now_ns)
 		return;
 	struct store *s = l->store;
 	store_sync_abort(l);
-	store_list_state(l, SHM_LIST_CLOSED, ERR_OK, NULL, now_ns);
+	if (l->shm->state != SHM_LIST_CLOSED) /* else it says why */
+		store_list_state(l, SHM_LIST_CLOSED, ERR_OK, NULL, now_ns);
 	uint64_t identity = l->shm->identity;
 	s->live_bytes -= blocks_bytes(&s->blocks, identity) + l->live_bytes;
 	store_retire_block(s, l->last_change, identity, blocks_bytes(&s->blocks, identity));

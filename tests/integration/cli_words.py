@@ -108,15 +108,19 @@ def check_usage(rig):
                   ["get", "pods", "--timeout", "soon"], ["watch", "pods", "--diff", "-o", "yaml"], ["status", "-A"],
                   ["status", "-o", "yaml"], ["get", "pods", "--diff"], ["get", "pods", "--cluster", "x", "--all-clusters"]):
         expect(rig.run(*words), 2, "")
-    for command in ("get", "watch", "status", "clusters", "lists", "top", "doctor", "version"):
+    for words in (["--nonsense", "status"], ["--socket"], ["-A", "status"], ["--socket", rig.folder / "x", "nonsense"]):
+        expect(rig.run(*words), 2, "error")
+    for command in ("get", "watch", "status", "clusters", "lists", "top", "doctor", "version", "reload"):
         text = expect(rig.run(command, "--help"), 0)
         assert 0 < text.index("Examples:") < text.index("Options:") < text.index("Usage:"), text
     assert "Exit codes" in expect(rig.run("--help"), 0)
+    assert "Exit codes" in expect(rig.run("--socket", "x", "--help"), 0)
+    assert expect(rig.run("--help", "get"), 0) == expect(rig.run("get", "--help"), 0)
     assert expect(rig.run("--version"), 0).startswith("kubering ")
 
 
 def check_unreachable(rig):
-    for command in (["get", "pods"], ["watch", "pods"], ["status"], ["clusters"], ["lists"], ["top"]):
+    for command in (["get", "pods"], ["watch", "pods"], ["status"], ["clusters"], ["lists"], ["top"], ["reload"]):
         expect(rig.run(*command, socket=rig.folder / "nobody"), 4, "kuberingd", "nobody")
     done = rig.run("doctor", "-o", "json", socket=rig.folder / "nobody")
     assert done.returncode == 4 and json.loads(done.stdout)[0]["result"] == "broken", done
@@ -164,6 +168,9 @@ def check_status(rig):
     assert {row["result"] for row in json.loads(expect(rig.run("doctor", "-o", "json"), 0))} <= {"ok", "warning"}
     assert json.loads(expect(rig.run("version", "-o", "json"), 0))["daemon"]["version"]
     assert "EVENTS/S" in expect(rig.run("top"), 0)
+    first = ["--socket", rig.socket, "-o", "json"]  # options before the command are options of the command
+    assert json.loads(expect(rig.run(*first, "status", socket="nobody"), 0))["pid"] == status["pid"]
+    assert len(json.loads(expect(rig.run("-A", *first, "get", "pods", "--cluster", "fake-1", socket="nobody"), 0))["items"]) == OBJECTS
 
 
 def check_watch(rig):

@@ -11,7 +11,7 @@
 
 enum {
 	LISTING = COMMAND_GET | COMMAND_WATCH,
-	EVERY = 0xff,
+	EVERY = 0x1ff,
 };
 
 enum value { VALUE_FLAG, VALUE_STRING, VALUE_OUTPUT, VALUE_DURATION };
@@ -171,6 +171,27 @@ static bool take_option(struct args *a, enum args_command command, int argc, cha
 		value = argv[++*i];
 	}
 	return set(a, command, o, value);
+}
+
+int args_command(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++) {
+		const char *arg = argv[i], *value;
+		if (arg[0] != '-' || !arg[1])
+			return i;
+		const struct option *o = strcmp(arg, "--") == 0 ? NULL : find(arg, &value);
+		if (!o) {
+			say_error("unknown flag %s before the command", arg);
+			return 0;
+		}
+		if (o->value == VALUE_FLAG || value)
+			continue;
+		if (++i == argc) {
+			say_error("%s needs a value", arg);
+			return 0;
+		}
+	}
+	return argc;
 }
 
 bool args_parse(struct args *a, enum args_command command, int argc, char **argv)

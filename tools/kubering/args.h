@@ -1,4 +1,4 @@
-/* args.h - the command line. Flags may stand anywhere; "--" ends them. */
+/* args.h - the command line. Flags may stand anywhere, before the command too; "--" ends them. */
 #ifndef KR_KUBERING_ARGS_H
 #define KR_KUBERING_ARGS_H
 
@@ -17,6 +17,7 @@ enum args_command {
 	COMMAND_TOP = 32,
 	COMMAND_DOCTOR = 64,
 	COMMAND_VERSION = 128,
+	COMMAND_RELOAD = 256,
 };
 
 /* Owner: main. Life: that of argv, which the strings point into; resource may be a copy
@@ -31,6 +32,9 @@ struct args {
 	char *owned;
 };
 
+/* Where the command stands: argv[0] is the program, and flags with their values may come first.
+ * argc: there is none. 0: said what is wrong on stderr, the exit code is CODE_USAGE. */
+int args_command(int argc, char **argv);
 /* argv[0] is the command's name. False: said what is wrong on stderr, the exit code is CODE_USAGE.
  */
 bool args_parse(struct args *a, enum args_command command, int argc, char **argv);

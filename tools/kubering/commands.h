@@ -14,5 +14,6 @@ int command_lists(const struct args *a);
 int command_top(const struct args *a);
 int command_doctor(const struct args *a);
 int command_version(const struct args *a);
+int command_reload(const struct args *a);
 
 #endif

@@ -117,6 +117,36 @@ static void check_daemon(struct doctor *d, struct json_node s)
 	text_fini(&t);
 }
 
+static const char *said(struct text *t, struct span s)
+{
+	text_add(t, s);
+	return text_cstr(t);
+}
+
+static void check_configuration(struct doctor *d, struct json_node s)
+{
+	struct json_node c = json_dom_get(s, "configuration");
+	struct text t = {0};
+	struct span error = json_dom_string(json_dom_get(c, "error")),
+	            warning = json_dom_string(json_dom_get(c, "warning")),
+	            restart = json_dom_string(json_dom_get(c, "needs_restart"));
+	if (error.n > 0) {
+		text_printf(&t, "the last reload failed, the one before is in force: %.*s",
+		        SPAN_ARG(error));
+		check(d, VERDICT_BROKEN, "configuration", text_cstr(&t),
+		        "kuberingd --check names file, line and field; then kubering reload");
+	} else if (warning.n > 0) {
+		check(d, VERDICT_WARNING, "configuration", said(&t, warning),
+		        "fix that cluster's context, then kubering reload");
+	} else if (restart.n > 0) {
+		check(d, VERDICT_WARNING, "configuration", said(&t, restart),
+		        "these settings were changed, and take effect at the next start");
+	} else {
+		check(d, VERDICT_OK, "configuration", "in force as it was read last", "");
+	}
+	text_fini(&t);
+}
+
 static void check_io(struct doctor *d, struct json_node s)
 {
 	struct text t = {0};
@@ -300,6 +330,7 @@ int command_doctor(const struct args *a)
 	} else {
 		check(&d, VERDICT_OK, "socket", "the daemon answers", "");
 		check_daemon(&d, s);
+		check_configuration(&d, s);
 		check_io(&d, s);
 		check_limits(&d, s);
 		check_reactors(&d, s);

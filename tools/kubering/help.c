@@ -88,6 +88,14 @@ static const struct help texts[] = {
         {"version", "Versions of this program and of the daemon.", "  kubering version -o json\n",
                 "  -o, --output FORM        table or json\n" EACH,
                 "  kubering version [options]\n"},
+        {"reload",
+                "Make the daemon read its configuration again, as SIGHUP does, and say what came "
+                "of it.",
+                "  kubering reload\n",
+                "  -o, --output FORM        table or json\n" EACH
+                "\nThe whole configuration is checked first: with an error in it nothing changes, "
+                "and the exit code is 1.\nOnly the daemon's user and root may do it.\n",
+                "  kubering reload [options]\n"},
 };
 
 int help_all(FILE *f)
@@ -100,7 +108,7 @@ int help_all(FILE *f)
 	fputs("\nExamples:\n  kubering get pods -A\n  kubering watch deployments -n shop --diff\n  "
 	      "kubering doctor\n"
 	      "\nExit codes: 0 ok, 1 failed, 2 usage, 3 timed out, 4 daemon not reachable.\n"
-	      "\nUsage:\n  kubering COMMAND [options]\n  kubering COMMAND --help\n",
+	      "\nUsage:\n  kubering [options] COMMAND [options]\n  kubering COMMAND --help\n",
 	        f);
 	return CODE_OK;
 }

@@ -25,6 +25,7 @@ static const struct command commands[] = {
         {"top", COMMAND_TOP, command_top},
         {"doctor", COMMAND_DOCTOR, command_doctor},
         {"version", COMMAND_VERSION, command_version},
+        {"reload", COMMAND_RELOAD, command_reload},
 };
 
 static const struct command *find(const char *name)
@@ -49,27 +50,57 @@ static int run(const struct command *c, int argc, char **argv)
 	return say_close(code);
 }
 
+/* "kubering --socket X get pods": what stands before the command goes behind it, where the command
+ * judges it. Returns where its name is now. */
+static char **command_first(int at, char **argv)
+{
+	char *name = argv[at];
+	memmove(argv + 2, argv + 1, (size_t)(at - 1) * sizeof *argv);
+	argv[1] = name;
+	return argv + 1;
+}
+
+static bool is_help(const char *word)
+{
+	return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
+static int usage(void)
+{
+	help_all(stderr);
+	return CODE_USAGE;
+}
+
+static int help(const char *name)
+{
+	return find(name) ? help_command(name) : usage();
+}
+
 int main(int argc, char **argv)
 {
 	static char out[STDOUT_BYTES];
 	setvbuf(stdout, out, _IOFBF, sizeof out);
-	const char *name = argc > 1 ? argv[1] : "";
-	if (strcmp(name, "--version") == 0) {
+	if (argc > 1 && strcmp(argv[1], "--version") == 0) {
 		printf("kubering %s (layout %s)\n", kr_version(), kr_layout_version());
 		return say_close(CODE_OK);
 	}
-	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 ||
-	        (strcmp(name, "help") == 0 && argc == 2))
-		return say_close(help_all(stdout));
-	if (strcmp(name, "help") == 0)
-		return say_close(
-		        find(argv[2]) ? help_command(argv[2]) : (help_all(stderr), CODE_USAGE));
-	const struct command *c = find(name);
-	if (!c) {
-		if (*name)
-			say_error("unknown command \"%s\"", name);
-		help_all(stderr);
-		return CODE_USAGE;
+	int at = args_command(argc, argv);
+	if (at == 0)
+		return usage();
+	if (at == argc) { /* flags only */
+		for (int i = 1; i < argc; i++)
+			if (is_help(argv[i]))
+				return say_close(help_all(stdout));
+		if (argc > 1)
+			say_error("which command? For example: kubering status");
+		return usage();
 	}
-	return run(c, argc - 1, argv + 1);
+	if (strcmp(argv[at], "help") == 0)
+		return say_close(at + 1 < argc ? help(argv[at + 1]) : help_all(stdout));
+	const struct command *c = find(argv[at]);
+	if (!c) {
+		say_error("unknown command \"%s\"", argv[at]);
+		return usage();
+	}
+	return run(c, argc - 1, command_first(at, argv));
 }

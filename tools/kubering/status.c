@@ -30,6 +30,16 @@ static void head(struct json_node s)
 	text_printf(&t, ", %u reactor%s, %u consumer%s", reactors, reactors == 1 ? "" : "s",
 	        consumers, consumers == 1 ? "" : "s");
 	puts(text_cstr(&t));
+	struct json_node c = json_dom_get(s, "configuration");
+	static const struct {
+		const char *key, *text;
+	} notes[] = {{"error", "the last reload failed, the configuration before it is in force: "},
+	        {"warning", "the last reload: "}, {"needs_restart", "waits for a restart: "}};
+	for (size_t i = 0; i < sizeof notes / sizeof notes[0]; i++) {
+		struct span said = json_dom_string(json_dom_get(c, notes[i].key));
+		if (said.n > 0)
+			printf("%s%.*s\n", notes[i].text, SPAN_ARG(said));
+	}
 	text_fini(&t);
 }
 

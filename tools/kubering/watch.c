@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/list.h"
 #include "kubering/commands.h"
 #include "kubering/print/diff.h"
 #include "kubering/print/json.h"
@@ -27,14 +28,15 @@ struct watched {
 	struct source *source;
 	struct kr_view view; /* its follow is in use */
 	uint64_t digest;
-	bool live;
+	bool live, closed;
 };
 
 struct watch {
 	const struct args *args;
 	struct sources sources;
 	struct watched *lists;
-	struct kr_follow **follows;
+	struct kr_follow **follows; /* of lists that are not closed, in any order */
+	size_t follow_count;
 	struct rows rows;
 	struct objects objects;
 	struct json_parser *parser;
@@ -305,10 +307,28 @@ static int begin(struct watch *w)
 		if (kr_list_status(l->source->list, &st) == KR_OK)
 			set_live(w, l, st.state, st.resource_version);
 	}
+	w->follow_count = n;
 	if (w->args->output == OUTPUT_TABLE)
 		table_sort(&w->rows.table);
 	w->begun = true;
 	return CODE_OK;
+}
+
+/* One cluster of several that goes takes only its own list along. */
+static void on_closed(struct watch *w, struct watched *l)
+{
+	struct kr_list_status st = {.size = sizeof st};
+	bool why = kr_list_status(l->source->list, &st) == KR_OK && st.error_text[0];
+	flush(w);
+	say_error("%s: the daemon closed the list%s%s", l->source->cluster, why ? ": " : "",
+	        why ? st.error_text : "");
+	l->closed = true;
+}
+
+static struct watched *watched_of(const struct watch *w, size_t which)
+{
+	struct kr_view *v = CONTAINER_OF(w->follows[which], struct kr_view, follow);
+	return CONTAINER_OF(v, struct watched, view);
 }
 
 static int take(struct watch *w, struct watched *l, struct kr_change *ch)
@@ -322,12 +342,10 @@ static int take(struct watch *w, struct watched *l, struct kr_change *ch)
 		print_mark(w, l, "SYNCED", ch->resource_version);
 		break;
 	case KR_STATE:
-		if (ch->state == KR_LIST_CLOSED) {
-			flush(w);
-			say_error("%s: the daemon closed the list", l->source->cluster);
-			return CODE_FAILED;
-		}
-		set_live(w, l, ch->state, ch->resource_version);
+		if (ch->state == KR_LIST_CLOSED)
+			on_closed(w, l);
+		else
+			set_live(w, l, ch->state, ch->resource_version);
 		break;
 	case KR_RESET: kr_follow_end(&l->view.follow); return take_view(w, l, true);
 	}
@@ -341,7 +359,7 @@ static int follow(struct watch *w)
 	for (;;) {
 		size_t which = 0;
 		int code = CODE_OK;
-		int r = kr_follow_any(w->follows, w->sources.n, &which, &ch, wait);
+		int r = kr_follow_any(w->follows, w->follow_count, &which, &ch, wait);
 		if (r == KR_TIMEOUT) {
 			flush(w);
 			if (ferror(stdout))
@@ -354,17 +372,23 @@ static int follow(struct watch *w)
 			continue;
 		}
 		wait = 0;
+		struct watched *l = watched_of(w, which);
 		if (r == KR_OK) {
-			code = take(w, &w->lists[which], &ch);
+			code = take(w, l, &ch);
 		} else if (r == KR_ERR_OVERRUN) {
-			kr_follow_end(&w->lists[which].view.follow);
-			code = take_view(w, &w->lists[which], true);
+			kr_follow_end(&l->view.follow);
+			code = take_view(w, l, true);
 		} else if (r == KR_ERR_STUCK) {
 			flush(w);
 			pause_for_writer();
 		} else {
 			flush(w);
-			code = say_result(w->sources.client, r, w->lists[which].source->cluster);
+			code = say_result(w->sources.client, r, l->source->cluster);
+		}
+		if (l->closed) {
+			w->follows[which] = w->follows[--w->follow_count];
+			if (!w->follow_count)
+				code = CODE_FAILED;
 		}
 		if (code != CODE_OK)
 			return code;

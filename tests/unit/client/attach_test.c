@@ -252,6 +252,25 @@ static void queries(void **state)
 	world_fini(&w);
 }
 
+/* Whether the daemon is there, and whether a cluster answers it, are two things: scripts tell them
+ * apart by exit codes. */
+static void a_cluster_that_does_not_answer_is_no_missing_daemon(void **state)
+{
+	(void)state;
+	struct world w;
+	char *json = NULL;
+	size_t n = 0;
+	world_init(&w, 0);
+	assert_int_equal(connect_to(w.path, 200000000, &w.c), KR_OK);
+	fake_lie(w.d, FAKE_LIE_SILENT);
+	assert_int_equal(kr_query(w.c, "resolve hangs pods", &json, &n), KR_TIMEOUT);
+	assert_non_null(strstr(kr_last_error(w.c), "hangs pods"));
+	assert_int_equal(kr_query(w.c, "status", &json, &n), KR_ERR_UNREACHABLE);
+	fake_lie(w.d, FAKE_LIE_CLOSE);
+	assert_int_equal(kr_query(w.c, "resolve hangs pods", &json, &n), KR_ERR_UNREACHABLE);
+	world_fini(&w);
+}
+
 /* Nothing is left open by a client that lived. */
 static void no_descriptor_is_kept(void **state)
 {
@@ -289,6 +308,7 @@ int main(void)
 	        cmocka_unit_test(refusals_keep_their_code_and_text),
 	        cmocka_unit_test(specs_are_checked),
 	        cmocka_unit_test(queries),
+	        cmocka_unit_test(a_cluster_that_does_not_answer_is_no_missing_daemon),
 	        cmocka_unit_test(no_descriptor_is_kept),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
 #include "config/arena.h"
 
 #include "config/base64.h"
+#include "config/cluster_conf.h"
 #include "config/exec_policy.h"
 #include "config/fields.h"
 #include "config/file.h"
@@ -492,6 +493,58 @@ static void fields_number_reads_units(void **state)
 	}
 }
 
+/* A reload leaves alone what is the same; whatever differs must not be taken for it. */
+static void every_field_of_a_login_counts(void **state)
+{
+	(void)state;
+	static const char *const args[] = {"get-token"}, *const others[] = {"get-other"};
+	struct credential_exec_conf exec = {.command = "/bin/x", .args = args, .arg_count = 1};
+	struct credential_exec_conf other = {.command = "/bin/x", .args = others, .arg_count = 1};
+	struct cluster_conf rows[] = {
+	        {.insecure = false},
+	        {.insecure = true},
+	        {.ca_pem = SPAN("PEM")},
+	        {.ca_pem = SPAN("PEN")},
+	        {.tls_server_name = "a"},
+	        {.tls_server_name = "b"},
+	        {.credential = {.user = "u"}},
+	        {.credential = {.token = "t"}},
+	        {.credential = {.token = "s"}},
+	        {.credential = {.token_file = "t"}},
+	        {.credential = {.username = "t"}},
+	        {.credential = {.password = "t"}},
+	        {.credential = {.cert_pem = SPAN("t")}},
+	        {.credential = {.key_pem = SPAN("t")}},
+	        {.credential = {.cert_file = "t"}},
+	        {.credential = {.key_file = "t"}},
+	        {.credential = {.impersonate = "t"}},
+	        {.credential = {.exec = &exec}},
+	        {.credential = {.exec = &other}},
+	};
+	for (size_t i = 0; i < COUNT(rows); i++)
+		for (size_t k = 0; k < COUNT(rows); k++)
+			if (cluster_conf_same_login(&rows[i], &rows[k]) != (i == k))
+				fail_msg("rows %zu and %zu", i, k);
+	assert_true(cluster_conf_same_server(&rows[0], &rows[1]));
+}
+
+static void every_part_of_an_address_counts(void **state)
+{
+	(void)state;
+	static const char *const urls[] = {"https://a:1", "http://a:1", "https://b:1",
+	        "https://a:2", "https://a:1/x", "https://a:1/y"};
+	struct arena arena;
+	struct cluster_conf rows[COUNT(urls)] = {0};
+	arena_init(&arena, 1 << 20);
+	for (size_t i = 0; i < COUNT(urls); i++)
+		assert_null(server_url_parse(urls[i], true, &arena, &rows[i].server));
+	for (size_t i = 0; i < COUNT(rows); i++)
+		for (size_t k = 0; k < COUNT(rows); k++)
+			if (cluster_conf_same_server(&rows[i], &rows[k]) != (i == k))
+				fail_msg("%s and %s", urls[i], urls[k]);
+	arena_fini(&arena);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -512,6 +565,8 @@ int main(void)
 	                exec_policy_matches_resolved_paths, scratch_setup, scratch_teardown),
 	        cmocka_unit_test(arena_keeps_its_limit),
 	        cmocka_unit_test(fields_number_reads_units),
+	        cmocka_unit_test(every_field_of_a_login_counts),
+	        cmocka_unit_test(every_part_of_an_address_counts),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -149,7 +149,7 @@ static void rig_fini(struct rig *g)
 /* GET /config is on its way: the request that the backend sees. */
 static struct fake_sock *asked(struct rig *g)
 {
-	uint32_t r = g->control->backends.rows[0].self->reactor;
+	uint32_t r = g->control->backends.rows[0]->self->reactor;
 	for (int i = 0; i < 20; i++) {
 		struct fake_sock *s = fake_io_sock(&g->io[r], 0);
 		if (s && s->sent_bytes)
@@ -165,7 +165,7 @@ static struct fake_sock *asked(struct rig *g)
 static void answer(struct rig *g, const char *status, const char *body)
 {
 	char text[2048];
-	struct backend *b = &g->control->backends.rows[0];
+	struct backend *b = g->control->backends.rows[0];
 	if (!b->asking)
 		b->timer.on_due(&b->timer); /* the minute is over */
 	struct fake_sock *s = asked(g);
@@ -226,7 +226,7 @@ static void what_it_lists_becomes_clusters_beside_it(void **state)
 	assert_null(clusters_find(g.control, "dev--x")); /* known as dev/x */
 	assert_null(clusters_find(g.control, "hub"));
 	assert_int_equal(g.control->clusters.by_name.count, 3);
-	const struct known_cluster *self = g.control->backends.rows[0].self;
+	const struct known_cluster *self = g.control->backends.rows[0]->self;
 	struct known_cluster *other = clusters_find(g.control, "prod-1");
 	assert_int_equal(clusters_place(g.control, other, &m), ERR_OK);
 	assert_int_not_equal(other->reactor, self->reactor); /* the least loaded */
@@ -286,7 +286,7 @@ static void a_name_that_cannot_be_given_is_told_once(void **state)
 		answer(&g, "200 OK", LISTED(ONE("prod-1") "," ONE("prod-\x7f") "," ONE("prod-3")));
 	assert_non_null(clusters_find(g.control, "prod-3"));
 	assert_int_equal(g.control->clusters.by_name.count, 3);
-	assert_int_equal(g.control->backends.rows[0].refused, 2);
+	assert_int_equal(g.control->backends.rows[0]->refused, 2);
 	const char *said = strstr(warned, "lists contexts that cannot be served");
 	assert_non_null(said);
 	has(said, "the first: prod-1");
@@ -323,7 +323,7 @@ static void a_backend_that_does_not_answer_is_told(void **state)
 	(void)state;
 	rig_config(&g);
 	rig_start(&g);
-	struct backend *b = &g.control->backends.rows[0];
+	struct backend *b = g.control->backends.rows[0];
 	assert_null(clusters_require(g.control, "prod-9", &m));
 	assert_int_equal(m.code, ERR_UNKNOWN_CLUSTER);
 	has(m.text,
@@ -359,7 +359,7 @@ static void turned(struct rig *g, const struct known_cluster *k, err_t err)
 
 static bool is_due(const struct rig *g)
 {
-	const struct backend *b = &g->control->backends.rows[0];
+	const struct backend *b = g->control->backends.rows[0];
 	return b->timer.timer.at_ns <= loop_now_ns(g->control->loop);
 }
 
@@ -369,7 +369,7 @@ static void what_is_back_has_the_backend_asked(void **state)
 	(void)state;
 	rig_config(&g);
 	rig_start(&g);
-	struct backend *b = &g.control->backends.rows[0];
+	struct backend *b = g.control->backends.rows[0];
 	answer(&g, "200 OK", LISTED(""));
 	const struct known_cluster *behind = clusters_find(g.control, "dev/x"),
 	                           *other = clusters_find(g.control, "prod-1");

@@ -387,16 +387,98 @@ static void unauthorized_refreshes_once_then_parks(void **s)
 	watch_fini(&r.w);
 }
 
-static void a_refresh_that_fails_keeps_the_list_waiting(void **s)
+/* Regression: a token that became good again on the server was noticed after a minute, and
+ * meanwhile the row said "401" without what to do. */
+static void a_refused_login_is_probed_soon_and_says_what_to_do(void **s)
+{
+	struct rig r;
+	uint64_t sum_ns = 0;
+	(void)s;
+	rig_init(&r, false);
+	for (int n = 0; n < 20; n++) {
+		status(&r, 401, (struct json_status){.code = 401}, -1);
+		assert_true(r.out.acts & WATCH_CREDENTIAL); /* once per probe */
+		if (n)
+			assert_string_equal(r.w.text, "refused (401): log in again");
+		watch_on_credential(&r.w, false, "refused (401): log in again", r.now, &r.out);
+		assert_int_equal(watch_list_state(&r.w), WATCH_LIST_PARKED);
+		assert_string_equal(r.w.text, "refused (401): log in again");
+		uint64_t wait_ns = r.w.deadline_ns - r.now;
+		assert_in_range(wait_ns, WATCH_LOGIN_MIN_S * S / 2, WATCH_LOGIN_MAX_S * S);
+		if (n == 0)
+			assert_true(wait_ns <= WATCH_LOGIN_MIN_S * S);
+		sum_ns += wait_ns;
+		r.now = r.w.deadline_ns;
+		watch_on_timer(&r.w, r.now, &r.out);
+		assert_true(r.out.acts & WATCH_CONNECT);
+		watch_on_ready(&r.w, r.now, &r.out);
+	}
+	/* no hammering: once a minute in the long run */
+	assert_true(sum_ns >= 15 * WATCH_LOGIN_MAX_S * S / 2);
+	watch_fini(&r.w);
+}
+
+static void a_renewed_credential_that_is_refused_says_so(void **s)
 {
 	struct rig r;
 	(void)s;
 	rig_init(&r, false);
 	status(&r, 401, (struct json_status){.code = 401}, -1);
-	watch_on_credential(&r.w, false, "plugin failed", r.now, &r.out);
+	watch_on_credential(&r.w, true, NULL, r.now, &r.out);
+	watch_on_ready(&r.w, r.now, &r.out);
+	status(&r, 401, (struct json_status){.code = 401}, -1);
+	assert_int_equal(watch_list_state(&r.w), WATCH_LIST_PARKED);
+	assert_non_null(strstr(r.w.text, "log in again"));
+	watch_fini(&r.w);
+}
+
+/* A login says nothing about what was missed: the stream resumes. And when another list was let in,
+ * or a credential came, it does so at once. */
+static void a_list_that_is_let_in_again_resumes(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_live(&r);
+	watch_on_lost(&r.w, ERR_CONN_RESET, "cut", r.now, &r.out);
+	r.now = r.w.deadline_ns;
+	watch_on_timer(&r.w, r.now, &r.out);
+	watch_on_ready(&r.w, r.now, &r.out);
+	assert_int_equal(r.w.request, WATCH_REQ_WATCH);
+	status(&r, 401, (struct json_status){.code = 401}, -1);
+	watch_on_credential(&r.w, false, "no", r.now, &r.out);
+	assert_int_equal(r.w.state, WATCH_PARKED);
+	watch_on_credential(&r.w, true, NULL, r.now, &r.out);
+	assert_true(r.out.acts & WATCH_CONNECT);
+	watch_on_ready(&r.w, r.now, &r.out);
+	assert_int_equal(r.w.request, WATCH_REQ_WATCH);
+	assert_string_equal(r.w.rv, "100");
+	watch_on_head(&r.w, 200, -1, r.now, &r.out);
+	assert_int_equal(watch_list_state(&r.w), WATCH_LIST_LIVE);
+	/* who waits for something else is not concerned */
+	watch_on_lost(&r.w, ERR_CONN_RESET, "cut", r.now, &r.out);
+	watch_on_credential(&r.w, true, NULL, r.now, &r.out);
 	assert_int_equal(r.w.state, WATCH_WAITING);
-	assert_string_equal(r.w.text, "plugin failed");
-	assert_true(r.w.deadline_ns <= r.now + 60 * S);
+	assert_int_equal(r.out.acts, 0);
+	watch_fini(&r.w);
+}
+
+/* Versions of the server before say nothing about the one that the configuration names now. */
+static void another_server_is_listed_and_its_versions_believed(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_live(&r);
+	watch_on_moved(&r.w, r.now, &r.out);
+	assert_int_equal(r.out.acts, 0); /* its connection is about to be closed */
+	watch_on_lost(&r.w, ERR_CONN_CLOSED, "another server", r.now, &r.out);
+	assert_int_equal(r.w.state, WATCH_WAITING);
+	watch_on_moved(&r.w, r.now, &r.out);
+	assert_true(r.out.acts & WATCH_CONNECT);
+	watch_on_ready(&r.w, r.now, &r.out);
+	assert_int_equal(r.w.request, WATCH_REQ_PAGE);
+	page(&r, "7", "");
+	assert_true(r.out.acts & WATCH_SYNC_COMMIT && r.out.version_back);
+	assert_string_equal(r.w.rv, "7");
 	watch_fini(&r.w);
 }
 
@@ -572,7 +654,10 @@ int main(void)
 	        cmocka_unit_test(a_watch_has_the_selectors_of_its_list_and_no_pages),
 	        cmocka_unit_test(a_server_behind_us_is_asked_three_times_then_believed),
 	        cmocka_unit_test(unauthorized_refreshes_once_then_parks),
-	        cmocka_unit_test(a_refresh_that_fails_keeps_the_list_waiting),
+	        cmocka_unit_test(a_refused_login_is_probed_soon_and_says_what_to_do),
+	        cmocka_unit_test(a_renewed_credential_that_is_refused_says_so),
+	        cmocka_unit_test(a_list_that_is_let_in_again_resumes),
+	        cmocka_unit_test(another_server_is_listed_and_its_versions_believed),
 	        cmocka_unit_test(forbidden_and_absent_are_probed_slowly_and_for_ever),
 	        cmocka_unit_test(a_passing_403_does_not_park_a_list_that_was_there),
 	        cmocka_unit_test(retry_after_is_obeyed),

@@ -283,6 +283,128 @@ static void a_removed_cluster_goes_with_its_last_connection(void **state)
 	world_fini(&w);
 }
 
+/* A reload no longer names it: the rows of its lists say so, and the last word comes last. */
+static void a_removed_cluster_closes_its_lists_and_says_why(void **state)
+{
+	struct world w;
+	(void)state;
+	world_init(&w);
+	add_cluster(&w, 0, false);
+	add_cluster(&w, 1, false);
+	const struct shm_list *live = row_at(open_list(&w, 0, 0));
+	const struct shm_list *waits = row_at(open_list(&w, 1, 0));
+	struct feed *other = open_list(&w, 2, 1);
+	go_live(&w, 0);
+	w.io.hold_closed = true;
+	struct reactor_msg *m = msg(REACTOR_CLUSTER_REMOVE);
+	m->err = ERR_UNKNOWN_CLUSTER;
+	snprintf(m->text, sizeof m->text, "removed from the configuration");
+	post(&w, m);
+	assert_int_equal(live->state, SHM_LIST_CLOSED);
+	assert_string_equal(live->error_text, "removed from the configuration");
+	assert_string_equal(live->error_name, err_name(ERR_UNKNOWN_CLUSTER));
+	assert_int_equal(waits->state, SHM_LIST_CLOSED);
+	expect_note(&w, REACTOR_LIST_CLOSED);
+	expect_note(&w, REACTOR_LIST_CLOSED);
+	assert_null(take_note(&w, REACTOR_LIST_CLOSED));
+	assert_null(take_note(&w, REACTOR_CLUSTER_REMOVED)); /* its connections are closing */
+	assert_ptr_equal(feed_at(&w, 2), other);
+	assert_int_not_equal(row_at(other)->state, SHM_LIST_CLOSED);
+	w.io.hold_closed = false;
+	turn(&w);
+	expect_note(&w, REACTOR_CLUSTER_REMOVED);
+	add_cluster(&w, 0, false); /* the id is free */
+	open_list(&w, 0, 0);
+	world_fini(&w);
+}
+
+static struct reactor_msg *change(const char *host, const char *prefix)
+{
+	struct reactor_msg *m = msg(REACTOR_CLUSTER_CHANGE);
+	m->cluster_spec = (struct cluster_spec){.name = strdup("c"),
+	        .host = strdup(host),
+	        .prefix = strdup(prefix),
+	        .connects_per_s = 3,
+	        .connects_burst = 6,
+	        .bytes_max = 1 << 20,
+	        .backend = REACTOR_NO_CLUSTER};
+	return m;
+}
+
+static void other_options_disturb_nothing(void **state)
+{
+	struct world w;
+	(void)state;
+	world_init(&w);
+	add_cluster(&w, 0, true);
+	struct feed *f = open_list(&w, 0, 0);
+	connect_ok(&w, 0);
+	post(&w, change("api.test:6443", ""));
+	assert_int_equal(w.io.connects, 1);
+	assert_int_equal(cluster_at(&w, 0)->gate.rate_per_s, 3);
+	assert_int_equal(cluster_at(&w, 0)->budget.bytes_max, 1 << 20);
+	assert_false(f->conf.watch_list);
+	world_fini(&w);
+}
+
+/* Nothing goes to the new server but what is meant for it, and nothing of the old one is taken for
+ * its own. */
+static void another_server_gets_new_connections_and_a_list(void **state)
+{
+	struct world w;
+	(void)state;
+	world_init(&w);
+	add_cluster(&w, 0, false);
+	struct feed *f = open_list(&w, 0, 0);
+	open_list(&w, 1, 0); /* on its way to the old one */
+	go_live(&w, 0);
+	post(&w, change("other.test:6443", "/base"));
+	assert_int_equal(row_at(f)->state, SHM_LIST_STALE);
+	assert_false(cluster_at(&w, 0)->gate.shut);
+	pass(&w, 2 * SEC);
+	assert_int_equal(w.io.connects, 2); /* no credential and no address yet */
+	post_addresses(&w, 0, 1);
+	assert_int_equal(w.io.connects, 2);
+	post_credential(&w, 0, ERR_OK, "");
+	assert_int_equal(w.io.connects, 4);
+	unsigned lists = 0;
+	for (unsigned i = 0; i < 2; i++) {
+		connect_ok(&w, i);
+		const char *sent = fake_io_sock(&w.io, i)->sent;
+		assert_non_null(strstr(sent, "GET /base/api/v1/r"));
+		assert_non_null(strstr(sent, "Host: other.test:6443"));
+		assert_null(strstr(sent, "watch=1"));
+		lists += strstr(sent, "limit=500") != NULL;
+	}
+	assert_int_equal(lists, 2);
+	world_fini(&w);
+}
+
+/* One list of those that were refused is let in: the others do not wait for their own probes. */
+static void one_login_is_enough_for_all(void **state)
+{
+	struct world w;
+	(void)state;
+	world_init(&w);
+	add_cluster(&w, 0, false);
+	struct feed *f[2] = {open_list(&w, 0, 0), open_list(&w, 1, 0)};
+	for (unsigned i = 0; i < 2; i++) {
+		connect_ok(&w, 0); /* the first one goes when it is refused */
+		answer(&w, fake_io_sock(&w.io, 0), "401 Unauthorized", "{}");
+		expect_note(&w, REACTOR_WANTS_CREDENTIAL);
+		post_credential(&w, 0, ERR_KUBE_UNAUTHORIZED, "log in again");
+		assert_int_equal(row_at(f[i])->state, SHM_LIST_PARKED);
+		assert_string_equal(row_at(f[i])->error_text, "log in again");
+	}
+	while (w.io.connects == 2)
+		pass(&w, SEC / 10);
+	assert_int_equal(w.io.connects, 3); /* the first probe */
+	connect_ok(&w, 0);
+	answer(&w, fake_io_sock(&w.io, 0), "200 OK", LIST_JSON("10", ITEM_JSON("a", "5")));
+	assert_int_equal(w.io.connects, 4);
+	world_fini(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -297,6 +419,10 @@ int main(void)
 	        cmocka_unit_test(lists_of_two_realms_share_the_budget_of_their_cluster),
 	        cmocka_unit_test(a_renewed_certificate_ends_what_the_old_one_opened),
 	        cmocka_unit_test(a_removed_cluster_goes_with_its_last_connection),
+	        cmocka_unit_test(a_removed_cluster_closes_its_lists_and_says_why),
+	        cmocka_unit_test(other_options_disturb_nothing),
+	        cmocka_unit_test(another_server_gets_new_connections_and_a_list),
+	        cmocka_unit_test(one_login_is_enough_for_all),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
