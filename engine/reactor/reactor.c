@@ -177,13 +177,13 @@ static void take_mail(struct reactor *r)
 		core_on_message(r, CONTAINER_OF(it, struct reactor_msg, link));
 }
 
+/* A cluster that is not done goes to the end of the queue, and only when nothing is left to give.
+ */
 static void admit_some(struct reactor *r)
 {
-	struct list first;
-	list_init(&first);
-	list_move_all(&first, &r->admitting);
+	struct list *it;
 	r->connects = 0;
-	for (struct list *it; (it = list_pop(&first));)
+	while (r->connects < CORE_CONNECTS_PER_TURN && (it = list_pop(&r->admitting)))
 		cluster_admit(CONTAINER_OF(it, struct cluster, admit), r->now_ns);
 }
 
