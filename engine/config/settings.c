@@ -16,7 +16,7 @@ enum { SETTINGS_ARENA_BYTES = 64 << 20, SETTINGS_QPS_MAX = 10000 };
 struct settings_document {
 	const char *api_version, *kind, *socket;
 	uint64_t reactors;
-	unsigned io, exec_policy;
+	unsigned io, tls_records, exec_policy;
 	const struct yaml_node *log, *metrics, *limits, *clusters, *lists, *realms;
 	struct fields_texts kubeconfig, exec_allowlist;
 };
@@ -27,6 +27,8 @@ static const struct fields_row document_rows[] = {
         FIELDS_ROW("socket", PATH, struct settings_document, socket),
         FIELDS_ROW("reactors", NUMBER, struct settings_document, reactors, .min = 0, .max = 256),
         FIELDS_ROW("io", WORD, struct settings_document, io, .words = {"auto", "uring", "epoll"}),
+        FIELDS_ROW("tlsRecords", WORD, struct settings_document, tls_records,
+                .words = {"own", "evp", "openssl"}),
         FIELDS_ROW("log", NODE, struct settings_document, log),
         FIELDS_ROW("metrics", NODE, struct settings_document, metrics),
         FIELDS_ROW("limits", NODE, struct settings_document, limits),
@@ -78,7 +80,7 @@ static const struct settings_limits default_limits = {
         .objects_max = 1000000,
         .ring_entries = 65536,
         .event_bytes_max = 8 << 20,
-        .lists_max = 16384,
+        .lists_max = 65536,
         .consumers_max = 256,
         .linger_seconds = 30,
 };
@@ -251,6 +253,7 @@ static void settings_read_document(struct fields *f, struct settings *s)
 	s->socket = d.socket;
 	s->reactors = d.reactors;
 	s->io = d.io;
+	s->tls_records = d.tls_records;
 	s->kubeconfig = d.kubeconfig;
 	fields_read(f, d.log, "log", log_rows, ARRAY_LEN(log_rows), s);
 	settings_read_metrics(f, d.metrics, s);

@@ -9,6 +9,8 @@
  *   socket: /run/kubering/kubering.sock
  *   reactors: 2                               # 0: one per core
  *   io: auto                                  # auto, uring, epoll
+ *   tlsRecords: own                           # TLS 1.3 after the handshake: own (with libipsec-mb
+ *                                             # where it is installed), evp (without), openssl
  *   log: {format: logfmt, level: info}        # logfmt, json; debug, info, warn, error
  *   metrics: {listen: "127.0.0.1:9464"}       # or "off"
  *   limits: {shardBytes: 4Gi, ...}            # struct settings_limits
@@ -73,6 +75,7 @@ enum {
 
 /* The values are the order of the words in settings.c. */
 enum settings_io { SETTINGS_IO_AUTO, SETTINGS_IO_URING, SETTINGS_IO_EPOLL };
+enum settings_records { SETTINGS_RECORDS_OWN, SETTINGS_RECORDS_EVP, SETTINGS_RECORDS_OPENSSL };
 enum settings_log_format { SETTINGS_LOG_LOGFMT, SETTINGS_LOG_JSON };
 enum settings_log_level {
 	SETTINGS_LEVEL_DEBUG,
@@ -165,8 +168,9 @@ struct settings {
 	struct arena arena;
 	const char *file; /* NULL: defaults */
 	const char *socket;
-	uint64_t reactors; /* 0: one per core */
-	unsigned io;       /* enum settings_io */
+	uint64_t reactors;    /* 0: one per core */
+	unsigned io;          /* enum settings_io */
+	unsigned tls_records; /* enum settings_records */
 	unsigned log_format, log_level;
 	uint16_t metrics_port; /* on 127.0.0.1; 0: off */
 	struct settings_limits limits;

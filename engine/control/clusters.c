@@ -329,6 +329,10 @@ static err_t roots_of(struct control *c, struct known_cluster *k, struct errmsg 
 	return ERR_OK;
 }
 
+_Static_assert((int)SETTINGS_RECORDS_EVP == (int)TLS_RECORDS_EVP &&
+                       (int)SETTINGS_RECORDS_OPENSSL == (int)TLS_RECORDS_OPENSSL,
+        "config/ and wire/ number the record paths alike");
+
 static err_t tls_of(struct control *c, struct known_cluster *k, const struct credential *cred,
         struct tls_config **out, struct errmsg *m)
 {
@@ -341,6 +345,7 @@ static err_t tls_of(struct control *c, struct known_cluster *k, const struct cre
 	struct tls_spec spec = {.roots = k->roots,
 	        .insecure = k->conf.insecure,
 	        .share = c->clusters.share,
+	        .records = (enum tls_records)c->config.settings->tls_records,
 	        .server_name = span_of(
 	                k->conf.tls_server_name ? k->conf.tls_server_name : k->conf.server.host)};
 	if (cred) {

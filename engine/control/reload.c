@@ -36,12 +36,15 @@ static void keep_start(struct reload *r, struct settings *next, const struct set
 		needs_restart(r, "socket");
 	if (next->io != now->io)
 		needs_restart(r, "io");
+	if (next->tls_records != now->tls_records)
+		needs_restart(r, "tlsRecords");
 	if (next->log_format != now->log_format || next->log_level != now->log_level)
 		needs_restart(r, "log");
 	if (next->metrics_port != now->metrics_port)
 		needs_restart(r, "metrics");
 	next->socket = now->socket;
 	next->io = now->io;
+	next->tls_records = now->tls_records;
 	next->log_format = now->log_format;
 	next->log_level = now->log_level;
 	next->metrics_port = now->metrics_port;
