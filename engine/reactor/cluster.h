@@ -57,7 +57,7 @@ struct cluster {
 	struct prng rng;
 	struct wheel_timer timer; /* the gate's: the one timer of a dead cluster */
 	struct list waiting;      /* struct cluster_waiter */
-	struct list admit;        /* in the reactor\'s admitting */
+	struct list admit;        /* in the reactor's admitting */
 	struct list conns;        /* struct conn */
 	struct list caps;         /* struct cluster_caps */
 	struct list feeds;        /* struct feed: its cluster_link */

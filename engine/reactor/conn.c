@@ -414,12 +414,14 @@ static void on_event(struct conn *c, const struct http1_event *ev)
 
 static void on_plain(struct conn *c, const char *data, size_t n)
 {
+	reactor_of(c)->fetched = SPAN_NONE;
 	while (c->state == CONN_OPEN) {
 		struct http1_event ev;
 		size_t used = 0;
 		enum http1_result res = http1_feed(&c->http, data, n, &used, &ev);
 		data += used;
 		n -= used;
+		reactor_of(c)->ahead = c->gzip ? SPAN_NONE : (struct span){data, n};
 		if (res == HTTP1_NEED_MORE)
 			return;
 		if (res == HTTP1_ERROR) {

@@ -58,8 +58,11 @@ struct reactor {
 
 	struct ws_limits ws_limits; /* of every WebSocket: the largest event, and JSON in JSON */
 	struct json_parser *parser; /* own */
-	char *plain, *inflated;     /* own: CORE_PLAIN_BYTES + IO_SLACK each */
-	char *request, *target;     /* own: scratch for writing requests */
+	/* What was received behind the body that a connection hands out, and how far what its
+	 * events are about is being fetched already. Addresses: nobody keeps them. */
+	struct span ahead, fetched;
+	char *plain, *inflated;         /* own: CORE_PLAIN_BYTES + IO_SLACK each */
+	char *request, *target;         /* own: scratch for writing requests */
 	struct consumer_row *consumers; /* own: REACTOR_CONSUMERS_MAX rows */
 	uint16_t *marked;               /* own: consumers to wake at the end of the turn */
 	uint32_t marked_count;

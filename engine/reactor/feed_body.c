@@ -9,7 +9,7 @@
 #include "reactor/core.h"
 #include "reactor/feed_stream.h"
 
-enum { FEED_STATUS_BYTES_MAX = 65536, FEED_CARRY_FIRST = 4096, FEED_BATCH = 8 };
+enum { FEED_STATUS_BYTES_MAX = 65536, FEED_CARRY_FIRST = 4096, FEED_AHEAD = 8 };
 
 static struct reactor *reactor_of(const struct feed *f)
 {
@@ -118,17 +118,23 @@ static bool take_line(struct span *data, struct span *line)
 	return end != NULL;
 }
 
-/* Several events are there: what the store has of their objects is fetched step by step for all of
- * them, so that each step waits for memory once. */
-static void fetch_objects(struct feed *f, const struct span *lines, size_t n)
+/* Several events are there, in this body or in the chunks behind it: what the store has of their
+ * objects is fetched step by step for all of them, so that each step waits for memory once. Hints:
+ * whatever these bytes turn out to be, nothing is done with them. */
+static void fetch_ahead(struct feed *f, struct span body)
 {
-	struct store_trace traces[FEED_BATCH];
+	struct reactor *r = reactor_of(f);
+	struct store_trace traces[FEED_AHEAD];
+	struct span rest = r->ahead, namespace_, name;
+	const char *from = body.p;
 	size_t found = 0;
-	for (size_t i = 0; i < n; i++) {
-		struct span namespace_, name;
-		if (json_shape_key(lines[i], &namespace_, &name))
+	if (from >= r->fetched.p && from < r->fetched.p + r->fetched.n)
+		return;
+	do {
+		if (json_shape_key(body, &namespace_, &name))
 			store_trace_index(f->list, namespace_, name, &traces[found++]);
-	}
+		r->fetched = (struct span){from, (size_t)(body.p + body.n - from)};
+	} while (found < FEED_AHEAD && http1_peek_chunk(&rest, &body));
 	for (size_t i = 0; i < found; i++)
 		store_trace_slot(f->list, &traces[i]);
 	for (size_t i = 0; i < found; i++)
@@ -139,32 +145,25 @@ static void fetch_objects(struct feed *f, const struct span *lines, size_t n)
  * tail is carried, whole events are read in place. */
 static void on_events(struct feed *f, struct conn *c, struct span data)
 {
-	err_t err = ERR_OK;
 	uint32_t max = reactor_of(f)->config.event_bytes_max;
-	while (!err && data.n && f->conn == c) {
-		struct span lines[FEED_BATCH], line;
-		size_t n = 0;
-		bool whole = true;
-		if (f->carry_bytes) {
-			whole = take_line(&data, &line);
-			err = carry(f, line, max);
-			lines[n++] = (struct span){f->carry, f->carry_bytes};
+	fetch_ahead(f, data);
+	while (data.n && f->conn == c) {
+		struct span line;
+		bool whole = take_line(&data, &line);
+		if (!whole || f->carry_bytes) {
+			err_t err = carry(f, line, max);
+			if (err) {
+				feed_refuse(f, err);
+				return;
+			}
+			if (!whole)
+				return;
+			line = (struct span){f->carry, f->carry_bytes};
 		}
-		if (err || !whole)
-			break;
-		while (n < FEED_BATCH && (whole = take_line(&data, &line)))
-			lines[n++] = line;
-		if (n > 1)
-			fetch_objects(f, lines, n);
-		for (size_t i = 0; i < n && f->conn == c; i++)
-			if (lines[i].n)
-				feed_on_document(f, lines[i]);
+		if (line.n)
+			feed_on_document(f, line);
 		drop_carry(f);
-		if (f->conn == c && !whole && line.n)
-			err = carry(f, line, max);
 	}
-	if (err)
-		feed_refuse(f, err);
 }
 
 /* --- lists ------------------------------------------------------------------------------- */

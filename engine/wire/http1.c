@@ -471,6 +471,23 @@ enum http1_result http1_feed(struct http1_parser *p, const char *data, size_t n,
 	return r;
 }
 
+bool http1_peek_chunk(struct span *rest, struct span *body)
+{
+	const char *p = rest->p, *end = rest->p + rest->n;
+	size_t size = 0;
+	if (rest->n < 6 || p[0] != '\r' || p[1] != '\n')
+		return false;
+	for (p += 2; p < end && hex_value[(uint8_t)*p] && size < 1u << 24; p++)
+		size = size << 4 | (hex_value[(uint8_t)*p] - 1u);
+	if (end - p < 3 || p[0] != '\r' || p[1] != '\n' || size == 0)
+		return false;
+	p += 2;
+	size_t left = (size_t)(end - p);
+	*body = (struct span){p, size < left ? size : left};
+	*rest = (struct span){p + body->n, left - body->n};
+	return true;
+}
+
 enum http1_result http1_eof(struct http1_parser *p, struct http1_event *ev)
 {
 	switch ((enum state)p->_state) {

@@ -125,6 +125,12 @@ void http1_begin(struct http1_parser *p, unsigned request_flags);
 enum http1_result http1_feed(struct http1_parser *p, const char *data, size_t n, size_t *consumed,
         struct http1_event *ev);
 
+/* For whoever wants to fetch memory early: rest is what was received behind the body that
+ * HTTP1_EV_BODY gave. *body: what is there of the chunk that follows, and *rest moves behind it.
+ * false: none can be told. Checks nothing, and http1_feed() has seen none of it: the bytes may be
+ * anything. */
+bool http1_peek_chunk(struct span *rest, struct span *body) MUST_USE;
+
 /* The connection ended cleanly (with TLS: after close_notify). HTTP1_EVENT: END of a body that
  * runs to the end. HTTP1_NEED_MORE: no response was due. HTTP1_ERROR: ERR_CONN_CLOSED before the
  * first byte of a response (on a reused connection: retry at once), else ERR_HTTP_TRUNCATED. */
