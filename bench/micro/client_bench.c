@@ -96,7 +96,10 @@ static void writer_update(struct writer *w)
 static void writer_init(struct writer *w, const char *path, unsigned n)
 {
 	struct fake_config config = {.path = path,
-	        .store = {.incarnation = {1, 2}, .hash_seed = 42, .ring_entries = RING}};
+	        .store = {.incarnation = {1, 2},
+	                .hash_seed = 42,
+	                .ring_entries = RING,
+	                .retained_bytes_max = 256 << 20}}; /* the whole ring's worth */
 	struct store_sync_result result;
 	char *names = strings_new(n, "pod"), *uids = strings_new(n, "6f1e5c1a-0000-4000-8000");
 	*w = (struct writer){.d = fake_new(&config), .n = n, .rv = 10000000, .r = {7}};

@@ -52,7 +52,8 @@ static struct store *shard_new(uint32_t ring_entries)
 {
 	struct errmsg msg = {.text = ""};
 	struct store *s;
-	struct store_config config = {.hash_seed = 42, .ring_entries = ring_entries};
+	struct store_config config = {
+	        .hash_seed = 42, .ring_entries = ring_entries, .retained_bytes_max = 256 << 20};
 	if (store_new(&config, &s, &msg) != ERR_OK) {
 		fprintf(stderr, "store_bench: %s\n", msg.text);
 		exit(1);

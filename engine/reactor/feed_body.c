@@ -56,12 +56,16 @@ static void drop_carry(struct feed *f)
 /* --- events -------------------------------------------------------------------------------------
  */
 
-static err_t apply(struct feed *f, enum watch_apply what, const struct json_event *ev)
+/* held: the object that the event was compared with, NULL: it was read by itself. */
+static err_t apply(struct feed *f, enum watch_apply what, const struct json_event *ev,
+        const struct store_held *held)
 {
 	enum store_outcome outcome;
 	const struct json_object *o = &ev->object;
 	switch (what) {
-	case WATCH_APPLY_UPSERT: return store_upsert(f->list, o, now_of(f), &outcome);
+	case WATCH_APPLY_UPSERT:
+		return held ? store_replace(f->list, held, o, now_of(f), &outcome)
+		            : store_upsert(f->list, o, now_of(f), &outcome);
 	case WATCH_APPLY_DELETE: return store_delete(f->list, o, now_of(f), &outcome);
 	case WATCH_APPLY_SYNC_ITEM: return store_sync_item(f->list, o, now_of(f));
 	case WATCH_APPLY_SYNC_REMOVE: return store_sync_remove(f->list, o);
@@ -71,41 +75,55 @@ static err_t apply(struct feed *f, enum watch_apply what, const struct json_even
 	return ERR_OK;
 }
 
-/* Most events are the object that is there but for a few values (json/shape.h). */
-static err_t read_event(struct feed *f, struct span doc, struct json_event *ev)
+static void on_event(struct feed *f, const struct json_event *ev, const struct json_status *st,
+        const struct store_held *held)
 {
-	struct json_parser *p = reactor_of(f)->parser;
-	struct span namespace_, name;
-	struct store_held held;
-	if (json_shape_key(doc, &namespace_, &name) &&
-	        store_peek(f->list, namespace_, name, &held) &&
-	        json_shape_event(p, doc, &held.known, &f->hint, ev))
-		return ERR_OK;
-	return json_scan_event(p, doc, !f->spec.keep_managed_fields, &f->hint, ev);
-}
-
-void feed_on_document(struct feed *f, struct span doc)
-{
-	struct reactor *r = reactor_of(f);
-	struct json_event ev;
-	struct json_status st = {0};
 	struct watch_out out;
-	err_t err = read_event(f, doc, &ev);
-	if (!err && ev.type == JSON_EVENT_ERROR)
-		err = json_scan_status(r->parser, ev.object.raw, &st);
-	if (err) {
-		feed_refuse(f, err);
-		return;
-	}
-	r->events++;
+	reactor_of(f)->events++;
 	f->events++;
 	feed_praise_way(f);
-	enum watch_apply what = watch_on_event(&f->watch, &ev, &st, now_of(f), &out);
-	err = apply(f, what, &ev);
+	enum watch_apply what = watch_on_event(&f->watch, ev, st, now_of(f), &out);
+	err_t err = apply(f, what, ev, held);
 	if (err)
 		feed_refuse(f, err);
 	else if (out.acts || f->watch.deadline_ns < f->timer.at_ns)
 		feed_run(f, &out);
+}
+
+/* Most events are the object that is there but for a few values (json/shape.h). false: this one is
+ * not, or we cannot tell. */
+static bool on_known_document(struct feed *f, struct span doc)
+{
+	struct json_event ev;
+	const struct json_status none = {0};
+	struct span namespace_, name;
+	struct store_held held;
+	if (!json_shape_key(doc, &namespace_, &name) ||
+	        !store_peek(f->list, namespace_, name, &held) ||
+	        !json_shape_event(reactor_of(f)->parser, doc, &held.known, &f->hint, &ev))
+		return false;
+	on_event(f, &ev, &none, &held);
+	return true;
+}
+
+static void on_new_document(struct feed *f, struct span doc)
+{
+	struct json_parser *p = reactor_of(f)->parser;
+	struct json_event ev;
+	struct json_status st = {0};
+	err_t err = json_scan_event(p, doc, !f->spec.keep_managed_fields, &f->hint, &ev);
+	if (!err && ev.type == JSON_EVENT_ERROR)
+		err = json_scan_status(p, ev.object.raw, &st);
+	if (err)
+		feed_refuse(f, err);
+	else
+		on_event(f, &ev, &st, NULL);
+}
+
+void feed_on_document(struct feed *f, struct span doc)
+{
+	if (!on_known_document(f, doc))
+		on_new_document(f, doc);
 }
 
 /* The line that data begins with, taken off it. false: it has no end yet. */
@@ -142,11 +160,20 @@ static void fetch_ahead(struct feed *f, struct span body)
 }
 
 /* Documents end with a newline, which JSON has inside strings only as an escape. The incomplete
- * tail is carried, whole events are read in place. */
+ * tail is carried, whole events are read in place.
+ *
+ * Servers send an event a chunk. So if a chunk is, up to the newline at its end, like an object
+ * that is there, nobody need look for where its event ends. */
 static void on_events(struct feed *f, struct conn *c, struct span data)
 {
 	uint32_t max = reactor_of(f)->config.event_bytes_max;
+	struct span tried = SPAN_NONE;
 	fetch_ahead(f, data);
+	if (!f->carry_bytes && data.n > 1 && data.p[data.n - 1] == '\n') {
+		tried = (struct span){data.p, data.n - 1};
+		if (on_known_document(f, tried))
+			return;
+	}
 	while (data.n && f->conn == c) {
 		struct span line;
 		bool whole = take_line(&data, &line);
@@ -160,7 +187,9 @@ static void on_events(struct feed *f, struct conn *c, struct span data)
 				return;
 			line = (struct span){f->carry, f->carry_bytes};
 		}
-		if (line.n)
+		if (line.n && line.n == tried.n)
+			on_new_document(f, line);
+		else if (line.n)
 			feed_on_document(f, line);
 		drop_carry(f);
 	}

@@ -37,6 +37,9 @@ err_t key_init(struct key *k, uint64_t seed, uint32_t list, const struct json_ob
  * ERR_JSON_LIMIT. */
 err_t key_init_name(struct key *k, uint64_t seed, uint32_t list, struct span namespace_,
         struct span name) MUST_USE;
+/* The key of the object in the block, with another version. errors: ERR_JSON_LIMIT. */
+err_t key_init_like(
+        struct key *k, uint32_t list, const struct shm_block *b, struct span version) MUST_USE;
 static inline const char *key_strings(const struct key *k)
 {
 	return k->bytes + 4;

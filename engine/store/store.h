@@ -179,6 +179,10 @@ enum store_outcome {
  * ERR_JSON_LIMIT, ERR_BUDGET, ERR_LIMIT (objects_max, segments), ERR_SHM, ERR_NO_MEMORY. */
 err_t store_upsert(struct store_list *l, const struct json_object *o, uint64_t recv_ns,
         enum store_outcome *what) MUST_USE;
+/* The same for another version of the object that store_peek() gave, with its namespace, name and
+ * uid: no look-up. Nothing may have changed the store in between. */
+err_t store_replace(struct store_list *l, const struct store_held *held,
+        const struct json_object *o, uint64_t recv_ns, enum store_outcome *what) MUST_USE;
 err_t store_delete(struct store_list *l, const struct json_object *o, uint64_t recv_ns,
         enum store_outcome *what) MUST_USE;
 /* A bookmark: the list's version moves, nothing is published in the ring. */

@@ -152,24 +152,22 @@ static err_t begin_change(struct store_list *l, const struct json_object *o)
 
 /* Nearly every event is a change that fits: so its block is written first, and the look-up, three
  * cache misses, hides behind the copy (change_block). Where budgets are tight, the look-up comes
- * first, because only it tells by how many bytes the list grows. */
-err_t store_upsert(struct store_list *l, const struct json_object *o, uint64_t recv_ns,
-        enum store_outcome *what)
+ * first, because only it tells by how many bytes the list grows. no: the slot, 0 = not known. */
+static err_t upsert(struct store_list *l, uint32_t no, const struct json_object *o,
+        uint64_t recv_ns, enum store_outcome *what)
 {
 	struct store *s = l->store;
 	const struct key *k = &s->key;
 	uint64_t ref = 0;
 	bool unchanged;
-	err_t e = begin_change(l, o);
-	if (e != ERR_OK)
-		return e;
 	uint64_t bytes = change_block_bytes(l, k, o);
 	store_room(s, 2); /* W1, W2 */
 	if (store_fits(s, bytes) && list_fits(l, bytes) &&
 	        change_block(l, k, o, recv_ns, &ref) != ERR_OK)
 		ref = 0; /* again below, for the reason */
-	uint32_t no = change_find(l, k);
-	e = judge(l, no, &unchanged);
+	if (no == 0)
+		no = change_find(l, k);
+	err_t e = judge(l, no, &unchanged);
 	if (e == ERR_OK && !unchanged) {
 		if (no == 0)
 			e = reserve_new(l);
@@ -190,6 +188,26 @@ err_t store_upsert(struct store_list *l, const struct json_object *o, uint64_t r
 	recharge(l);
 	publish(l, recv_ns);
 	return ERR_OK;
+}
+
+err_t store_upsert(struct store_list *l, const struct json_object *o, uint64_t recv_ns,
+        enum store_outcome *what)
+{
+	err_t e = begin_change(l, o);
+	return e != ERR_OK ? e : upsert(l, 0, o, recv_ns, what);
+}
+
+err_t store_replace(struct store_list *l, const struct store_held *held,
+        const struct json_object *o, uint64_t recv_ns, enum store_outcome *what)
+{
+	struct store *s = l->store;
+	const struct shm_slot *slot = slots_at(&s->slots, held->slot);
+	CHECK(!l->sync.active && slot->state == SHM_SLOT_LIVE && slot->list == l->row);
+	const struct shm_block *b = store_block(s, slot->block);
+	err_t e = key_init_like(&s->key, l->row, b, o->resource_version);
+	if (e == ERR_OK)
+		e = store_retire_reserve(s, STORE_RETIRE_PER_CHANGE, &l->refusal);
+	return e != ERR_OK ? e : upsert(l, held->slot, o, recv_ns, what);
 }
 
 /* Is this the object that is there, and is the event not older? (M8) */

@@ -1,4 +1,5 @@
 /* The rules of store.h for the live stream, lists and the shard, one by one. */
+#include "base/check.h"
 #include "store_world.h"
 
 #include <fcntl.h>
@@ -727,7 +728,8 @@ static void peek_shows_what_is_published(void **state)
 	assert_int_equal(upsert(l, o), STORE_ADDED);
 	assert_true(peek(l, "default", "a", &h));
 	assert_true(span_eq(h.known.json, o->raw) && h.known.json.p != o->raw.p);
-	assert_true(span_is(h.known.uid, "uid-a") && span_is(h.resource_version, "10") && h.rv == 10);
+	assert_true(
+	        span_is(h.known.uid, "uid-a") && span_is(h.resource_version, "10") && h.rv == 10);
 	assert_ptr_equal(test_slot(s, h.slot), test_get(s, l, "default", "a"));
 	first = h;
 	assert_int_equal(upsert(l, test_simple(&t, "a", 11)), STORE_MODIFIED);
@@ -774,6 +776,73 @@ static void peek_does_not_see_what_a_sync_staged(void **state)
 	store_free(&s);
 }
 
+/* store_replace is store_upsert without the look-up. */
+static void replace_is_upsert_of_what_was_peeked(void **state)
+{
+	(void)state;
+	struct store *s = test_store(SMALL), *other = test_store(SMALL);
+	struct store_list *l = test_live_list(s, "pods", NULL),
+	                  *m = test_live_list(other, "pods", NULL);
+	struct store_held h;
+	struct test_object t;
+	enum store_outcome what;
+	for (uint64_t rv = 10; rv < 13; rv++) {
+		assert_int_equal(upsert(m, test_simple(&t, "a", rv)),
+		        rv == 10 ? STORE_ADDED : STORE_MODIFIED);
+		const struct json_object *o = test_simple(&t, "a", rv);
+		if (rv == 10) {
+			assert_int_equal(upsert(l, o), STORE_ADDED);
+			continue;
+		}
+		assert_true(peek(l, "default", "a", &h));
+		assert_ok(store_replace(l, &h, o, 7, &what));
+		assert_int_equal(what, STORE_MODIFIED);
+	}
+	const struct shm_entry *e = test_entry(s, test_header(s)->commit);
+	assert_true(e->op == SHM_OP_MODIFIED && e->old_block != 0);
+	assert_int_equal(store_list_digest(l), store_list_digest(m));
+	assert_true(span_is(store_list_rv(l), "12"));
+	/* the same version again, an older one, one that is too long */
+	assert_true(peek(l, "default", "a", &h) && h.rv == 12);
+	assert_ok(store_replace(l, &h, test_simple(&t, "a", 12), 7, &what));
+	assert_int_equal(what, STORE_UNCHANGED);
+	assert_true(peek(l, "default", "a", &h));
+	assert_int_equal(store_replace(l, &h, test_simple(&t, "a", 11), 7, &what), ERR_KUBE_ORDER);
+	char longer[SHM_RV_BYTES + 1];
+	memset(longer, '9', sizeof longer - 1);
+	longer[sizeof longer - 1] = 0;
+	struct json_object o = *test_simple(&t, "a", 13);
+	o.resource_version = span_of(longer);
+	assert_int_equal(store_replace(l, &h, &o, 7, &what), ERR_JSON_LIMIT);
+	test_audit_list(s, l);
+	store_free(&other);
+	store_free(&s);
+}
+
+/* Hints: for objects that are there and that are not; nothing changes. */
+static void a_trace_changes_nothing(void **state)
+{
+	(void)state;
+	struct store *s = test_store(SMALL);
+	struct store_list *l = test_live_list(s, "pods", NULL);
+	struct test_object t;
+	char longer[600];
+	memset(longer, 'a', sizeof longer - 1);
+	longer[sizeof longer - 1] = 0;
+	const char *names[] = {"a", "b", "", longer};
+	assert_int_equal(upsert(l, test_simple(&t, "a", 10)), STORE_ADDED);
+	struct shm_header before = *test_header(s);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		struct store_trace trace;
+		store_trace_index(l, SPAN("default"), span_of(names[i]), &trace);
+		store_trace_slot(l, &trace);
+		store_trace_block(l, &trace);
+		assert_true(i != 0 || trace.slot != 0);
+	}
+	assert_memory_equal(test_header(s), &before, sizeof before);
+	store_free(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -805,6 +874,8 @@ int main(void)
 	        cmocka_unit_test(usage_adds_up),
 	        cmocka_unit_test(peek_shows_what_is_published),
 	        cmocka_unit_test(peek_does_not_see_what_a_sync_staged),
+	        cmocka_unit_test(replace_is_upsert_of_what_was_peeked),
+	        cmocka_unit_test(a_trace_changes_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

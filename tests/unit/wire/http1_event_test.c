@@ -267,9 +267,43 @@ static void retry_after_takes_seconds_or_a_date(void **state)
 	}
 }
 
+static void a_chunk_is_peeked_at_from_behind_the_last(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *rest, *body, *then; /* body NULL: none can be told */
+	} cases[] = {
+	        {"\r\n5\r\nhello\r\n0\r\n\r\n", "hello", "\r\n0\r\n\r\n"},
+	        {"\r\n1a\r\nshort", "short", ""},
+	        {"\r\nA\r\n0123456789", "0123456789", ""},
+	        {"\r\n0\r\n\r\n", NULL, NULL},
+	        {"\r\nxy\r\nhello", NULL, NULL},
+	        {"\r\n5;x=y\r\nhello", NULL, NULL}, /* not what our servers write */
+	        {"\r\nfffffffff\r\nhello", NULL, NULL},
+	        {"5\r\nhello", NULL, NULL},
+	        {"\r\n5\r\n", NULL, NULL},
+	        {"\r\n55555", NULL, NULL},
+	        {"\r", NULL, NULL},
+	        {"", NULL, NULL},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		size_t n = strlen(cases[i].rest);
+		char *exact = malloc(n ? n : 1); /* the sanitizer sees who reads further */
+		memcpy(exact, cases[i].rest, n);
+		struct span rest = {exact, n}, body = SPAN_NONE;
+		assert_int_equal(http1_peek_chunk(&rest, &body), cases[i].body != NULL);
+		if (cases[i].body) {
+			assert_true(span_is(body, cases[i].body));
+			assert_true(span_is(rest, cases[i].then));
+		}
+		free(exact);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(a_chunk_is_peeked_at_from_behind_the_last),
 	        cmocka_unit_test(head_shows_selected_headers),
 	        cmocka_unit_test(each_chunk_is_one_span_in_place),
 	        cmocka_unit_test(one_byte_chunks_are_counted_past_64),
