@@ -150,6 +150,7 @@ err_t clusters_add(struct control *c, struct config_cluster *from)
 
 err_t clusters_load(struct control *c, struct errmsg *m)
 {
+	discovery_pool_init(&c->clusters.discoveries);
 	struct config *from = c->config.config;
 	list_init(&c->clusters.unused);
 	err_t err = backends_load(c);

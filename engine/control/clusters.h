@@ -15,13 +15,13 @@
 #include "base/err.h"
 #include "base/list.h"
 #include "config/cluster_conf.h"
+#include "kube/discovery.h"
 #include "reactor/reactor.h"
 
 struct config_cluster;
 struct control;
 struct credential;
 struct credential_source;
-struct discovery;
 struct tls_config;
 struct tls_roots;
 
@@ -54,7 +54,7 @@ struct known_cluster {
 	struct credential *credential;    /* own: what the reactor has */
 	bool sent;                        /* the reactor was told of a credential, or why not */
 	bool asked_401;                   /* the reactor waits for a CLUSTER_CREDENTIAL */
-	struct discovery *discovery;      /* own; NULL: not asked yet */
+	struct discovery *discovery;      /* shared(refs); NULL: not asked yet */
 	struct discovery *discovery_next; /* own: the one under way */
 	uint64_t discovered_ns;
 	uint64_t logged_ns; /* last line about it, or what is behind it, being down or up */
@@ -87,6 +87,7 @@ struct clusters {
 	struct cluster_index by_name;   /* without backends */
 	struct tls_roots *system_roots; /* own, made at first need */
 	struct tls_config *share; /* own: the first one; later ones are made cheaper from it */
+	struct discovery_pool discoveries;
 };
 
 /* Takes the clusters of the configuration; what is wrong with one stays with it. */

@@ -279,6 +279,7 @@ static void discovery_done(struct control *c, struct known_cluster *k, err_t err
 		discovery_free(&k->discovery);
 		k->discovery = k->discovery_next;
 		k->discovery_next = NULL;
+		discovery_share(&c->clusters.discoveries, &k->discovery);
 		k->discovered_ns = loop_now_ns(c->loop);
 	}
 	discovery_free(&k->discovery_next);

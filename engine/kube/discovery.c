@@ -7,7 +7,7 @@
 #include "base/check.h"
 #include "json/json.h"
 
-enum { TEXT_CHUNK = 65536 };
+enum { TEXT_CHUNK = 8192 };
 
 struct text_chunk {
 	struct text_chunk *next;
@@ -16,6 +16,9 @@ struct text_chunk {
 };
 
 struct discovery {
+	struct list link; /* in a pool */
+	uint32_t refs;
+	uint64_t digest;         /* of all rows, once it is shared */
 	struct text_chunk *text; /* own: all strings */
 	size_t text_bytes;
 	struct discovery_resource *rows; /* own, in the order of preference */
@@ -26,15 +29,21 @@ struct discovery {
 
 struct discovery *discovery_new(void)
 {
-	return calloc(1, sizeof(struct discovery));
+	struct discovery *d = calloc(1, sizeof *d);
+	if (d) {
+		list_init(&d->link);
+		d->refs = 1;
+	}
+	return d;
 }
 
 void discovery_free(struct discovery **dp)
 {
 	struct discovery *d = *dp;
 	*dp = NULL;
-	if (!d)
+	if (!d || --d->refs > 0)
 		return;
+	list_unlink(&d->link);
 	for (struct text_chunk *c = d->text, *next; c; c = next) {
 		next = c->next;
 		free(c);
@@ -236,6 +245,77 @@ err_t discovery_add(struct discovery *d, struct span document)
 	}
 	json_dom_free(&dom);
 	return err;
+}
+
+/* --- sharing -------------------------------------------------------------------------------- */
+
+static const char *const *texts_of(const struct discovery_resource *r, size_t i)
+{
+	const char *const *first[] = {&r->group, &r->version, &r->resource, &r->singular, &r->kind};
+	return i < ARRAY_LEN(first) ? first[i] : &r->short_names[i - ARRAY_LEN(first)];
+}
+
+enum { TEXTS = 5 + DISCOVERY_SHORT_NAMES_MAX };
+
+static uint64_t mix(uint64_t digest, uint64_t v)
+{
+	return (digest ^ v) * 0x100000001b3u; /* FNV-1a */
+}
+
+static uint64_t digest_of(const struct discovery *d)
+{
+	uint64_t digest = 0xcbf29ce484222325u;
+	for (size_t i = 0; i < d->count; i++) {
+		const struct discovery_resource *r = &d->rows[i];
+		for (size_t k = 0; k < TEXTS; k++) {
+			for (const char *p = *texts_of(r, k); p && *p; p++)
+				digest = mix(digest, (unsigned char)*p);
+			digest = mix(digest, 0x100);
+		}
+		digest = mix(
+		        digest, (uint64_t)(r->namespaced | r->can_list << 1 | r->can_watch << 2));
+	}
+	return digest;
+}
+
+static bool equal(const struct discovery *a, const struct discovery *b)
+{
+	if (a->digest != b->digest || a->count != b->count)
+		return false;
+	for (size_t i = 0; i < a->count; i++) {
+		const struct discovery_resource *r = &a->rows[i], *q = &b->rows[i];
+		for (size_t k = 0; k < TEXTS; k++) {
+			const char *x = *texts_of(r, k), *y = *texts_of(q, k);
+			if ((x == NULL) != (y == NULL) || (x && strcmp(x, y) != 0))
+				return false;
+		}
+		if (r->namespaced != q->namespaced || r->can_list != q->can_list ||
+		        r->can_watch != q->can_watch)
+			return false;
+	}
+	return true;
+}
+
+void discovery_pool_init(struct discovery_pool *p)
+{
+	list_init(&p->all);
+}
+
+void discovery_share(struct discovery_pool *p, struct discovery **dp)
+{
+	struct discovery *d = *dp;
+	CHECK(d->refs == 1 && list_empty(&d->link));
+	d->digest = digest_of(d);
+	LIST_EACH (it, &p->all) {
+		struct discovery *other = CONTAINER_OF(it, struct discovery, link);
+		if (!equal(d, other))
+			continue;
+		other->refs++;
+		discovery_free(dp);
+		*dp = other;
+		return;
+	}
+	list_push(&p->all, &d->link);
 }
 
 const char *discovery_missing(struct discovery *d)

@@ -13,6 +13,7 @@
 #include <stddef.h>
 
 #include "base/err.h"
+#include "base/list.h"
 #include "base/span.h"
 
 enum {
@@ -36,7 +37,18 @@ struct discovery_resource { /* strings live as long as the discovery, NUL-termin
 struct discovery;
 
 struct discovery *discovery_new(void); /* NULL: out of memory */
+/* Drops one reference. */
 void discovery_free(struct discovery **d);
+
+/* Discoveries in use. Most clusters of a fleet serve the same: they share one. Owner: whoever keeps
+ * the clusters; must outlive what is in it. */
+struct discovery_pool {
+	struct list all;
+};
+void discovery_pool_init(struct discovery_pool *p);
+/* *d is complete: nobody adds to it any more, and memory that it does not need is given back. If an
+ * equal one is in the pool, *d is that one. */
+void discovery_share(struct discovery_pool *p, struct discovery **d);
 
 /* An answer of /api or /apis. What kind of document it is, is read from it:
  *   APIGroupDiscoveryList           everything is in it

@@ -31,6 +31,11 @@ enum {
 	MAIN_CHECK_BYTES = 1 << 20
 };
 
+/* For jemalloc: what was freed goes back to the system soon, also when nobody allocates any more, as
+ * in a daemon whose 20,000 first lists are done. */
+extern const char *malloc_conf;
+const char *malloc_conf = "background_thread:true,dirty_decay_ms:2000";
+
 /* One reactor and its thread. io is made on that thread: a ring belongs to one. */
 struct worker {
 	pthread_t thread;

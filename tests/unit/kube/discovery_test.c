@@ -2,6 +2,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -152,6 +153,47 @@ static void targets_are_encoded_and_bounded(void **s)
 	}
 }
 
+static struct discovery *of(const char *kind, const char *verb)
+{
+	char text[512];
+	snprintf(text, sizeof text,
+	        "{\"kind\":\"APIResourceList\",\"groupVersion\":\"apps/"
+	        "v1\",\"resources\":[{\"name\":"
+	        "\"things\",\"singularName\":\"thing\",\"kind\":\"%s\",\"namespaced\":true,"
+	        "\"verbs\":"
+	        "[\"list\",\"%s\"],\"shortNames\":[\"th\"]}]}",
+	        kind, verb);
+	struct discovery *d = discovery_new();
+	assert_non_null(d);
+	assert_int_equal(discovery_add(d, span_of(text)), ERR_OK);
+	return d;
+}
+
+static void equal_ones_are_one(void **state)
+{
+	(void)state;
+	struct discovery_pool pool;
+	discovery_pool_init(&pool);
+	struct discovery *d[5] = {of("Thing", "watch"), of("Thing", "watch"), of("Thinh", "watch"),
+	        of("Thing", "get"), discovery_new()};
+	for (size_t i = 0; i < 5; i++)
+		discovery_share(&pool, &d[i]);
+	assert_ptr_equal(d[0], d[1]);
+	for (size_t i = 2; i < 5; i++)
+		for (size_t k = 0; k < i; k++)
+			assert_ptr_not_equal(d[i], d[k]);
+	discovery_free(&d[0]);
+	assert_null(d[0]);
+	assert_string_equal(discovery_resolve(d[1], SPAN("th"))->resource, "things");
+	for (size_t i = 1; i < 5; i++)
+		discovery_free(&d[i]);
+	d[0] = of("Thing", "watch"); /* the former one is gone from the pool */
+	discovery_share(&pool, &d[0]);
+	assert_true(pool.all.next != &pool.all);
+	discovery_free(&d[0]);
+	assert_true(pool.all.next == &pool.all);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -159,6 +201,7 @@ int main(void)
 	        cmocka_unit_test(old_servers_are_asked_group_by_group),
 	        cmocka_unit_test(what_is_no_discovery_is_refused),
 	        cmocka_unit_test(targets_are_encoded_and_bounded),
+	        cmocka_unit_test(equal_ones_are_one),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
