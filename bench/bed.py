@@ -104,7 +104,7 @@ class Bed(Control):
 
     def start_server(self, who, prefix, options, tls):
         ctl = self.path / f"ctl{prefix}"
-        argv = [self.bin / "fakekube", "--kubeconfig-out", self.conf(prefix), "--control", ctl, "--quiet", *options] + (["--tls"] if tls else [])
+        argv = [self.bin / "fakekube", "--kubeconfig-out", self.conf(prefix), "--control", ctl, "--quiet", "--stamp-writes", *options] + (["--tls"] if tls else [])
         child = self.start("0", argv, nice=getattr(who, "nice", 0), stdout=subprocess.PIPE)
         if not child.stdout.readline().startswith(b"ready"):
             raise Failed("fakekube did not start")

@@ -10,7 +10,8 @@
 static void start(struct drive *d)
 {
 	drive_init_with(
-	        d, &(struct model_server_options){.wall_s = WALL_S, .seed = 1, .stamp = true});
+	        d, &(struct model_server_options){
+	                   .wall_s = WALL_S, .seed = 1, .stamp = true, .stamp_writes = true});
 }
 
 static void make_pod(struct drive *d, const char *name, const char *labels, uint32_t bytes)
@@ -74,8 +75,8 @@ static void every_field_is_the_one_of_the_json(void **state)
 		same_pod(&d, last_of(&d, "ns-000/a"));
 		same_pod(&d, last_of(&d, "ns-000/without-labels"));
 		for (unsigned n = 0; n < 200; n++) /* a count of two bytes on the wire */
-			model_patch_status(d.cluster, kind_of("", "pods"), SPAN("ns-000/a"),
-			        n * SECOND_NS);
+			model_patch_status(
+			        d.cluster, kind_of("", "pods"), SPAN("ns-000/a"), n * SECOND_NS);
 		same_pod(&d, last_of(&d, "ns-000/a"));
 		model_update(d.cluster, kind_of("", "pods"),
 		        &(struct model_spec){.namespace_ = "ns-000",

@@ -39,8 +39,8 @@ static void sizes_are_as_asked_for(void **state)
 	        {"example.com", "widgets", 5000, 6}};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		struct drive d;
-		drive_init_with(
-		        &d, &(struct model_server_options){.wall_s = WALL_S, .stamp = true});
+		drive_init_with(&d, &(struct model_server_options){
+		                            .wall_s = WALL_S, .stamp = true, .stamp_writes = true});
 		const struct model_kind *w = model_cluster_add_crd(d.cluster,
 		        &(struct model_kind){.group = "example.com",
 		                .version = "v1",
@@ -121,7 +121,8 @@ static void a_state_is_the_same_wherever_it_is_shown(void **state)
 {
 	(void)state;
 	struct drive d;
-	drive_init_with(&d, &(struct model_server_options){.wall_s = WALL_S, .stamp = true});
+	drive_init_with(&d, &(struct model_server_options){
+	                            .wall_s = WALL_S, .stamp = true, .stamp_writes = true});
 	const struct model_kind *k = kind_of("", "pods");
 	struct model_spec s = {.namespace_ = "a", .name = "p", .bytes = 3600};
 	model_create(d.cluster, k, &s, SECOND_NS);

@@ -105,7 +105,8 @@ static void a_blast_is_the_events_of_the_log(void **state)
 {
 	(void)state;
 	struct drive d;
-	drive_init_with(&d, &(struct model_server_options){.wall_s = WALL_S, .stamp = true});
+	drive_init_with(&d, &(struct model_server_options){
+	                            .wall_s = WALL_S, .stamp = true, .stamp_writes = true});
 	struct model_workload w;
 	const struct model_kind *k = kind_of("", "pods");
 	model_workload_init(&w, d.cluster, k,
@@ -191,8 +192,8 @@ static void a_blast_is_stamped_as_it_goes(void **state)
 	(void)state;
 	for (int proto = 0; proto < 2; proto++) {
 		struct drive d;
-		drive_init_with(
-		        &d, &(struct model_server_options){.wall_s = WALL_S, .stamp = true});
+		drive_init_with(&d, &(struct model_server_options){
+		                            .wall_s = WALL_S, .stamp = true, .stamp_writes = true});
 		struct model_workload w;
 		const struct model_kind *k = kind_of("", "pods");
 		model_workload_init(&w, d.cluster, k,

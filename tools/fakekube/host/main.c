@@ -152,6 +152,7 @@ static bool init(struct fakekube *f)
 	uint64_t now = serve_clock_ns();
 	struct model_server_options mo = {.seed = o->seed,
 	        .stamp = !o->no_stamp,
+	        .stamp_writes = o->stamp_writes,
 	        .no_watchlist = o->no_watchlist,
 	        .no_watchlist_gzip = o->no_watchlist_gzip,
 	        .wall_s = (int64_t)time(NULL) - (int64_t)(now / SECOND_NS)};

@@ -47,6 +47,9 @@ static const char usage[] =
         "  --control PATH       UNIX socket for one-line commands; `help` lists them\n"
         "  --kubeconfig-out F   written before the line \"ready port=P\" is printed\n"
         "  --no-stamp           objects without the annotations fakekube.io/sent-ns and wrote-ns\n"
+        "  --stamp-writes       wrote-ns is the time when an event was written; else it is 0, and "
+        "an\n"
+        "                       object of one version has the same bytes for everyone\n"
         "  --no-watchlist       the feature gate WatchList is off\n"
         "  --no-watchlist-gzip  watches with initial events are never compressed (as before 1.37)\n"
         "  --quiet              no closing line with counts on stderr\n";
@@ -75,6 +78,7 @@ enum opt {
 	OPT_CONTROL,
 	OPT_KUBECONFIG,
 	OPT_NO_STAMP,
+	OPT_STAMP_WRITES,
 	OPT_NO_WATCHLIST,
 	OPT_NO_WATCHLIST_GZIP,
 	OPT_QUIET,
@@ -91,9 +95,10 @@ static const struct option longs[] = {{"port", 1, 0, OPT_PORT}, {"bind", 1, 0, O
         {"upstream", 1, 0, OPT_UPSTREAM}, {"history", 1, 0, OPT_HISTORY},
         {"preload", 1, 0, OPT_PRELOAD}, {"seed", 1, 0, OPT_SEED}, {"duration", 1, 0, OPT_DURATION},
         {"control", 1, 0, OPT_CONTROL}, {"kubeconfig-out", 1, 0, OPT_KUBECONFIG},
-        {"no-stamp", 0, 0, OPT_NO_STAMP}, {"no-watchlist", 0, 0, OPT_NO_WATCHLIST},
-        {"no-watchlist-gzip", 0, 0, OPT_NO_WATCHLIST_GZIP},
-        {"quiet", 0, 0, OPT_QUIET}, {"help", 0, 0, OPT_HELP}, {0, 0, 0, 0}};
+        {"no-stamp", 0, 0, OPT_NO_STAMP}, {"stamp-writes", 0, 0, OPT_STAMP_WRITES},
+        {"no-watchlist", 0, 0, OPT_NO_WATCHLIST},
+        {"no-watchlist-gzip", 0, 0, OPT_NO_WATCHLIST_GZIP}, {"quiet", 0, 0, OPT_QUIET},
+        {"help", 0, 0, OPT_HELP}, {0, 0, 0, 0}};
 
 static bool number(const char *text, uint64_t min, uint64_t max, uint64_t *out)
 {
@@ -119,6 +124,7 @@ static bool set_flag(struct options *o, int opt)
 	case OPT_TLS: o->tls = true; return true;
 	case OPT_CLIENT_CERT: o->client_cert = true; return true;
 	case OPT_NO_STAMP: o->no_stamp = true; return true;
+	case OPT_STAMP_WRITES: o->stamp_writes = true; return true;
 	case OPT_NO_WATCHLIST: o->no_watchlist = true; return true;
 	case OPT_NO_WATCHLIST_GZIP: o->no_watchlist_gzip = true; return true;
 	case OPT_QUIET: o->quiet = true; return true;

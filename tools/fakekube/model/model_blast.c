@@ -228,7 +228,8 @@ struct span model_blast_peek(struct model_conn *c)
 	/* About twice what was taken last: what is patched and not taken is patched again. */
 	size_t piece = w->blast_taken * 2;
 	piece = piece < PIECE_MIN ? PIECE_MIN : piece > PIECE_MAX ? PIECE_MAX : piece;
-	put_digits(before, w->blast_first_ns, sizeof before);
+	bool stamped = c->server->library.stamp_writes;
+	put_digits(before, stamped ? w->blast_first_ns : 0, sizeof before);
 	if (!w->blast_offered && c->now_ns - w->blast_wrote_ns > FRESH_NS) {
 		w->blast_wrote_ns = c->now_ns;
 		b->patched_by = NULL;
@@ -236,7 +237,7 @@ struct span model_blast_peek(struct model_conn *c)
 	w->blast_offered = true;
 	uint64_t patched = b->patched_by == w ? w->blast_patched : 0;
 	b->patched_by = w;
-	put_digits(now, w->blast_wrote_ns, sizeof now);
+	put_digits(now, stamped ? w->blast_wrote_ns : 0, sizeof now);
 	for (; slot < b->slot_count && event < b->count; slot++, event++) {
 		const struct slot *s = &f->slots[slot];
 		if (s->at - f->slots[first].at >= piece)

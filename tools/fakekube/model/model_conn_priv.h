@@ -172,6 +172,12 @@ void model_watch_open(struct model_conn *c, struct model_cluster *cluster, struc
 uint64_t model_conn_seen_rv(const struct model_conn *c, const struct model_cluster *cluster);
 /* Decimal text to a version. False: not a number of 64 bits. */
 bool model_conn_parse_u64(struct span s, uint64_t *out);
+/* What an object that is written now says of that (fakekube.io/wrote-ns). */
+static inline uint64_t model_conn_wrote_ns(const struct model_conn *c)
+{
+	return c->server->library.stamp_writes ? c->now_ns : 0;
+}
+
 /* Seconds since 1970 by the server's wall clock. */
 static inline int64_t model_conn_wall_s(const struct model_conn *c)
 {

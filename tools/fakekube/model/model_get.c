@@ -207,8 +207,9 @@ static unsigned quirks_of(const struct model_conn *c, uint64_t item)
 static void put_item(struct model_conn *c, struct get_list *l, const struct model_object *o,
         struct model_text *t)
 {
-	struct model_look look = {
-	        .meta_only = l->meta, .quirks = quirks_of(c, l->sent + 1), .wrote_ns = c->now_ns};
+	struct model_look look = {.meta_only = l->meta,
+	        .quirks = quirks_of(c, l->sent + 1),
+	        .wrote_ns = model_conn_wrote_ns(c)};
 	if (l->sent)
 		TEXT_LIT(t, ",");
 	model_render_object(&c->server->library, model_object_at(o, l->rv), look, t);
@@ -217,7 +218,7 @@ static void put_item(struct model_conn *c, struct get_list *l, const struct mode
 static void put_proto_item(struct model_conn *c, struct get_list *l, const struct model_object *o,
         struct model_text *t)
 {
-	struct model_look look = {.wrote_ns = c->now_ns};
+	struct model_look look = {.wrote_ns = model_conn_wrote_ns(c)};
 	size_t at = model_proto_open(t, 2, 2);
 	model_render_proto(&c->server->library, model_object_at(o, l->rv), look, t);
 	model_proto_close(t, at, 2);
@@ -541,7 +542,7 @@ static void reply_object(struct model_conn *c, const struct model_kind *k,
 {
 	struct model_text t = {0}, fields = {0};
 	struct model_head h = {.code = 200, .may_gzip = r->gzip};
-	struct model_look look = {.typed = true, .wrote_ns = c->now_ns};
+	struct model_look look = {.typed = true, .wrote_ns = model_conn_wrote_ns(c)};
 	if (r->protobuf && model_proto_of(k)) {
 		char api[128];
 		model_kind_api_version(k, api, sizeof api);

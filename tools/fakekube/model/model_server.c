@@ -20,6 +20,7 @@ void model_server_init(struct model_server *s, const struct model_server_options
 	if (!s->options.address)
 		s->options.address = "127.0.0.1:6443";
 	model_library_init(&s->library, o->wall_s, o->stamp);
+	s->library.stamp_writes = o->stamp_writes;
 	s->tokens = calloc(MODEL_TOKENS_MAX, sizeof *s->tokens);
 	s->deny = calloc(MODEL_DENY_MAX, sizeof *s->deny);
 	CHECK(s->tokens && s->deny);

@@ -21,6 +21,7 @@ struct model_server_options {
 	                        */
 	const char *address;   /* what /api says of itself; NULL = 127.0.0.1:6443 */
 	bool stamp;            /* objects carry fakekube.io/sent-ns */
+	bool stamp_writes;     /* and fakekube.io/wrote-ns is the time when they were written */
 	bool no_watchlist;     /* the feature gate WatchList is off, as in 1.33 */
 	bool no_watchlist_gzip; /* as before 1.37 */
 };

@@ -61,9 +61,11 @@ struct model_template {
 /* What all clusters share. Owner: the server or a test. Life: longer than every cluster that uses
  * it. */
 struct model_library {
-	int64_t wall_s; /* UTC seconds at now_ns == 0 */
-	bool stamp;     /* objects carry the annotations fakekube.io/sent-ns and wrote-ns; set
-	                   before the first template is made */
+	int64_t wall_s;    /* UTC seconds at now_ns == 0 */
+	bool stamp;        /* objects carry the annotations fakekube.io/sent-ns and wrote-ns; set
+	                      before the first template is made */
+	bool stamp_writes; /* wrote-ns is a time; else it is 0, and an object of one version has
+	                      the same bytes for everyone, as with a real server */
 	struct model_labels_table labels;
 	struct model_template **templates; /* own */
 	struct model_kind **customs;       /* own */

@@ -110,7 +110,7 @@ static void render_faulty(struct model_conn *c, struct model_watch *w,
 	struct model_look look = {.meta_only = w->meta,
 	        .rv = rv,
 	        .quirks = h ? (unsigned)h->b : 0,
-	        .wrote_ns = c->now_ns};
+	        .wrote_ns = model_conn_wrote_ns(c)};
 	if (event_hit(c, w, MODEL_FAULT_EVENT_UNKNOWN))
 		type = "PATCHED";
 	if (event_hit(c, w, MODEL_FAULT_EVENT_UTF8))
@@ -156,7 +156,8 @@ static void event(struct model_conn *c, struct model_watch *w, const struct mode
 	struct model_text *t = &c->server->scratch;
 	t->n = 0;
 	w->events++;
-	struct model_look look = {.meta_only = w->meta, .rv = rv, .wrote_ns = c->now_ns};
+	struct model_look look = {
+	        .meta_only = w->meta, .rv = rv, .wrote_ns = model_conn_wrote_ns(c)};
 	if (w->proto)
 		model_render_proto_event(&c->server->library, v, type, look, t);
 	else
