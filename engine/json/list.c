@@ -309,17 +309,12 @@ static err_t on_byte(struct json_list *s, char c, bool *taken)
 	}
 }
 
-static bool is_space(char c)
-{
-	return c == ' ' || c == '\n' || c == '\t' || c == '\r';
-}
-
 /* How much of p belongs to the string or scalar being collected; *whole: and it ends there. */
 static size_t collect(struct json_list *s, const char *p, size_t n, bool *whole)
 {
 	size_t i = 0;
 	if (s->state == LIST_IN_SCALAR) {
-		while (i < n && !is_space(p[i]) && p[i] != ',' && p[i] != '}' && p[i] != ']')
+		while (i < n && !tokens_is_space(p[i]) && p[i] != ',' && p[i] != '}' && p[i] != ']')
 			i++;
 		*whole = i < n;
 		return i;
@@ -400,7 +395,7 @@ static err_t step(struct json_list *s, struct span data, size_t *taken, struct s
 	case LIST_IN_ITEM: return on_item(s, data, taken, item);
 	default: break;
 	}
-	if (is_space(data.p[0])) {
+	if (tokens_is_space(data.p[0])) {
 		*taken = 1;
 		return ERR_OK;
 	}

@@ -50,22 +50,17 @@ void pair_equal(struct pair *p, const char *limit)
 
 /* --- where we are in the old text ------------------------------------------------------------- */
 
-static bool is_space(char c)
-{
-	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
 /* The nearest byte before `at` that is no white space; NUL: there is none. */
 static char before(const struct pair *p, const char *at)
 {
-	while (at > p->was_begin && is_space(at[-1]))
+	while (at > p->was_begin && tokens_is_space(at[-1]))
 		at--;
 	return at > p->was_begin ? at[-1] : '\0';
 }
 
 static char behind(const struct pair *p, const char *at)
 {
-	while (at < p->was_end && is_space(*at))
+	while (at < p->was_end && tokens_is_space(*at))
 		at++;
 	return at < p->was_end ? *at : '\0';
 }
@@ -202,7 +197,7 @@ bool pair_member(const struct pair *p, const char *value, struct span *name)
 	const char *end = value;
 	while (end[-1] != ':')
 		end--;
-	for (end--; is_space(end[-1]);)
+	for (end--; tokens_is_space(end[-1]);)
 		end--;
 	for (const char *q = end - 1; q > p->was_begin && end - q < PAIR_NAME_MAX;) {
 		q--;

@@ -28,6 +28,15 @@ struct pair_token {
 	bool is_name;         /* the name of a member, not a value */
 };
 
+static inline struct pair pair_of(struct span now, struct span was)
+{
+	return (struct pair){.now = now.p,
+	        .now_end = now.p + now.n,
+	        .was = was.p,
+	        .was_end = was.p + was.n,
+	        .was_begin = was.p,
+	        .floor = was.p};
+}
 /* Goes on while both are equal, but not beyond `limit` in the old text. */
 void pair_equal(struct pair *p, const char *limit);
 /* Goes behind the token in which the two differ at this place. false: it is not one token, or the

@@ -16,11 +16,6 @@ enum {
 	SHAPE_PROBE_BYTES = 16,
 };
 
-static bool is_space(char c)
-{
-	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
 static bool begins(const char *p, const char *end, const char *with, size_t n)
 {
 	return (size_t)(end - p) >= n && memcmp(p, with, n) == 0;
@@ -91,12 +86,7 @@ void json_shape_marks(const struct json_object *o, uint32_t *version_at, uint32_
  * nobody reads it. */
 static bool cut_is_like(const struct shape_cut *like, struct span text)
 {
-	struct pair p = {.now = text.p,
-	        .now_end = text.p + text.n,
-	        .was = like->text,
-	        .was_end = like->text + like->n,
-	        .was_begin = like->text,
-	        .floor = like->text};
+	struct pair p = pair_of(text, (struct span){like->text, like->n});
 	for (int i = 0; i < SHAPE_TOKENS_MAX; i++) {
 		struct pair_token t;
 		pair_equal(&p, p.was_end);
@@ -159,7 +149,7 @@ static bool cut_place(const struct pair *p, const char **at, bool *last)
 		return right == '"' && (left == '{' || left == ',');
 	if (left == '{')
 		return true;
-	if (left == ',' || is_space(left) || !BEGINS(*at, p->now_end, ","))
+	if (left == ',' || tokens_is_space(left) || !BEGINS(*at, p->now_end, ","))
 		return false;
 	++*at;
 	return true;
@@ -224,12 +214,7 @@ static bool read_object(struct json_parser *parser, struct span raw, const struc
         struct json_object *out)
 {
 	const struct span was = known->json;
-	struct pair p = {.now = raw.p,
-	        .now_end = raw.p + raw.n,
-	        .was = was.p,
-	        .was_end = was.p + was.n,
-	        .was_begin = was.p,
-	        .floor = was.p};
+	struct pair p = pair_of(raw, was);
 	const char *cut_at = known->cut_at ? was.p + known->cut_at : NULL;
 	for (int i = 0; i < SHAPE_TOKENS_MAX; i++) {
 		struct pair_token t;

@@ -131,11 +131,17 @@ static inline uint32_t tokens_skip(const struct tokens *t, uint32_t at)
 	return at ? tokens_find_depth(t, at + 1, t->depth[at]) + 1 : t->count;
 }
 
+/* White space of JSON (RFC 8259 2). */
+static inline bool tokens_is_space(char c)
+{
+	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
 /* The byte behind the value that ends before token `next`: only white space is between them. */
 static inline const char *tokens_end_before(const struct tokens *t, uint32_t next)
 {
 	const char *end = t->doc.p + t->pos[next];
-	while (end[-1] == ' ' || end[-1] == '\t' || end[-1] == '\n' || end[-1] == '\r')
+	while (tokens_is_space(end[-1]))
 		end--;
 	return end;
 }
