@@ -131,9 +131,11 @@ int link_recv(struct link *l)
 	        .msg_controllen = sizeof control};
 	drop_fds(l);
 	ssize_t n;
+	bool reset = false; /* comes once, and before what the daemon said last, if it closed with
+	                       something of ours unread */
 	do
 		n = recvmsg(l->fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
+	while (n < 0 && (errno == EINTR || (errno == ECONNRESET && !reset && (reset = true))));
 	if (n < 0)
 		return errno == EWOULDBLOCK ? -EAGAIN : -errno;
 	keep_fds(l, &m);

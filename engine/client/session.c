@@ -87,7 +87,7 @@ static int say_hello(struct kr_client *c, int64_t now_ns)
 	hello->pid_hint = (uint32_t)getpid();
 	memcpy(hello->name, c->name, sizeof hello->name);
 	r = link_send(&c->link);
-	if (r < 0) {
+	if (r < 0 && r != -EPIPE) { /* EPIPE: turned away; why, greeted() reads */
 		try_later(c, now_ns);
 		return refuse_connect(c, -r);
 	}

@@ -16,6 +16,7 @@
 #include "base/check.h"
 #include "config/settings.h"
 #include "control/core.h"
+#include "include/kubering.h"
 
 struct pending_send {
 	struct list link;
@@ -340,26 +341,51 @@ static bool make_page(struct consumer *k)
 	return k->page;
 }
 
-static bool over_quota(const struct control *c, uint32_t uid)
+/* Room for one more, itself counted already; else text says which limit is reached. */
+static bool within_quota(const struct control *c, uint32_t uid, char *text, size_t cap)
 {
-	uint32_t n = 0;
+	uint32_t n = 0, max = (uint32_t)c->config.settings->limits.consumers_max;
 	for (uint32_t i = 0; i < REACTOR_CONSUMERS_MAX; i++)
 		n += c->consumers.rows[i] && !c->consumers.rows[i]->leaving &&
 		     c->consumers.rows[i]->uid == uid;
-	return n > CONSUMER_PER_UID_MAX ||
-	       c->consumers.count > c->config.settings->limits.consumers_max;
+	if (n > CONSUMER_PER_UID_MAX)
+		snprintf(text, cap,
+		        "user %u has %d connections to kuberingd open, which is the most: close "
+		        "some",
+		        uid, CONSUMER_PER_UID_MAX);
+	else if (c->consumers.count > max)
+		snprintf(text, cap,
+		        "%u consumers are attached, which is the most: close some, or raise "
+		        "`limits.consumersMax` of kubering.yaml",
+		        max);
+	else
+		return true;
+	return false;
 }
 
-static void admit(struct control *c, int fd)
+/* Says why, and closes. Whoever has sent its HELLO already, or sends it now, still finds the
+ * message in its socket (link_recv). */
+static void turn_away(int fd, int32_t code, err_t err, const char *text)
+{
+	struct attach_error e = {.head = {.magic = ATTACH_MAGIC,
+	                                 .version = ATTACH_VERSION,
+	                                 .type = ATTACH_ERROR,
+	                                 .bytes = sizeof e},
+	        .code = code,
+	        .err = (uint32_t)err};
+	snprintf(e.text, sizeof e.text, "%s", text);
+	(void)send_one(fd, &e, sizeof e, -1);
+	close(fd);
+}
+
+static struct consumer *new_consumer(struct control *c)
 {
 	uint32_t id = 0;
 	while (id < REACTOR_CONSUMERS_MAX && c->consumers.rows[id])
 		id++;
 	struct consumer *k = id < REACTOR_CONSUMERS_MAX ? calloc(1, sizeof *k) : NULL;
-	if (!k) {
-		close(fd);
-		return;
-	}
+	if (!k)
+		return NULL;
 	k->control = c;
 	k->id = id;
 	k->page_fd = k->eventfd = -1;
@@ -369,14 +395,27 @@ static void admit(struct control *c, int fd)
 	list_init(&k->sends);
 	c->consumers.rows[id] = k;
 	c->consumers.count++;
-	bool ok = who_is_it(k, fd) && !over_quota(c, k->uid) && make_page(k) &&
-	          loop_watch(c->loop, &k->fd, fd, EPOLLIN) == ERR_OK;
-	if (!ok) {
-		close(fd);
-		consumer_free(k);
+	return k;
+}
+
+static void admit(struct control *c, int fd)
+{
+	char text[256];
+	struct consumer *k = new_consumer(c);
+	if (!k || !who_is_it(k, fd)) {
+		turn_away(fd, KR_ERR_LIMIT, ERR_LIMIT, "kuberingd has no room for a consumer more");
+	} else if (!within_quota(c, k->uid, text, sizeof text)) {
+		turn_away(fd, KR_ERR_LIMIT, ERR_LIMIT, text);
+	} else if (!make_page(k) || loop_watch(c->loop, &k->fd, fd, EPOLLIN) != ERR_OK) {
+		turn_away(fd, KR_ERR_LIMIT, ERR_LIMIT,
+		        "kuberingd is out of memory or descriptors for a consumer more: "
+		        "close some, or raise its limit (ulimit -n)");
+	} else {
+		tell_reactors(k, REACTOR_CONSUMER_ADD);
 		return;
 	}
-	tell_reactors(k, REACTOR_CONSUMER_ADD);
+	if (k)
+		consumer_free(k);
 }
 
 static void on_listener(struct loop_fd *f, uint32_t events)

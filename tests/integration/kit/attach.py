@@ -1,5 +1,6 @@
 """The attach protocol (engine/shm/attach.h) spoken by hand: what a consumer can say, well or badly."""
 
+import contextlib
 import json
 import mmap
 import os
@@ -42,7 +43,8 @@ class Attached:
         try:
             self.socket.connect(str(path))
             if greet:
-                self.socket.send(hello(name, layout))
+                with contextlib.suppress(BrokenPipeError):  # turned away; the answer says why
+                    self.socket.send(hello(name, layout))
                 self.answer(WELCOME)
         except BaseException:
             self.close()
@@ -60,10 +62,15 @@ class Attached:
             os.close(fd)
         self.descriptors = []
 
+    def receive_packet(self):
+        with contextlib.suppress(ConnectionResetError):  # comes before what was said last
+            return socket.recv_fds(self.socket, BYTES_MAX, 4)[:2]
+        return socket.recv_fds(self.socket, BYTES_MAX, 4)[:2]
+
     def receive(self):
         """(type, id, body, descriptors)"""
         try:
-            data, fds, _, _ = socket.recv_fds(self.socket, BYTES_MAX, 4)
+            data, fds = self.receive_packet()
         except ConnectionError as error:
             raise Gone(str(error)) from error
         if not data:

@@ -10,7 +10,7 @@ from kit.fold import Watch, wait_equal
 from kit.servers import Daemon, Fakekube
 from kit.world import World, expect, expect_all, wait_until
 
-PACKETS, PER_USER_MAX = 600, 256
+PACKETS, PER_USER_MAX, KR_ERR_LIMIT = 600, 256, -13
 
 
 def versions(programs):
@@ -179,14 +179,17 @@ def greedy(programs):
         for _ in range(PER_USER_MAX + 20):
             try:
                 crowd.append(Attached(daemon.socket))
-            except (Gone, OSError):
+            except Refused as refusal:
+                expect(refusal.code == KR_ERR_LIMIT and "close some" in refusal.text, f"turned away: {refusal}")
                 refused += 1
         expect(refused >= 15, f"{len(crowd)} connections of one user, {refused} refused")
         expect(len(crowd) >= PER_USER_MAX - 10, f"only {len(crowd)} connections")
+        status, _, errors = daemon.kubering("get", "pods", "-A", "--cluster", "fake-1")
+        expect(status != 0 and f"has {PER_USER_MAX} connections" in errors, f"the CLI, turned away: {status} {errors}")
         crowd[0].status()
-        for consumer in crowd:
+        for consumer in crowd[1:]:
             consumer.close()
-        wait_until("they are gone", lambda: len(daemon.status()["consumers"]) == 2)
+        wait_until("they are gone", lambda: len(crowd[0].status()["consumers"]) == 2)
         fake.say("run fake-1 pods update 30")
         wait_equal(fake, daemon, [("pods", watch)], ["pods"])
 
