@@ -8,6 +8,7 @@
 #define KEY(node, member) CONTAINER_OF(node, struct mux_key, member)
 
 static const uint64_t answer_ns = MUX_ANSWER_S * UINT64_C(1000000000);
+static const uint64_t late_ns = MUX_LATE_S * UINT64_C(1000000000);
 
 struct mux *mux_new(uint64_t seed)
 {
@@ -481,20 +482,20 @@ void mux_on_lost(struct mux *m)
 	mux_table_each(&m->clusters, m, lose_cluster);
 }
 
-static uint64_t oldest_since(const struct mux *m)
-{
-	uint64_t asked = KEY(m->sent.next, sent)->asked_ns;
-	return asked > m->answered_ns ? asked : m->answered_ns;
-}
-
 uint64_t mux_deadline(const struct mux *m)
 {
-	return list_empty(&m->sent) ? UINT64_MAX : oldest_since(m) + answer_ns;
+	if (list_empty(&m->sent))
+		return UINT64_MAX;
+	uint64_t asked = KEY(m->sent.next, sent)->asked_ns;
+	uint64_t silent = (asked > m->answered_ns ? asked : m->answered_ns) + answer_ns;
+	return silent < asked + late_ns ? silent : asked + late_ns;
 }
 
-bool mux_overdue(const struct mux *m, uint64_t now_ns)
+unsigned mux_overdue(const struct mux *m, uint64_t now_ns)
 {
-	return now_ns >= mux_deadline(m);
+	if (now_ns < mux_deadline(m))
+		return 0;
+	return now_ns < m->answered_ns + answer_ns ? MUX_LATE_S : MUX_ANSWER_S;
 }
 
 struct span mux_blocked_by(const struct mux *m)

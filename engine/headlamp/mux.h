@@ -36,6 +36,9 @@
 enum {
 	MUX_ANSWER_S = 60,   /* a REQUEST is unanswered, and nothing else was answered for so long:
 	                        the socket is silent (45 s is the backend's dial) */
+	MUX_LATE_S = 180,    /* a REQUEST is unanswered for so long, though others are answered: its
+	                        answer was lost, or all come too late for whoever asked (four dials
+	                        are 180 s) */
 	MUX_USER_BYTES = 16, /* hex digits, as the frontend's */
 	MUX_MESSAGE_BYTES_MAX = 16384,
 };
@@ -104,10 +107,12 @@ size_t mux_take(struct mux *m, uint64_t now_ns, char *buf, size_t cap);
  * by mux_set_query() first. NULL: nobody's. */
 struct mux_sub *mux_wants_query(const struct mux *m);
 /* When something is overdue: MUX_ANSWER_S after the oldest unanswered REQUEST, or after the last
- * answer, for the backend serves one after the other. UINT64_MAX: never. */
+ * answer, for the backend serves one after the other; but MUX_LATE_S after that REQUEST at the
+ * latest. UINT64_MAX: never. */
 uint64_t mux_deadline(const struct mux *m);
-/* True when the deadline has passed: the socket is silent and should be given up. */
-bool mux_overdue(const struct mux *m, uint64_t now_ns);
+/* In how many seconds the answer should have come that has not; 0: none is overdue. Else the socket
+ * should be given up. */
+unsigned mux_overdue(const struct mux *m, uint64_t now_ns);
 /* Which cluster's dial blocks the requests behind it, for status; empty: none. Valid until the next
  * call. */
 struct span mux_blocked_by(const struct mux *m);

@@ -417,13 +417,14 @@ void mux_link_on_timer(struct mux_link *l)
 	}
 	if (l->state != MUX_LINK_OPEN)
 		return;
-	if (!mux_overdue(l->mux, r->now_ns)) {
+	unsigned overdue_s = mux_overdue(l->mux, r->now_ns);
+	if (!overdue_s) {
 		flush(l);
 		return;
 	}
 	struct span who = mux_blocked_by(l->mux);
-	snprintf(text, sizeof text, "the multiplexer did not answer within %d s (%.*s)",
-	        MUX_ANSWER_S, SPAN_ARG(who));
+	snprintf(text, sizeof text, "the multiplexer did not answer within %u s (%.*s)", overdue_s,
+	        SPAN_ARG(who));
 	blame(l, STRATEGY_SILENT, text);
 	down(l, ERR_CONN_SILENT, text);
 }
