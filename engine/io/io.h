@@ -24,8 +24,9 @@
  * - P4 Fairness: sockets that have bytes take turns of at most IO_PASS_BYTES, and a tick starts no
  *   turn after IO_TICK_BYTES in all; the rest waits for the next tick, which then does not sleep.
  *   With epoll a socket has one turn per tick. With io_uring the kernel has received already, up to
- *   512 KiB of one socket (its bound for one turn of a multishot receive): that is delivered in the
- *   same tick, turn by turn, while it is in the cache. If some is left all the same, the socket is
+ *   IO_AHEAD_BYTES of one socket (32 buffers are its bound for one turn of a multishot receive, and
+ *   few of them are large): that is delivered in the same tick, turn by turn, while it is in the
+ *   cache. If some is left all the same, the socket is
  *   not read again until less than IO_PASS_BYTES are.
  *
  * - P5 No allocation after io_open().
@@ -46,9 +47,10 @@
 #include "base/span.h"
 
 enum {
-	IO_RECV_BYTES = 16384, /* one receive buffer: a full TLS record, or four Pod events */
+	IO_RECV_BYTES = 61440, /* largest receive buffer: three full TLS records, 16 Pod events */
 	IO_SLACK = 64, /* readable bytes behind every span given to on_recv (JSON_PADDING) */
 	IO_PASS_BYTES = 65536,      /* of one socket per turn; also the largest span of on_recv */
+	IO_AHEAD_BYTES = 1 << 20,   /* of one socket, received by the kernel before its turn */
 	IO_TICK_BYTES = 2 << 20,    /* of all sockets per tick */
 	IO_SOCKETS_MAX = 1 << 20,   /* largest sockets_max */
 	IO_RECV_BUFFERS_MAX = 4096, /* largest recv_buffers */

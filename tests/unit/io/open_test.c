@@ -180,6 +180,7 @@ static void auto_keeps_resource_faults_visible(void **state)
 	        {{SYS_io_uring_register, ENOMEM, 2, REGISTER_BUF_RING}, ERR_NO_MEMORY},
 	        {{SYS_mmap, ENOMEM, 2, RECV_BUFFERS * (BUFS_RESERVE + 1) * BUFS_STRIDE},
 	                ERR_NO_MEMORY},
+	        {{SYS_mmap, ENOMEM, 2, BUFS_LARGE_ALL * BUFS_LARGE_STRIDE}, ERR_NO_MEMORY},
 	        {{SYS_eventfd2, EMFILE, 0, 0}, ERR_LIMIT},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {

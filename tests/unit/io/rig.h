@@ -62,7 +62,7 @@ struct rig {
 	struct sockaddr_in addr;
 	unsigned wakes;
 	uint64_t tick;
-	size_t tick_bytes, tick_bytes_max, pass_max;
+	size_t tick_bytes, tick_bytes_max, pass_max, span_max;
 	bool in_tick;
 };
 
@@ -115,6 +115,7 @@ static inline void rig_on_recv(void *owner, struct io_sock *s, char *data, size_
 	c->recv_tick = r->tick;
 	c->recv_in_tick += n;
 	r->pass_max = c->recv_in_tick > r->pass_max ? c->recv_in_tick : r->pass_max;
+	r->span_max = n > r->span_max ? n : r->span_max;
 	r->tick_bytes += n;
 	rig_hook(c, 'r');
 }
@@ -266,7 +267,8 @@ static inline void rig_free(struct rig *r)
 	}
 	if (io_kind_of(r->io) == IO_KIND_URING) {
 		const struct bufs *b = &uring_of(r->io)->bufs;
-		assert_int_equal(b->posted + b->free_count, b->posted_max * (BUFS_RESERVE + 1));
+		assert_int_equal(b->posted + b->free.count + b->free_large.count,
+		        b->posted_max * (BUFS_RESERVE + 1) + BUFS_LARGE_ALL);
 	}
 	io_close_all(&r->io);
 	assert_null(r->io);

@@ -166,14 +166,13 @@ static void receive_starved(void **state)
 	rig_free(r);
 }
 
-enum { AHEAD = 33 * IO_RECV_BYTES }; /* of one socket: the kernel tries 32 times again (P4) */
 static struct conn *hot[3];
 
 static void on_quiet(struct conn *c, char what)
 {
 	(void)c;
 	for (size_t i = 0; what == 'r' && i < ARRAY_LEN(hot); i++)
-		assert_true(hot[i]->received <= AHEAD);
+		assert_true(hot[i]->received <= IO_AHEAD_BYTES);
 }
 
 /* A socket with megabytes waiting gets its share per turn, and one with a single line is not behind
@@ -186,7 +185,7 @@ static void receive_fair(void **state)
 		hot[i] = rig_connect(r, i);
 	for (unsigned i = 0; i < 3; i++) {
 		rig_peer_send(hot[i], 4 << 20);
-		assert_true(hot[i]->peer_sent > 2 * AHEAD);
+		assert_true(hot[i]->peer_sent > 2 * IO_AHEAD_BYTES);
 	}
 	quiet->hook = on_quiet;
 	rig_peer_send(quiet, 100);
@@ -198,6 +197,34 @@ static void receive_fair(void **state)
 		}
 	if (rig_kind_of(state)->kind == IO_KIND_EPOLL)
 		assert_true(r->pass_max <= IO_PASS_BYTES);
+	rig_free(r);
+}
+
+/* Receives all that was sent; returns the longest piece that it came in. */
+static size_t longest_piece(struct rig *r, struct conn *c)
+{
+	r->span_max = 0;
+	RIG_UNTIL(r, c->received == c->peer_sent);
+	return r->span_max;
+}
+
+/* A backlog comes in large pieces, and when it is gone, small buffers are posted again: many
+ * sockets with a line each need many. */
+static void receive_large(void **state)
+{
+	struct rig *r = rig_new(state, 4);
+	struct conn *c = rig_connect(r, 0);
+	bool uring = rig_kind_of(state)->kind == IO_KIND_URING;
+	const struct bufs *b = uring ? &uring_of(r->io)->bufs : NULL;
+	for (int round = 0; round < 2; round++) {
+		rig_peer_send(c, 4 << 20);
+		assert_true(longest_piece(r, c) > BUFS_BYTES);
+		for (int i = 0; i < 100; i++) {
+			rig_peer_send(c, 1000);
+			longest_piece(r, c);
+		}
+		assert_true(!uring || bufs_wanted(b) == b->posted_max);
+	}
 	rig_free(r);
 }
 
@@ -395,26 +422,26 @@ static void pause_hook(struct conn *c, char what)
 }
 
 /* Paused in on_connect: not a byte; then paused again by each on_recv while the peer never stops:
- * bounded. */
+ * bounded by the turn that the kernel has had and the one that it has before it hears of it. */
 static void pause_in_handler(void **state)
 {
 	struct rig *r = rig_new(state, 4);
 	struct conn *c = rig_start(r, 0, 0);
 	c->hook = pause_hook;
 	rig_accept(r, c);
-	rig_peer_send(c, 2 << 20);
+	rig_peer_send(c, 8 << 20);
 	for (int i = 0; i < 50; i++)
 		rig_tick(r, os_clock_ns() + 100000);
 	assert_int_equal(c->connects, 1);
 	assert_int_equal(c->received, 0);
-	while (c->received < 2 << 20) {
+	while (c->received < 8 << 20) {
 		size_t before = c->received;
 		io_resume(r->io, &c->box->s);
 		for (int i = 0; i < 30; i++)
 			rig_tick(r, os_clock_ns() + 100000);
 		assert_true(c->received > before);
-		assert_true(c->received - before <= 1 << 20);
-		rig_peer_send(c, (2 << 20) - c->peer_sent);
+		assert_true(c->received - before <= 2 * IO_AHEAD_BYTES);
+		rig_peer_send(c, (8 << 20) - c->peer_sent);
 	}
 	rig_free(r);
 }
@@ -451,6 +478,7 @@ int main(void)
 	        cmocka_unit_test(receive_random_pieces),
 	        cmocka_unit_test(receive_starved),
 	        cmocka_unit_test(receive_fair),
+	        cmocka_unit_test(receive_large),
 	        cmocka_unit_test(receive_bounded_tick),
 	        cmocka_unit_test(receive_burst),
 	        cmocka_unit_test(end_after_bytes),
