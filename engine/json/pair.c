@@ -4,7 +4,11 @@
 
 #include "json/tokens.h"
 
-enum { PAIR_BACK_MAX = 4096, PAIR_NAME_MAX = 32 };
+#ifdef __x86_64__
+#include <immintrin.h>
+#endif
+
+enum { PAIR_BACK_MAX = 4096, PAIR_NAME_MAX = 32, PAIR_ESCAPE_BYTES = 6 };
 
 /* --- what is equal ---------------------------------------------------------------------------- */
 
@@ -19,7 +23,7 @@ static inline pair_vector differ(const char *a, const char *b)
 	return x ^ y;
 }
 
-static size_t equal_bytes(const char *a, const char *b, size_t n)
+static size_t equal_by_words(const char *a, const char *b, size_t n)
 {
 	size_t i = 0;
 	for (; i + 64 <= n; i += 64) {
@@ -38,6 +42,46 @@ static size_t equal_bytes(const char *a, const char *b, size_t n)
 	while (i < n && a[i] == b[i])
 		i++;
 	return i;
+}
+
+#ifdef __x86_64__
+#define WITH_AVX2 __attribute__((target("avx2")))
+
+WITH_AVX2 static inline __m256i same_32(const char *a, const char *b)
+{
+	return _mm256_cmpeq_epi8(_mm256_loadu_si256((const __m256i *)(const void *)a),
+	        _mm256_loadu_si256((const __m256i *)(const void *)b));
+}
+
+/* How many of 32 are equal, up to the first that is not. */
+WITH_AVX2 static inline size_t equal_32(const char *a, const char *b)
+{
+	uint32_t differ = ~(uint32_t)_mm256_movemask_epi8(same_32(a, b));
+	return differ ? (size_t)__builtin_ctz(differ) : 32;
+}
+
+/* n >= 32: the last step overlaps with the one before. */
+WITH_AVX2 static size_t equal_avx2(const char *a, const char *b, size_t n)
+{
+	size_t i = 0, m;
+	for (; i + 64 <= n; i += 64)
+		if (_mm256_movemask_epi8(_mm256_and_si256(
+		            same_32(a + i, b + i), same_32(a + i + 32, b + i + 32))) != -1)
+			break;
+	for (; i + 32 <= n; i += 32)
+		if ((m = equal_32(a + i, b + i)) < 32)
+			return i + m;
+	return n - 32 + equal_32(a + n - 32, b + n - 32);
+}
+#endif
+
+static size_t equal_bytes(const char *a, const char *b, size_t n)
+{
+#ifdef __x86_64__
+	if (n >= 32 && __builtin_cpu_supports("avx2"))
+		return equal_avx2(a, b, n);
+#endif
+	return equal_by_words(a, b, n);
 }
 
 void pair_equal(struct pair *p, const char *limit)
@@ -74,6 +118,19 @@ static bool is_escaped(const struct pair *p, const char *quote)
 	return (quote - q) & 1;
 }
 
+/* The nearest quote before `at` that is not escaped. NULL: there is none, or, with *far, it is
+ * further away than we look. */
+static const char *quote_before(const struct pair *p, const char *at, bool *far)
+{
+	size_t n = (size_t)(at - p->was_begin);
+	*far = n > PAIR_BACK_MAX;
+	const char *from = *far ? at - PAIR_BACK_MAX : p->was_begin;
+	do
+		at = memrchr(from, '"', (size_t)(at - from));
+	while (at && is_escaped(p, at));
+	return at;
+}
+
 enum place { PLACE_STRING, PLACE_BETWEEN, PLACE_UNKNOWN };
 
 /* Is `at` inside of a string? The nearest quote before it opens a string or closes one: an opening
@@ -81,16 +138,10 @@ enum place { PLACE_STRING, PLACE_BETWEEN, PLACE_UNKNOWN };
  * and stays unknown. *quote: the one that opens the string. */
 static enum place place_of(const struct pair *p, const char *at, const char **quote)
 {
-	const char *q = at;
-	for (int i = 0;; i++) {
-		if (q == p->was_begin)
-			return PLACE_BETWEEN;
-		if (i == PAIR_BACK_MAX)
-			return PLACE_UNKNOWN;
-		q--;
-		if (*q == '"' && !is_escaped(p, q))
-			break;
-	}
+	bool far;
+	const char *q = quote_before(p, at, &far);
+	if (!q)
+		return far ? PLACE_UNKNOWN : PLACE_BETWEEN;
 	char left = before(p, q), right = behind(p, q + 1);
 	bool may_open = left == '{' || left == '[' || left == ',' || left == ':';
 	bool may_close = right == '}' || right == ']' || right == ',' || right == ':';
@@ -125,18 +176,20 @@ static const char *skip_text(const char *p, const char *end)
 	return p;
 }
 
-/* Behind the string that opens at p; NULL: it is not good, or not plain ASCII. */
+/* Behind the string of which p is the inside, between two characters; NULL: what is left of it is
+ * not good, or not plain ASCII. */
 static const char *string_end(const char *p, const char *end)
 {
-	for (p = skip_text(p + 1, end); p < end; p++) {
+	while ((p = skip_text(p, end)) < end) {
 		unsigned char c = (unsigned char)*p;
 		if (c == '"')
 			return p + 1;
 		if (c < 0x20 || c >= 0x80)
 			return NULL;
+		p++;
 		if (c != '\\')
 			continue;
-		if (++p == end)
+		if (p == end)
 			return NULL;
 		if (*p == 'u') {
 			if (!tokens_hex4(p + 1, end))
@@ -145,17 +198,19 @@ static const char *string_end(const char *p, const char *end)
 		} else if (!tokens_may_be_escaped(*p)) {
 			return NULL;
 		}
+		p++;
 	}
 	return NULL;
 }
 
-/* Behind the string or scalar that begins at p, NULL: there is none, or it is not good. */
-static const char *value_end(const char *p, const char *end)
+/* Behind the string or scalar that begins at p, NULL: there is none, or it is not good. sure: so
+ * many of its bytes need not be looked at. */
+static const char *value_end(const char *p, const char *end, size_t sure)
 {
 	if (p == end)
 		return NULL;
 	if (*p == '"')
-		return string_end(p, end);
+		return string_end(p + (sure ? sure : 1), end);
 	if (!is_scalar_byte(*p) || !tokens_scalar_ok(p, end))
 		return NULL;
 	while (p < end && is_scalar_byte(*p))
@@ -163,22 +218,40 @@ static const char *value_end(const char *p, const char *end)
 	return p;
 }
 
+/* Of the string that opens at `quote`, both texts have the same bytes up to `at`, and so both are
+ * good up to there, if that is between two characters: ASCII stands before it, and no escape does.
+ * Else 0. */
+static size_t sure_bytes(const char *quote, const char *at)
+{
+	size_t n = (size_t)(at - quote);
+	if (n <= PAIR_ESCAPE_BYTES)
+		return 0;
+	for (int i = 1; i <= PAIR_ESCAPE_BYTES; i++)
+		if (at[-i] == '\\' || (unsigned char)at[-i] >= 0x80)
+			return 0;
+	return n;
+}
+
 bool pair_token(struct pair *p, struct pair_token *out)
 {
 	const char *at = p->was, *quote;
+	size_t sure = 0;
 	enum place place = place_of(p, at, &quote);
 	if (place == PLACE_UNKNOWN)
 		return false;
-	if (place == PLACE_STRING)
+	if (place == PLACE_STRING) {
 		at = quote;
-	else
+		sure = sure_bytes(quote, p->was);
+	} else {
 		while (at > p->floor && is_scalar_byte(at[-1]))
 			at--;
+	}
 	/* Since `floor` both were equal: the token begins at the same place in both. */
 	if (at < p->floor)
 		return false;
 	const char *from = p->now - (p->was - at);
-	const char *was_end = value_end(at, p->was_end), *now_end = value_end(from, p->now_end);
+	const char *was_end = value_end(at, p->was_end, sure);
+	const char *now_end = value_end(from, p->now_end, sure);
 	if (!was_end || !now_end)
 		return false;
 	out->was = (struct span){at, (size_t)(was_end - at)};
@@ -199,14 +272,11 @@ bool pair_member(const struct pair *p, const char *value, struct span *name)
 		end--;
 	for (end--; tokens_is_space(end[-1]);)
 		end--;
-	for (const char *q = end - 1; q > p->was_begin && end - q < PAIR_NAME_MAX;) {
-		q--;
-		if (*q == '\\')
-			return false;
-		if (*q == '"') {
-			*name = (struct span){q, (size_t)(end - q)};
-			return true;
-		}
-	}
+	const char *from = end - p->was_begin > PAIR_NAME_MAX ? end - PAIR_NAME_MAX : p->was_begin;
+	const char *quote = memrchr(from, '"', (size_t)(end - 1 - from));
+	if (memchr(quote ? quote : from, '\\', (size_t)(end - (quote ? quote : from))))
+		return false;
+	if (quote)
+		*name = (struct span){quote, (size_t)(end - quote)};
 	return true;
 }
