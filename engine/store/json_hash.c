@@ -5,9 +5,9 @@
 
 #include "store/json_hash_body.h"
 
-static uint64_t hash_plain(struct span a, struct span b)
+static uint64_t hash_plain(struct span text)
 {
-	return json_hash_body(a, b);
+	return json_hash_body(text);
 }
 
 json_hash_fn json_hash_of(enum json_hash_simd simd)
@@ -21,13 +21,13 @@ json_hash_fn json_hash_of(enum json_hash_simd simd)
 	return simd == JSON_HASH_PLAIN ? hash_plain : NULL;
 }
 
-uint64_t json_hash(struct span a, struct span b)
+uint64_t json_hash(struct span text)
 {
 #ifdef __x86_64__
 	if (__builtin_cpu_supports("avx512f"))
-		return json_hash_avx512(a, b);
+		return json_hash_avx512(text);
 	if (__builtin_cpu_supports("avx2"))
-		return json_hash_avx2(a, b);
+		return json_hash_avx2(text);
 #endif
-	return hash_plain(a, b);
+	return hash_plain(text);
 }

@@ -9,12 +9,11 @@
 
 #include "base/span.h"
 
-/* Of a and b, as if b followed a without a gap. */
-uint64_t json_hash(struct span a, struct span b);
+uint64_t json_hash(struct span text);
 
 /* For tests: one of them; NULL when this processor has not got it. */
 enum json_hash_simd { JSON_HASH_PLAIN, JSON_HASH_AVX2, JSON_HASH_AVX512, JSON_HASH_KINDS };
-typedef uint64_t (*json_hash_fn)(struct span a, struct span b);
+typedef uint64_t (*json_hash_fn)(struct span text);
 json_hash_fn json_hash_of(enum json_hash_simd simd);
 
 #endif

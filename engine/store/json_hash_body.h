@@ -7,19 +7,13 @@
 
 #include "base/span.h"
 
-uint64_t json_hash_avx2(struct span a, struct span b);
-uint64_t json_hash_avx512(struct span a, struct span b);
+uint64_t json_hash_avx2(struct span text);
+uint64_t json_hash_avx512(struct span text);
 
 #ifdef XXH_INLINE_ALL
-static inline uint64_t json_hash_body(struct span a, struct span b)
+static inline uint64_t json_hash_body(struct span text)
 {
-	if (b.n == 0)
-		return XXH3_64bits(a.p, a.n);
-	XXH3_state_t state;
-	XXH3_64bits_reset(&state);
-	XXH3_64bits_update(&state, a.p, a.n);
-	XXH3_64bits_update(&state, b.p, b.n);
-	return XXH3_64bits_digest(&state);
+	return XXH3_64bits(text.p, text.n);
 }
 #endif
 

@@ -40,7 +40,7 @@ static err_t reserve_tight(struct store_list *l, uint32_t no, const struct json_
 	uint64_t old = no ? blocks_bytes(&s->blocks, slots_at(&s->slots, no)->block) : 0;
 	err_t e = list_charge(l, l->live_bytes - old + bytes);
 	if (e == ERR_OK)
-		e = change_block(l, &s->key, o, recv_ns, ref);
+		e = change_block(l, &s->key, o, recv_ns, false, ref);
 	return e;
 }
 
@@ -163,7 +163,7 @@ static err_t upsert(struct store_list *l, uint32_t no, const struct json_object 
 	uint64_t bytes = change_block_bytes(l, k, o);
 	store_room(s, 2); /* W1, W2 */
 	if (store_fits(s, bytes) && list_fits(l, bytes) &&
-	        change_block(l, k, o, recv_ns, &ref) != ERR_OK)
+	        change_block(l, k, o, recv_ns, no == 0, &ref) != ERR_OK)
 		ref = 0; /* again below, for the reason */
 	if (no == 0)
 		no = change_find(l, k);
@@ -241,7 +241,7 @@ err_t store_delete(struct store_list *l, const struct json_object *o, uint64_t r
 		return ERR_KUBE_ORDER; /* an older life, or a life that we have missed */
 	store_room(s, 1);              /* W1, W2 */
 	/* No room for the last state is no reason to keep a dead object: it goes without. */
-	if (change_block(l, k, o, recv_ns, &ref) != ERR_OK)
+	if (change_block(l, k, o, recv_ns, false, &ref) != ERR_OK)
 		ref = 0;
 	list_version(l, key_rv(k), k->rv);
 	struct change c = {.l = l, .rv = l->rv_num};

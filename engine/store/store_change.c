@@ -95,7 +95,7 @@ static void fetch_early(const struct store *s, uint32_t no)
 }
 
 err_t change_block(struct store_list *l, const struct key *k, const struct json_object *o,
-        uint64_t recv_ns, uint64_t *ref)
+        uint64_t recv_ns, bool find_next, uint64_t *ref)
 {
 	struct store *s = l->store;
 	uint64_t n = block_bytes(k, o), offset = json_offset(k);
@@ -114,20 +114,19 @@ err_t change_block(struct store_list *l, const struct key *k, const struct json_
 		tail = (struct span){o->cut.p + o->cut.n, o->raw.n - head.n - o->cut.n};
 		CHECK(o->cut.p >= o->raw.p && head.n + o->cut.n <= o->raw.n);
 	}
-	/* Index, slot and block that change_find will look at are cache misses one after the other:
-	 * each is fetched behind a piece of the work. */
-	uint32_t early = find_early(s, k);
 	for (uint64_t at = 0; at < n; at += 64) /* a free block is cold: its lines come meanwhile */
 		__builtin_prefetch((const char *)b + at, 1);
-	uint64_t hash = json_hash(head, tail);
-	fetch_early(s, early);
+	/* Index, slot and block that change_find will look at are cache misses one after the other:
+	 * each is fetched behind a piece of the work. */
+	uint32_t early = find_next ? find_early(s, k) : 0;
 	char *json = (char *)b + offset; /* W3 from here on */
 	write_bytes(json, head.p, head.n);
 	write_bytes(json + head.n, tail.p, tail.n);
+	fetch_early(s, early);
 	write_bytes(b + 1, key_strings(k), k->strings_bytes);
 	struct shm_block header = {.bytes = (uint32_t)n,
 	        .json_bytes = (uint32_t)(head.n + tail.n),
-	        .json_hash = hash,
+	        .json_hash = json_hash((struct span){json, head.n + tail.n}),
 	        .recv_ns = recv_ns,
 	        .list = l->row,
 	        .namespace_bytes = k->namespace_bytes,

@@ -30,7 +30,7 @@ static void identity_write(
 	uint32_t n = (uint32_t)(at - strings);
 	struct shm_block header = {.bytes = (uint32_t)sizeof header + n,
 	        .json_bytes = n,
-	        .json_hash = json_hash((struct span){strings, n}, SPAN_NONE),
+	        .json_hash = json_hash((struct span){strings, n}),
 	        .list = row,
 	        .json_offset = sizeof header};
 	write_bytes(b, &header, sizeof header);

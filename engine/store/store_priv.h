@@ -125,19 +125,20 @@ err_t list_slot_reserve(struct store_list *l) MUST_USE;
 /* How changes are published. */
 struct change {
 	struct store_list *l;
-	uint64_t rv;       /* numeric version of the list after it */
-	uint64_t bulk_seq; /* not 0: no entry per object, all slots carry this seq (S6) */
-	uint8_t flags;     /* enum shm_op_flags of every entry */
+	uint64_t rv;                 /* numeric version of the list after it */
+	uint64_t bulk_seq;           /* not 0: no entry per object, all slots carry this seq (S6) */
+	uint8_t flags;               /* enum shm_op_flags of every entry */
 	uint32_t version_at, cut_at; /* of the object that is put: struct json_known */
 };
 /* Finds the slot of a key, live or staged; 0 = none. */
 uint32_t change_find(const struct store_list *l, const struct key *k);
 /* The same among what is published: a staged block is not looked at. */
 uint32_t change_find_live(const struct store_list *l, const struct key *k);
-/* Writes o into a new block. Budgets of the list are the caller's. errors as store_block_take, and
+/* Writes o into a new block. Budgets of the list are the caller's. find_next: change_find(k) comes
+ * next, and what it will read is fetched meanwhile. errors as store_block_take, and
  * ERR_JSON_LIMIT: larger than a segment. */
 err_t change_block(struct store_list *l, const struct key *k, const struct json_object *o,
-        uint64_t recv_ns, uint64_t *ref) MUST_USE;
+        uint64_t recv_ns, bool find_next, uint64_t *ref) MUST_USE;
 /* The key of o, in store->key; a refusal is in l->refusal. */
 err_t change_key(struct store_list *l, const struct json_object *o) MUST_USE;
 /* How o stands to the block: same object, and which version is higher (o against the block). */

@@ -121,7 +121,7 @@ static err_t stage(struct store_list *l, uint32_t no, const struct json_object *
 	err_t e = stage_reserve(l, no, seen, change_block_bytes(l, k, o));
 	if (e == ERR_OK) {
 		store_room(s, 0); /* W1, W2: the block may come from what that frees */
-		e = change_block(l, k, o, recv_ns, &ref);
+		e = change_block(l, k, o, recv_ns, false, &ref);
 	}
 	if (e != ERR_OK) {
 		err_t lower = sync_charge(l, l->sync.bytes);

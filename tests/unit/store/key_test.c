@@ -111,13 +111,9 @@ static void json_hash_is_xxh3(void **state)
 		text[i] = (char)prng_next(&r);
 	for (size_t n = 0; n < sizeof text; n += n < 300 ? 1 : 61) {
 		uint64_t want = XXH3_64bits(text, n);
-		size_t cut = (size_t)prng_below(&r, n + 1);
-		struct span a = {text, cut}, b = {text + cut, n - cut};
 		for (int i = 0; i <= JSON_HASH_KINDS; i++) {
-			if (!hash[i]) /* not on this processor */
-				continue;
-			assert_true(hash[i]((struct span){text, n}, SPAN_NONE) == want);
-			assert_true(hash[i](a, b) == want);
+			if (hash[i]) /* this processor has it */
+				assert_true(hash[i]((struct span){text, n}) == want);
 		}
 	}
 }
