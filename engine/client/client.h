@@ -44,6 +44,7 @@ struct kr_client {
 	bool closed;   /* by the user: nothing is asked any more */
 	bool fd_used;  /* kr_fd was called: leave the descriptor armed */
 	bool fd_armed; /* and it is: page->waiting is 1, nothing was there */
+	bool quiet;    /* the last wait saw nothing on the socket: it need not be asked again */
 	enum client_phase phase;
 	uint64_t life; /* counts attachments; what was opened in another one is opened again */
 	uint64_t incarnation[2];

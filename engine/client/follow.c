@@ -532,6 +532,9 @@ static int call_run(struct call *k, int64_t timeout_ns)
 		if (timeout_ns <= 0 || now >= until)
 			return call_timeout(c);
 		wait_block(c, until);
+		r = call_step(k); /* what it was woken for, mostly: the socket can wait */
+		if (r != KR_TIMEOUT)
+			return call_found(c, r);
 	}
 }
 

@@ -246,6 +246,10 @@ void session_on_message(struct kr_client *c)
 
 static void receive(struct kr_client *c)
 {
+	bool quiet = c->quiet;
+	c->quiet = false;
+	if (quiet)
+		return;
 	for (int i = 0; i < MESSAGES_MAX && c->phase == CLIENT_UP; i++) {
 		int r = link_recv(&c->link);
 		if (r == -EAGAIN)

@@ -60,7 +60,8 @@ void wait_block(struct kr_client *c, int64_t until_ns)
 	};
 	if (ns > 0) {
 		struct timespec t = {ns / 1000000000, ns % 1000000000};
-		(void)ppoll(fds, 2, &t, NULL); /* early and spurious returns are fine */
+		int n = ppoll(fds, 2, &t, NULL); /* early and spurious returns are fine */
+		c->quiet = n >= 0 && fds[1].revents == 0;
 	}
 	wait_disarm(c);
 }

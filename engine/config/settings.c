@@ -15,7 +15,7 @@ enum { SETTINGS_ARENA_BYTES = 64 << 20, SETTINGS_QPS_MAX = 10000 };
 
 struct settings_document {
 	const char *api_version, *kind, *socket;
-	uint64_t reactors;
+	uint64_t reactors, batch_wait_us;
 	unsigned io, tls_records, exec_policy;
 	const struct yaml_node *log, *metrics, *limits, *clusters, *lists, *realms;
 	struct fields_texts kubeconfig, exec_allowlist;
@@ -27,6 +27,8 @@ static const struct fields_row document_rows[] = {
         FIELDS_ROW("socket", PATH, struct settings_document, socket),
         FIELDS_ROW("reactors", NUMBER, struct settings_document, reactors, .min = 0, .max = 256),
         FIELDS_ROW("io", WORD, struct settings_document, io, .words = {"auto", "uring", "epoll"}),
+        FIELDS_ROW("batchWaitMicros", NUMBER, struct settings_document, batch_wait_us, .min = 0,
+                .max = 100000),
         FIELDS_ROW("tlsRecords", WORD, struct settings_document, tls_records,
                 .words = {"own", "evp", "openssl"}),
         FIELDS_ROW("log", NODE, struct settings_document, log),
@@ -243,7 +245,7 @@ static void settings_check_word(
 
 static void settings_read_document(struct fields *f, struct settings *s)
 {
-	struct settings_document d = {.socket = s->socket};
+	struct settings_document d = {.socket = s->socket, .batch_wait_us = s->batch_wait_us};
 	const struct yaml_node *root = f->yaml->root;
 	fields_read(f, root, "", document_rows, ARRAY_LEN(document_rows), &d);
 	if (root->kind != YAML_KIND_MAP)
@@ -253,6 +255,7 @@ static void settings_read_document(struct fields *f, struct settings *s)
 	s->socket = d.socket;
 	s->reactors = d.reactors;
 	s->io = d.io;
+	s->batch_wait_us = d.batch_wait_us;
 	s->tls_records = d.tls_records;
 	s->kubeconfig = d.kubeconfig;
 	fields_read(f, d.log, "log", log_rows, ARRAY_LEN(log_rows), s);
@@ -271,6 +274,7 @@ static void settings_read_document(struct fields *f, struct settings *s)
 static bool settings_set_defaults(struct settings *s, const struct settings_env *env)
 {
 	s->limits = default_limits;
+	s->batch_wait_us = SETTINGS_BATCH_WAIT_DEFAULT;
 	s->log_level = SETTINGS_LEVEL_INFO;
 	if (env->uid == 0)
 		s->socket = "/run/kubering/kubering.sock";

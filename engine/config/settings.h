@@ -9,6 +9,8 @@
  *   socket: /run/kubering/kubering.sock
  *   reactors: 2                               # 0: one per core
  *   io: auto                                  # auto, uring, epoll
+ *   batchWaitMicros: 200                      # how long an event may wait for others, where
+ *                                             # two or more come within that time: fewer wake-ups
  *   tlsRecords: own                           # TLS 1.3 after the handshake: own (with libipsec-mb
  *                                             # where it is installed), evp (without), openssl
  *   log: {format: logfmt, level: info}        # logfmt, json; debug, info, warn, error
@@ -70,7 +72,8 @@
 enum {
 	SETTINGS_BYTES_MAX = 4 << 20,
 	SETTINGS_NAME_MAX = 63,
-	SETTINGS_QPS_DEFAULT = 5, /* as client-go */
+	SETTINGS_QPS_DEFAULT = 5,          /* as client-go */
+	SETTINGS_BATCH_WAIT_DEFAULT = 200, /* us */
 };
 
 /* The values are the order of the words in settings.c. */
@@ -168,9 +171,10 @@ struct settings {
 	struct arena arena;
 	const char *file; /* NULL: defaults */
 	const char *socket;
-	uint64_t reactors;    /* 0: one per core */
-	unsigned io;          /* enum settings_io */
-	unsigned tls_records; /* enum settings_records */
+	uint64_t reactors;      /* 0: one per core */
+	uint64_t batch_wait_us; /* io.h: how long a busy reactor waits for more */
+	unsigned io;            /* enum settings_io */
+	unsigned tls_records;   /* enum settings_records */
 	unsigned log_format, log_level;
 	uint16_t metrics_port; /* on 127.0.0.1; 0: off */
 	struct settings_limits limits;

@@ -27,12 +27,11 @@ enum {
 	MAIN_REACTORS_MAX = 64,
 	MAIN_SOCKETS_MAX = 32768,
 	MAIN_OTHER_FILES = 1024,
-	MAIN_BATCH_WAIT_US = 200,
 	MAIN_CHECK_BYTES = 1 << 20
 };
 
-/* For jemalloc: what was freed goes back to the system soon, also when nobody allocates any more, as
- * in a daemon whose 20,000 first lists are done. */
+/* For jemalloc: what was freed goes back to the system soon, also when nobody allocates any more,
+ * as in a daemon whose 20,000 first lists are done. */
 extern const char *malloc_conf;
 const char *malloc_conf = "background_thread:true,dirty_decay_ms:2000";
 
@@ -42,6 +41,7 @@ struct worker {
 	struct reactor *reactor;
 	struct io *io;
 	enum io_kind kind;
+	unsigned batch_wait_us;
 	struct errmsg why;
 	err_t err;
 	pthread_barrier_t *ready;
@@ -227,7 +227,7 @@ static void *work(void *arg)
 	struct worker *w = arg;
 	struct io_config c = {.kind = w->kind,
 	        .sockets_max = sockets_max(),
-	        .batch_wait_us = MAIN_BATCH_WAIT_US,
+	        .batch_wait_us = w->batch_wait_us,
 	        .handlers = &reactor_io_handlers,
 	        .owner = w->reactor};
 	w->err = io_open(&c, &w->io, &w->why);
@@ -326,6 +326,7 @@ static int serve(struct control_config *cc, struct worker *w, struct control *co
 	pthread_barrier_init(&ready, NULL, cc->reactor_count + 1);
 	for (uint32_t i = 0; i < cc->reactor_count; i++) {
 		w[i].ready = &ready;
+		w[i].batch_wait_us = (unsigned)cc->settings->batch_wait_us;
 		w[i].kind = cc->settings->io == SETTINGS_IO_URING   ? IO_KIND_URING
 		            : cc->settings->io == SETTINGS_IO_EPOLL ? IO_KIND_EPOLL
 		                                                    : IO_KIND_AUTO;

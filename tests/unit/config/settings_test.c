@@ -87,7 +87,8 @@ static void settings_reads_every_field(void **state)
 {
 	struct loaded l;
 	fine(&l, *state,
-	        "socket: run/k.sock\nreactors: 2\nio: epoll\ntlsRecords: openssl\nlog: {format: "
+	        "socket: run/k.sock\nreactors: 2\nio: epoll\nbatchWaitMicros: 5000\ntlsRecords: "
+	        "openssl\nlog: {format: "
 	        "json, level: debug}\n"
 	        "metrics: {listen: \"127.0.0.1:9464\"}\n"
 	        "limits: {shardBytes: 64Mi, listBytes: 32Mi, clusterBytes: 1Gi, objectsMax: 10, "
@@ -107,6 +108,7 @@ static void settings_reads_every_field(void **state)
 	assert_string_equal(s->socket, want);
 	assert_int_equal(s->reactors, 2);
 	assert_int_equal(s->io, SETTINGS_IO_EPOLL);
+	assert_int_equal(s->batch_wait_us, 5000);
 	assert_int_equal(s->tls_records, SETTINGS_RECORDS_OPENSSL);
 	assert_int_equal(s->log_format, SETTINGS_LOG_JSON);
 	assert_int_equal(s->log_level, SETTINGS_LEVEL_DEBUG);
