@@ -504,10 +504,16 @@ static err_t on_record(struct tls_conn *c, struct span record, uint8_t *plain, s
 		return e;
 	if (*type == TLS_TYPE_HANDSHAKE)
 		return on_handshake(c, record, plain, *n, m);
-	if (*type == TLS_TYPE_ALERT)
+	/* 5.1. Once the head of a message is there, an alert is heard as OpenSSL hears it: a server
+	 * may end in the middle of its tickets. */
+	bool alert = *type == TLS_TYPE_ALERT;
+	if (o->message_have > 0 && (!alert || o->message_have < MESSAGE_HEAD_BYTES))
+		return refuse(c, SSL_AD_UNEXPECTED_MESSAGE,
+		        alert ? "an alert in the middle of a message"
+		              : "data in the middle of a message",
+		        m);
+	if (alert)
 		return on_alert(c, plain, *n, m);
-	if (o->message_have > 0) /* 5.1 */
-		return refuse(c, SSL_AD_UNEXPECTED_MESSAGE, "data in the middle of a message", m);
 	drop_ssl(c);
 	return ERR_OK;
 }
