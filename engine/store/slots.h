@@ -15,10 +15,10 @@ enum {
 	SLOTS_PAGE_FULL = 0xfffe, /* places 1..15 */
 };
 
-struct slot_note {       /* private half of a slot */
-	uint64_t staged; /* block of the sync under way, 0 = none */
-	uint32_t seen;   /* sync that saw it, 0 = none */
-	uint32_t _pad;
+struct slot_note {                   /* private half of a slot */
+	uint64_t staged;             /* block of the sync under way, 0 = none */
+	uint32_t seen;               /* sync that saw it, 0 = none */
+	uint32_t version_at, cut_at; /* of `staged`: struct json_known */
 };
 
 struct page_note {

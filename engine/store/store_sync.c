@@ -137,6 +137,7 @@ static err_t stage(struct store_list *l, uint32_t no, const struct json_object *
 	if (note->staged)
 		staged_give(l, note);
 	note->staged = ref;
+	json_shape_marks(o, &note->version_at, &note->cut_at);
 	note->seen = l->sync.id;
 	sync_count(l, no, 1);
 	return ERR_OK;
@@ -235,6 +236,8 @@ static void sync_publish(struct change *c, uint64_t staged, uint64_t deletes)
 			continue;
 		note->staged = 0;
 		s->staged_bytes -= blocks_bytes(&s->blocks, ref);
+		c->version_at = note->version_at;
+		c->cut_at = note->cut_at;
 		change_put(c, at, ref, version_number(key_block_rv(store_block(s, ref))));
 		staged--;
 	}

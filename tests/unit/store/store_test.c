@@ -776,6 +776,62 @@ static void peek_does_not_see_what_a_sync_staged(void **state)
 	store_free(&s);
 }
 
+/* {"managedFields":[],"name":"a","pad...":0,"resourceVersion":"RV"}: where the version and what was
+ * cut stand in the text that is kept. */
+static struct json_object marked(char *text, size_t cap, size_t pad, const char *rv)
+{
+	int n = snprintf(text, cap,
+	        "{\"managedFields\":[],\"name\":\"a\",\"%0*d\":0,\"resourceVersion\":\"%s\"}",
+	        (int)pad, 0, rv);
+	assert_in_range(n, 1, cap - 1);
+	struct json_object o = {.raw = {text, (size_t)n},
+	        .cut = {text + 1, sizeof "\"managedFields\":[]," - 1},
+	        .name = SPAN("a"),
+	        .uid = SPAN("u"),
+	        .resource_version = {text + n - 2 - strlen(rv), strlen(rv)}};
+	return o;
+}
+
+static void assert_marks(const struct store_list *l, const char *rv)
+{
+	struct store_held h;
+	assert_true(peek(l, "", "a", &h));
+	assert_int_equal(h.known.cut_at, 1);
+	assert_true(h.known.version_at > 1 && h.known.version_at < h.known.json.n);
+	const char *at = h.known.json.p + h.known.version_at;
+	assert_memory_equal(at, rv, strlen(rv));
+	assert_true(at[-1] == '"' && at[strlen(rv)] == '"');
+}
+
+static void marks_are_those_of_the_object(void **state)
+{
+	(void)state;
+	struct store *s = test_store(SMALL);
+	struct store_list *l = test_live_list(s, "pods", NULL);
+	struct store_sync_result r;
+	char text[256];
+	struct json_object o = marked(text, sizeof text, 3, "10");
+	assert_int_equal(upsert(l, &o), STORE_ADDED);
+	assert_marks(l, "10");
+	store_sync_begin(l, 1);
+	o = marked(text, sizeof text, 7, "20");
+	assert_ok(store_sync_item(l, &o, 1));
+	assert_marks(l, "10");
+	o = marked(text, sizeof text, 9, "21"); /* once more */
+	assert_ok(store_sync_item(l, &o, 1));
+	assert_ok(store_sync_commit(l, SPAN("30"), false, 1, &r));
+	assert_marks(l, "21");
+	store_sync_begin(l, 1);
+	o = marked(text, sizeof text, 11, "40");
+	assert_ok(store_sync_item(l, &o, 1));
+	store_sync_abort(l);
+	assert_marks(l, "21");
+	o = marked(text, sizeof text, 2, "41");
+	assert_int_equal(upsert(l, &o), STORE_MODIFIED);
+	assert_marks(l, "41");
+	store_free(&s);
+}
+
 /* store_replace is store_upsert without the look-up. */
 static void replace_is_upsert_of_what_was_peeked(void **state)
 {
@@ -874,6 +930,7 @@ int main(void)
 	        cmocka_unit_test(usage_adds_up),
 	        cmocka_unit_test(peek_shows_what_is_published),
 	        cmocka_unit_test(peek_does_not_see_what_a_sync_staged),
+	        cmocka_unit_test(marks_are_those_of_the_object),
 	        cmocka_unit_test(replace_is_upsert_of_what_was_peeked),
 	        cmocka_unit_test(a_trace_changes_nothing),
 	};
