@@ -255,7 +255,7 @@ static struct figure follow(struct bench *b, const struct options *o, struct sha
 static struct figure measure(enum io_kind kind, const struct options *o)
 {
 	static const struct io_handlers handlers = {
-	        on_connect, on_recv, on_end, on_other, on_other, on_wake};
+	        on_connect, on_recv, on_end, on_other, on_other, on_wake, NULL};
 	struct shared *sh =
 	        mmap(NULL, sizeof *sh, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	struct sockaddr_in addr = {

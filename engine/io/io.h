@@ -52,6 +52,7 @@ enum {
 	IO_PASS_BYTES = 65536,      /* of one socket per turn; also the largest span of on_recv */
 	IO_AHEAD_BYTES = 1 << 20,   /* of one socket, received by the kernel before its turn */
 	IO_TICK_BYTES = 2 << 20,    /* of all sockets per tick */
+	IO_AHEAD_MAX = 8,           /* sockets that on_ahead hears of at a time */
 	IO_SOCKETS_MAX = 1 << 20,   /* largest sockets_max */
 	IO_RECV_BUFFERS_MAX = 4096, /* largest recv_buffers */
 	IO_CONNECT_TIMEOUT_S = 5,
@@ -78,7 +79,13 @@ enum io_sock_state {
 struct io;
 struct io_sock;
 
-/* All are called from inside io_tick(), on the reactor's thread. None may be NULL. */
+/* A socket, and the bytes that its on_recv will get first. */
+struct io_ahead {
+	struct io_sock *s;
+	struct span data;
+};
+
+/* All are called from inside io_tick(), on the reactor's thread. */
 struct io_handlers {
 	/* The connection is up (ERR_OK) or not; after an error the owner still calls io_close(). */
 	void (*on_connect)(void *owner, struct io_sock *s, err_t err);
@@ -95,6 +102,9 @@ struct io_handlers {
 	void (*on_closed)(void *owner, struct io_sock *s);
 	/* Somebody called io_wake(). Coalesced: one call may stand for many wakes. */
 	void (*on_wake)(void *owner);
+	/* May be NULL. These sockets, 2..IO_AHEAD_MAX, come next: a chance to fetch what they are
+	 * about. Nothing may be called or changed here. */
+	void (*on_ahead)(void *owner, const struct io_ahead *a, size_t n);
 };
 
 /* Owner: whoever embeds it. Thread: the reactor's. Life: zeroed before the first io_connect(); from

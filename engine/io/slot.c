@@ -214,6 +214,24 @@ static void slot_splice(struct list *to, struct list *from)
 	list_init(from);
 }
 
+static void look_ahead(struct slot_table *t, const struct list *batch)
+{
+	const struct io_handlers *h = t->io->handlers;
+	struct io_ahead a[IO_AHEAD_MAX];
+	size_t n = 0, seen = 0;
+	if (!t->peek || !h->on_ahead)
+		return;
+	LIST_EACH (it, batch) {
+		struct slot *x = CONTAINER_OF(it, struct slot, run);
+		if (x->due & SLOT_RECV)
+			a[n++] = (struct io_ahead){x->s, t->peek(t, x)};
+		if (++seen == IO_AHEAD_MAX)
+			break;
+	}
+	if (n > 1)
+		h->on_ahead(t->io->owner, a, n);
+}
+
 int slot_dispatch(struct slot_table *t)
 {
 	struct list batch;
@@ -221,7 +239,11 @@ int slot_dispatch(struct slot_table *t)
 	slot_splice(&batch, &t->run); /* what handlers make due waits for the next tick */
 	size_t bytes = 0;
 	int n = 0;
-	for (struct list *it; bytes < IO_TICK_BYTES && (it = list_pop(&batch)); n++) {
+	for (struct list *it; bytes < IO_TICK_BYTES; n++) {
+		if (n % IO_AHEAD_MAX == 0)
+			look_ahead(t, &batch);
+		if (!(it = list_pop(&batch)))
+			break;
 		struct slot *x = CONTAINER_OF(it, struct slot, run);
 		if (slot_run(t, x, &bytes) && x->due && list_empty(&x->run))
 			list_push(t->rounds ? &batch : &t->run, &x->run);

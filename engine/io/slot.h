@@ -50,13 +50,17 @@ struct slot_table;
  * Returns the bytes. */
 typedef size_t (*slot_deliver_fn)(struct slot_table *t, struct slot *x);
 
+/* The first bytes that deliver would hand out. */
+typedef struct span (*slot_peek_fn)(struct slot_table *t, struct slot *x);
+
 struct slot_table {
 	struct io *io;
 	char *base; /* own: count structs of stride bytes, each with a struct slot first */
 	size_t stride;
 	uint32_t count, live;
 	slot_deliver_fn deliver;
-	bool rounds; /* deliver hands out what is here already: turn by turn, in this tick */
+	slot_peek_fn peek; /* NULL: nothing has been received before deliver */
+	bool rounds;       /* deliver hands out what is here already: turn by turn, in this tick */
 	struct list free, run, connecting;
 };
 

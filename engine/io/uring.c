@@ -231,6 +231,13 @@ static size_t uring_deliver(struct slot_table *t, struct slot *x)
 	return done;
 }
 
+static struct span uring_peek(struct slot_table *t, struct slot *x)
+{
+	const struct bufs *b = &uring_of(t->io)->bufs;
+	uint16_t id = uring_sock_of(x)->q_head;
+	return id == BUFS_NONE ? SPAN_NONE : (struct span){bufs_at(b, id), b->held[id].n};
+}
+
 /* --- open and close --- */
 
 static bool drained(struct uring *u)
@@ -334,6 +341,7 @@ static int open_rest(struct uring *u, const struct io_config *c, const char **st
 		return r;
 	unsigned posted = c->recv_buffers ? c->recv_buffers : URING_BUFFERS;
 	u->slots.rounds = true;
+	u->slots.peek = uring_peek;
 	*step = "io_uring_register(buffers)";
 	r = bufs_init(&u->bufs, &u->ring, posted, URING_BUFFERS_MIN);
 	if (r < 0)

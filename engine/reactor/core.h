@@ -61,6 +61,7 @@ struct reactor {
 	/* What was received behind the body that a connection hands out, and how far what its
 	 * events are about is being fetched already. Addresses: nobody keeps them. */
 	struct span ahead, fetched;
+	const char *ahead_events[IO_AHEAD_MAX]; /* events for which ahead.c has done that */
 	char *plain, *inflated;         /* own: CORE_PLAIN_BYTES + IO_SLACK each */
 	char *request, *target;         /* own: scratch for writing requests */
 	struct consumer_row *consumers; /* own: REACTOR_CONSUMERS_MAX rows */

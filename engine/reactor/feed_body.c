@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/check.h"
+#include "reactor/ahead.h"
 #include "reactor/core.h"
 #include "reactor/feed_stream.h"
 
@@ -149,7 +150,7 @@ static void fetch_ahead(struct feed *f, struct span body)
 	if (from >= r->fetched.p && from < r->fetched.p + r->fetched.n)
 		return;
 	do {
-		if (json_shape_key(body, &namespace_, &name))
+		if (!ahead_has(r, body.p) && json_shape_key(body, &namespace_, &name))
 			store_trace_index(f->list, namespace_, name, &traces[found++]);
 		r->fetched = (struct span){from, (size_t)(body.p + body.n - from)};
 	} while (found < FEED_AHEAD && http1_peek_chunk(&rest, &body));

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "reactor/ahead.h"
 #include "reactor/core.h"
 #include "reactor/mux_link.h"
 
@@ -57,8 +58,13 @@ static void on_wake(void *owner)
 	(void)owner; /* the turn looks into the mailbox anyway */
 }
 
+static void on_ahead(void *owner, const struct io_ahead *a, size_t n)
+{
+	ahead_fetch(owner, a, n);
+}
+
 const struct io_handlers reactor_io_handlers = {
-        on_connect, on_recv, on_end, on_sent, on_closed, on_wake};
+        on_connect, on_recv, on_end, on_sent, on_closed, on_wake, on_ahead};
 
 /* --- life -------------------------------------------------------------------------------- */
 

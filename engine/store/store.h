@@ -153,13 +153,16 @@ struct store_held {
 bool store_peek(const struct store_list *l, struct span namespace_, struct span name,
         struct store_held *out) MUST_USE;
 
-/* Fetches, in three steps, the memory that store_peek() will look at: with several events at hand,
- * each step is done for all of them, and waits for memory once. Hints: whatever happens between the
- * steps, nothing goes wrong. Thread: the reactor. */
+/* Fetches, in steps, the memory that a change will look at: the list, its row, and what
+ * store_peek() needs. With several events at hand, each step is done for all of them, and waits for
+ * memory once. Hints: whatever happens between the steps, nothing goes wrong. Thread: the reactor.
+ */
 struct store_trace {
 	uint64_t hash;
 	uint32_t slot; /* 0: there is none */
 };
+void store_trace_list(const struct store_list *l);
+void store_trace_row(const struct store_list *l);
 void store_trace_index(const struct store_list *l, struct span namespace_, struct span name,
         struct store_trace *t);
 void store_trace_slot(const struct store_list *l, struct store_trace *t);

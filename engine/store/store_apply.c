@@ -51,6 +51,20 @@ static void recharge(struct store_list *l)
 	CHECK(e == ERR_OK);
 }
 
+void store_trace_list(const struct store_list *l)
+{
+	for (size_t i = 0; i < offsetof(struct store_list, sync); i += 64)
+		__builtin_prefetch((const char *)l + i);
+}
+
+void store_trace_row(const struct store_list *l)
+{
+	__builtin_prefetch(l->shm);
+	__builtin_prefetch(&l->shm->last_byte_ns);
+	__builtin_prefetch(&l->shm->rv);
+	__builtin_prefetch(&l->shm->last_event_ns);
+}
+
 void store_trace_index(
         const struct store_list *l, struct span namespace_, struct span name, struct store_trace *t)
 {

@@ -63,6 +63,7 @@ struct rig {
 	unsigned wakes;
 	uint64_t tick;
 	size_t tick_bytes, tick_bytes_max, pass_max, span_max;
+	unsigned aheads; /* calls of on_ahead */
 	bool in_tick;
 };
 
@@ -151,8 +152,22 @@ static inline void rig_on_wake(void *owner)
 {
 	((struct rig *)owner)->wakes++;
 }
-static const struct io_handlers rig_handlers = {
-        rig_on_connect, rig_on_recv, rig_on_end, rig_on_sent, rig_on_closed, rig_on_wake};
+/* What is said to come next does: these bytes, unless the socket is closed before. */
+static inline void rig_on_ahead(void *owner, const struct io_ahead *a, size_t n)
+{
+	struct rig *r = owner;
+	assert_true(r->in_tick);
+	assert_in_range(n, 2, IO_AHEAD_MAX);
+	for (size_t k = 0; k < n; k++) {
+		const struct conn *c = rig_conn(r, a[k].s);
+		assert_true(a[k].data.n > 0);
+		for (size_t i = 0; i < a[k].data.n; i++)
+			assert_true(a[k].data.p[i] == rig_byte(c->stream, c->received + i));
+	}
+	r->aheads++;
+}
+static const struct io_handlers rig_handlers = {rig_on_connect, rig_on_recv, rig_on_end,
+        rig_on_sent, rig_on_closed, rig_on_wake, rig_on_ahead};
 
 static inline int rig_listen(struct sockaddr_in *addr, int backlog)
 {

@@ -461,6 +461,7 @@ static void receive_burst(void **state)
 	}
 	struct io_counters n;
 	io_counters(r->io, &n);
+	assert_true((r->aheads > 0) == (rig_kind_of(state)->kind == IO_KIND_URING));
 	if (strcmp(rig_kind_of(state)->name, "uring tiny") == 0)
 		assert_true(n.cq_overflows > 0);
 	rig_free(r);

@@ -1,0 +1,93 @@
+#include "reactor/ahead.h"
+
+#include <string.h>
+
+#include "reactor/core.h"
+#include "reactor/feed_body.h"
+#include "json/shape.h"
+
+enum { AHEAD_EVENTS_BYTES_MAX = 8192, AHEAD_SIZE_LINE_BYTES = 16 };
+
+/* Some lines from p on. */
+static void fetch(const void *p, size_t bytes)
+{
+	for (size_t i = 0; i < bytes; i += 64)
+		__builtin_prefetch((const char *)p + i);
+}
+
+static const struct conn *conn_of(const struct io_ahead *a)
+{
+	return CONTAINER_OF(a->s, struct conn, sock);
+}
+
+/* The list that this connection feeds; NULL: it feeds none now. */
+static const struct feed *feed_of(const struct conn *c)
+{
+	return c->state == CONN_OPEN && c->user->on_body == feed_on_body ? c->arg : NULL;
+}
+
+static void fetch_feed(const struct feed *f)
+{
+	fetch(&f->conn, 1);
+	fetch(&f->timer, 1);
+	fetch(&f->watch, offsetof(struct watch, rv) + 64);
+	fetch(&f->watch.deadline_ns, 128);
+	fetch(&f->list, 128);
+	fetch(&f->events, 1);
+}
+
+/* Where servers send an event a chunk: the event behind the line with its size. Of more than a few
+ * events feed_body.c takes care itself. */
+static struct span event_of(const struct conn *c, struct span data)
+{
+	size_t n = data.n < AHEAD_SIZE_LINE_BYTES ? data.n : AHEAD_SIZE_LINE_BYTES;
+	const char *p = n > 0 && data.n <= AHEAD_EVENTS_BYTES_MAX && !c->tls && !c->ws
+	                        ? memchr(data.p, '{', n)
+	                        : NULL;
+	return p ? (struct span){p, data.n - (size_t)(p - data.p)} : SPAN_NONE;
+}
+
+void ahead_fetch(struct reactor *r, const struct io_ahead *a, size_t n)
+{
+	const struct feed *feeds[IO_AHEAD_MAX];
+	struct store_trace traces[IO_AHEAD_MAX];
+	ahead_forget(r);
+	for (size_t i = 0; i < n; i++)
+		fetch(conn_of(&a[i]), sizeof(struct conn));
+	for (size_t i = 0; i < n; i++)
+		if ((feeds[i] = feed_of(conn_of(&a[i]))))
+			fetch_feed(feeds[i]);
+	for (size_t i = 0; i < n; i++)
+		if (feeds[i])
+			store_trace_list(feeds[i]->list);
+	for (size_t i = 0; i < n; i++) {
+		struct span event = event_of(conn_of(&a[i]), a[i].data), namespace_, name;
+		traces[i] = (struct store_trace){0};
+		if (!feeds[i] || event.n == 0)
+			continue;
+		store_trace_row(feeds[i]->list);
+		if (!json_shape_key(event, &namespace_, &name))
+			continue;
+		store_trace_index(feeds[i]->list, namespace_, name, &traces[i]);
+		r->ahead_events[i] = event.p;
+	}
+	for (size_t i = 0; i < n; i++)
+		if (traces[i].hash)
+			store_trace_slot(feeds[i]->list, &traces[i]);
+	for (size_t i = 0; i < n; i++)
+		if (traces[i].slot)
+			store_trace_block(feeds[i]->list, &traces[i]);
+}
+
+bool ahead_has(const struct reactor *r, const char *event)
+{
+	for (size_t i = 0; i < IO_AHEAD_MAX; i++)
+		if (r->ahead_events[i] == event)
+			return true;
+	return false;
+}
+
+void ahead_forget(struct reactor *r)
+{
+	memset(r->ahead_events, 0, sizeof r->ahead_events);
+}
