@@ -249,6 +249,9 @@ static void on_ready(void *arg, struct conn *c)
 	                    : conn_upgrade(c, &u, &m);
 	if (err && l->conn == c)
 		down(l, err, m.text);
+	else if (l->conn == c)
+		wheel_set(&reactor_of(l)->wheel, &l->timer,
+		        reactor_of(l)->now_ns + WATCH_HEAD_S * KUBE_S);
 }
 
 static void on_head(void *arg, struct conn *c, const struct http1_head *h)
@@ -415,8 +418,14 @@ void mux_link_on_timer(struct mux_link *l)
 			want(l);
 		return;
 	}
-	if (l->state != MUX_LINK_OPEN)
+	if (l->state == MUX_LINK_CONNECTING) {
+		snprintf(text, sizeof text,
+		        "%s did not answer the multiplexer's upgrade within %d s",
+		        l->backend->spec.host, WATCH_HEAD_S);
+		blame(l, STRATEGY_SILENT, text);
+		down(l, ERR_CONN_TIMEOUT, text);
 		return;
+	}
 	unsigned overdue_s = mux_overdue(l->mux, r->now_ns);
 	if (!overdue_s) {
 		flush(l);

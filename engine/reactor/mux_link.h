@@ -32,7 +32,8 @@ struct mux_link {
 	struct envelope_reader *reader; /* own */
 	struct conn *conn;              /* borrow(until on_lost or our close); NULL: none */
 	struct cluster_waiter waiter;   /* in the backend's queue while CONNECTING */
-	struct wheel_timer timer; /* DOWN: the end of the back-off; OPEN: the mux's deadline */
+	struct wheel_timer timer; /* DOWN: the end of the back-off; CONNECTING: of the upgrade;
+	                             OPEN: the mux's deadline */
 	struct backoff backoff;
 	struct list
 	        waiting; /* struct feed.waiter.link: want to resume, and wait for socket or proof */

@@ -83,6 +83,19 @@ static void settings_defaults_without_a_file(void **state)
 	}
 }
 
+static void limits_are(const struct settings_limits *l)
+{
+	assert_int_equal(l->shard_bytes, 64 << 20);
+	assert_int_equal(l->list_bytes, 32 << 20);
+	assert_int_equal(l->cluster_bytes, 1 << 30);
+	assert_int_equal(l->objects_max, 10);
+	assert_int_equal(l->ring_entries, 2048);
+	assert_int_equal(l->event_bytes_max, 1 << 20);
+	assert_int_equal(l->lists_max, 5);
+	assert_int_equal(l->consumers_max, 6);
+	assert_int_equal(l->linger_seconds, 0);
+}
+
 static void settings_reads_every_field(void **state)
 {
 	struct loaded l;
@@ -113,15 +126,7 @@ static void settings_reads_every_field(void **state)
 	assert_int_equal(s->log_format, SETTINGS_LOG_JSON);
 	assert_int_equal(s->log_level, SETTINGS_LEVEL_DEBUG);
 	assert_int_equal(s->metrics_port, 9464);
-	assert_int_equal(s->limits.shard_bytes, 64 << 20);
-	assert_int_equal(s->limits.list_bytes, 32 << 20);
-	assert_int_equal(s->limits.cluster_bytes, 1 << 30);
-	assert_int_equal(s->limits.objects_max, 10);
-	assert_int_equal(s->limits.ring_entries, 2048);
-	assert_int_equal(s->limits.event_bytes_max, 1 << 20);
-	assert_int_equal(s->limits.lists_max, 5);
-	assert_int_equal(s->limits.consumers_max, 6);
-	assert_int_equal(s->limits.linger_seconds, 0);
+	limits_are(&s->limits);
 	assert_int_equal(s->kubeconfig.count, 2);
 	assert_string_equal(s->kubeconfig.items[0], "/etc/a");
 	snprintf(want, sizeof want, "%s/d/b", ((struct scratch *)*state)->dir);

@@ -525,6 +525,26 @@ static void a_multiplexer_that_answers_nothing_is_left(void **state)
 	world_fini(&w);
 }
 
+/* The connection is taken, and the upgrade is never answered. */
+static void an_upgrade_without_an_answer_is_given_up(void **state)
+{
+	(void)state;
+	open_backend(STRATEGY_MULTIPLEXED, true);
+	open_list(&w, 0, 1);
+	answer_list("/clusters/a/api/v1/r0");
+	dial(&w);
+	must_send("GET /wsMultiplexer ");
+	pass(&w, (WATCH_HEAD_S - 1) * SEC);
+	assert_int_equal(cluster_at(&w, 0)->mux->state, MUX_LINK_CONNECTING);
+	way_text(1, STRATEGY_MULTIPLEXED);
+	pass(&w, 2 * SEC);
+	assert_int_equal(cluster_at(&w, 0)->mux->state, MUX_LINK_DOWN);
+	assert_int_equal(feed_at(&w, 0)->watch.err, ERR_CONN_TIMEOUT);
+	assert_non_null(strstr(way_text(1, STRATEGY_LEGACY),
+	        "did not answer the multiplexer's upgrade within 30 s"));
+	world_fini(&w);
+}
+
 /* 404: an older backend, or none at all. */
 static void a_refused_multiplexer_is_left_for_legacy(void **state)
 {
@@ -815,6 +835,7 @@ int main(void)
 	        cmocka_unit_test(a_list_that_leaves_while_its_cluster_is_probed),
 	        cmocka_unit_test(an_event_over_the_limit_is_of_one_list),
 	        cmocka_unit_test(a_multiplexer_that_answers_nothing_is_left),
+	        cmocka_unit_test(an_upgrade_without_an_answer_is_given_up),
 	        cmocka_unit_test(a_refused_multiplexer_is_left_for_legacy),
 	        cmocka_unit_test(a_fixed_multiplexer_is_not_left),
 	        cmocka_unit_test(a_restarted_backend_is_asked_afresh),
