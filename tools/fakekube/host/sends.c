@@ -64,7 +64,8 @@ size_t sends_flush(struct sends *s, void (*done)(void *who, int result))
 {
 	unsigned count = s->count;
 	for (unsigned have = 0; have < count; have += reap(s)) {
-		/* All are over when it returns: a send that does not wait is done as it is taken. */
+		/* All are over when it returns: a send that does not wait is done as it is taken.
+		 */
 		int e = io_uring_submit_and_wait(&s->ring, count - have);
 		CHECK(e >= 0 || e == -EINTR || e == -EAGAIN || e == -EBUSY);
 	}

@@ -27,7 +27,7 @@ struct serve {
 	struct model_backend *backend; /* borrow(until fini); NULL = none */
 	uint16_t front_port;
 	struct model_server *model;
-	SSL_CTX *tls; /* borrow(until fini); NULL = plain */
+	SSL_CTX *tls;        /* borrow(until fini); NULL = plain */
 	struct sends *sends; /* own; NULL = one by one */
 	int epoll;
 	struct list again;                    /* connections that used up their turn */

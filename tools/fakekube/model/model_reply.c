@@ -10,7 +10,7 @@
 
 #define GO_BUFFER_BYTES  2048
 #define CHUNK_LINE_BYTES 20 /* at most */
-#define GZIP_FROM_BYTES (128 * 1024)
+#define GZIP_FROM_BYTES  (128 * 1024)
 
 static void out_take(struct model_conn *c)
 {
