@@ -4,9 +4,10 @@ import subprocess
 import threading
 import time
 
+import pace
 from bed import Bed, Server, pairs
 from figures import Failed, Histogram, Result
-from sockets import QPS, at_rate, farm, some_lists
+from sockets import QPS, farm, some_lists
 
 NAMES = {"sent": "", "wrote": "_wrote"}  # of the figures, by the stamp that they begin at
 
@@ -35,13 +36,13 @@ def wake_bound(run, gap_us, count):
     return found
 
 
-def put(run, out, word, found, bounds):
+def put(run, out, word, found, bounds, judged=True):
     for stamp, part in NAMES.items():
         if stamp in found:
             run.say(f"{word}, since {stamp}: {found[stamp].words()} us, {found[stamp].count} changes")
             for p, percent in (("p50", 50), ("p99", 99), ("p999", 99.9)):
                 chain = bounds["chain"].percentile(percent) / 1000
-                out.add(f"latency_{word}{part}_{p}", found[stamp].percentile(percent) / 1000, "us", "wake_chain", chain)
+                out.add(f"latency_{word}{part}_{p}", found[stamp].percentile(percent) / 1000, "us", "wake_chain", chain, judged=judged)
             out.histogram(f"latency_{word}: consumer - {stamp}", found[stamp])
     for stamp in ("to_daemon", "from_daemon"):
         out.histogram(f"latency_{word}: {stamp}", found[stamp])
@@ -63,17 +64,24 @@ def latency_idle(out, run):
 
 def latency_loaded(out, run):
     """The consumer shares CPU 1 with the reactor: CPU 0 is the server's, which is busy with sending."""
-    sockets, rate = run.sockets or (500 if run.quick else 8000), run.rate or (20000 if run.quick else 100000)
+    sockets, asked = run.sockets or (500 if run.quick else 8000), run.rate or (20000 if run.quick else 100000)
     seconds, followed = 4 if run.quick else 10, min(64, sockets)
     with farm(run, sockets, ["pods"], 10, 3600, False, ["pods"], QPS) as bed:
         bed.wait_live(sockets, 600)
-        count = int(rate / sockets * followed * seconds * 0.8)
-        follower = bed.consumer("latency", count, 3 * seconds + 10, cluster=f"fake-1..{followed}", cpu=run.consumer_cpu)
-        at_rate(run, bed, rate, seconds)
-        _, _, found = measured([follower])
+
+        def follow(rate):
+            count = int(rate / sockets * followed * seconds * 0.8)
+            follower = bed.consumer("latency", count, 3 * seconds + 10, cluster=f"fake-1..{followed}", cpu=run.consumer_cpu)
+            paced = pace.at_rate(bed, asked, rate, seconds)
+            if not paced.kept:
+                follower.kill()
+            return paced, measured([follower])[2] if paced.kept else None
+
+        p, found = pace.kept(run, bed, "latency", asked, follow)
         bed.drained()
         bed.settle_many(some_lists(bed, ["pods"]))
-    put(run, out, "loaded", found, wake_bound(run, max(100, 1000000 * sockets // (rate * followed)), 2000))
+    put(run, out, "loaded", found, wake_bound(run, max(100, int(1000000 * sockets / (p.rate * followed))), 2000), p.full)
+    out.add("latency_loaded_events", p.got, "events/s", "asked", asked)
 
 
 def latency(run):

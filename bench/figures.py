@@ -62,6 +62,7 @@ class Sample:
     vs: str = "none"
     vs_value: float | None = None
     same: bool = True  # the two can be divided by each other
+    judged: bool = True  # it was measured at the size, or rate, that its goal means
 
 
 @dataclass
@@ -71,8 +72,8 @@ class Result:
     histograms: dict = field(default_factory=dict)
     problems: list = field(default_factory=list)
 
-    def add(self, name, value, unit, vs="none", vs_value=None, same=True):
-        self.samples[name] = Sample(float(value), unit, vs, None if vs_value is None else float(vs_value), same)
+    def add(self, name, value, unit, vs="none", vs_value=None, same=True, judged=True):
+        self.samples[name] = Sample(float(value), unit, vs, None if vs_value is None else float(vs_value), same, judged)
 
     def histogram(self, name, h):
         self.histograms[name] = h
@@ -106,7 +107,7 @@ class Figure:
             f.ratio = f.value / f.vs_value
         goal = goals.GOALS.get(name)
         if goal:
-            f.goal, f.ok = str(goal), goal.met(f.value, f.ratio) if judged else None
+            f.goal, f.ok = str(goal), goal.met(f.value, f.ratio) if judged and all(s.judged for s in samples) else None
         return f
 
     @property

@@ -49,10 +49,11 @@ def machine(args, bin_dir):
 class Run:
     """What one run of a bench may know."""
 
-    def __init__(self, args, bin_dir):
+    def __init__(self, args, bin_dir, rates=None):
         self.args, self.bin, self.quick, self.limits = args, Path(bin_dir), args.quick, args.limits
         self.tls, self.part, self.clusters, self.sockets = args.tls, args.part, args.clusters, args.sockets
         self.rate, self.consumer_cpu = args.rate, args.consumer_cpu
+        self.rates = {} if rates is None else rates  # of all runs: what was kept where more was asked for (pace.py)
 
     def words(self):
         return ("plain", "tls") if self.tls is None else ("tls",) if self.tls else ("plain",)
@@ -91,12 +92,12 @@ def say_figures(found):
 def run_in_turns(measure, args):
     """Figures, merged histograms, the comparison with the other build (A B A B), and what did not count."""
     builds = [args.bin] + ([args.against] if args.against else [])
-    results = [[] for _ in builds]
+    results, rates = [[] for _ in builds], {}
     for n in range(args.runs):
         for build, had in zip(builds, results):
             print(f"  run {n + 1} of {args.runs}" + (f", {'A' if build is args.bin else 'B'}" if args.against else ""), flush=True)
             try:
-                had.append(measure(Run(args, build)))
+                had.append(measure(Run(args, build, rates)))
             except Failed as why:
                 had.append(Result(problems=[str(why)]))
     found, histograms = gather(results[0], not (args.quick or args.clusters or args.sockets or args.rate))

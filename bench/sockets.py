@@ -1,10 +1,8 @@
 """sockets, storm: thousands of watches."""
 
-import re
-import subprocess
 import time
-from pathlib import Path
 
+import pace
 from bed import Bed, Server
 from figures import Failed, Result
 
@@ -88,48 +86,22 @@ def idle(out, run, word):
 
 # --- loaded ---
 
-def epoll_bound(run, sockets, rate):
-    """CPU of epoll + recv and the same parsing at that rate over as many sockets: what the goal is set beside. Plain in
-    both cases; None: it could not keep the rate either."""
-    argv = [Path(run.limits) / "uring_recv", "-m", "epoll", "-n", sockets, "-s", 2, "-b", 65536, "-w", 2, "-R", rate]
-    text = subprocess.run([str(a) for a in argv], capture_output=True, text=True, timeout=120).stdout
-    found = re.search(r"cpu +(\d+)%.*?(\d+) events/s wall", text)
-    if not found:
-        raise Failed(f"uring_recv printed no figure: {text!r}")
-    run.say(f"bound: epoll + recv over {sockets} sockets: {found[1]} % at {int(found[2]):,} events/s")
-    return float(found[1]) if float(found[2]) >= 0.9 * rate else None
-
-
-def at_rate(run, bed, rate, seconds):
-    """Load for so long; returns events, CPU of the busiest thread, and seconds. The server must keep the rate."""
-    bed.ask(f"rate {rate} status=1")
-    time.sleep(1)  # a warm-up
-    before, events, began = bed.threads(), bed.changes(), time.monotonic()
-    time.sleep(seconds)
-    spent, events, took = bed.spent(before), bed.changes() - events, time.monotonic() - began
-    bed.ask("rate 0")
-    got = events / took
-    run.say(f"{got:,.0f} of {rate:,} events/s, {spent / max(1, events):,.0f} ns per event")
-    if got < 0.9 * rate:
-        raise Failed(f"only {got:,.0f} of {rate:,} events/s came: the server is the limit (--rate R asks for less)")
-    return events, spent, took
-
-
 def loaded(out, run, word):
     sockets = run.sockets or (500 if run.quick else 8000)
-    rate = run.rate or (20000 if run.quick else 100000)
+    asked, seconds = run.rate or (20000 if run.quick else 100000), 3 if run.quick else 8
     with farm(run, sockets, ["pods"], 10, 3600, word == "tls", ["pods"], QPS) as bed:
         bed.wait_live(sockets, 600)
         bed.drained()
-        events, spent, took = at_rate(run, bed, rate, 3 if run.quick else 8)
+        p, _ = pace.kept(run, bed, word, asked, lambda rate: (pace.at_rate(bed, asked, rate, seconds), None))
         bed.drained()
         bed.settle_many(some_lists(bed, ["pods"]))
         if bed.metrics()["kubering_open_lists_relists"]:
             raise Failed("a list was taken again during the run")
-    limit = epoll_bound(run, sockets, rate) if run.limits else None
-    out.add(f"sockets_loaded_cpu_{word}", spent / took / 1e7, "%", "epoll_recv" if limit else "none", limit)
-    out.add(f"sockets_loaded_events_{word}", events / took, "events/s", "asked", rate)
-    out.add(f"sockets_loaded_ns_{word}", spent / max(1, events), "ns/event")
+    limit = pace.epoll_bound(run, sockets, p.rate) if run.limits else None
+    out.add(f"sockets_loaded_cpu_{word}", p.spent / p.took / 1e7, "%", "epoll_recv" if limit else "none", limit, judged=p.full)
+    out.add(f"sockets_loaded_events_{word}", p.got, "events/s", "asked", asked)
+    out.add(f"sockets_loaded_ns_{word}", p.spent / max(1, p.events), "ns/event")
+    out.add(f"sockets_loaded_server_{word}", p.server * 100, "%")
 
 
 def sockets(run):

@@ -1,12 +1,13 @@
 #include "host/load.h"
 
 #include "base/check.h"
+#include "model/model_warm.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define WRITES_PER_TURN 4096
+#define WRITES_PER_TURN 16 /* then they are sent: what is in the cache is still there */
 #define SECOND_NS       1000000000.0
 
 static bool is_version(struct span s)
@@ -394,9 +395,22 @@ static uint64_t stream_due(const struct load_stream *s)
 	return s->begun_ns + (uint64_t)((double)s->made * (SECOND_NS / s->rate));
 }
 
-/* Writes what is due. Returns when the next is. */
+/* The writes that follow, as far as they are due: what they touch comes into the cache. */
+static void warm(struct load *l, const struct load_stream *s, uint64_t now_ns)
+{
+	struct model_workload *next[WRITES_PER_TURN];
+	struct load_stream ahead = *s;
+	struct prng random = l->random;
+	size_t n = 0;
+	for (; n < WRITES_PER_TURN && stream_due(&ahead) <= now_ns; ahead.made++)
+		next[n++] = &l->works[s->first + prng_below(&random, s->count)];
+	model_warm(next, n);
+}
+
+/* Writes what is due, some of it. Returns when the next is. */
 static uint64_t turn_writes(struct load *l, struct load_stream *s, uint64_t now_ns)
 {
+	warm(l, s, now_ns);
 	for (int i = 0; i < WRITES_PER_TURN; i++) {
 		uint64_t due = stream_due(s);
 		if (due > now_ns)

@@ -32,6 +32,7 @@ struct serve_conn {
 	uint32_t events; /* what epoll is asked for */
 	bool blocked;    /* the socket takes no more */
 	bool handshaken, lingering, dead;
+	bool sending; /* a piece of it is in serve.sends */
 };
 
 uint64_t serve_clock_ns(void)
@@ -394,6 +395,7 @@ bool serve_init(struct serve *s, struct model_server *model, SSL_CTX *tls, const
 		return false;
 	}
 	s->backlog = read_backlog();
+	s->sends = sends_new();
 	list_init(&s->again);
 	list_init(&s->dead);
 	list_init(&s->all);
@@ -409,6 +411,7 @@ void serve_fini(struct serve *s)
 	LIST_EACH (it, &s->all)
 		conn_kill(CONTAINER_OF(it, struct serve_conn, all_link), false);
 	bury(s);
+	sends_free(&s->sends);
 	close(s->listener.fd);
 	if (s->front.fd >= 0)
 		close(s->front.fd);
@@ -490,14 +493,44 @@ static void run_timers(struct serve *s)
 	s->wheel_at = now;
 }
 
+/* What was not taken, and an error, is seen again where it is sent once more. */
+static void on_sent(void *who, int result)
+{
+	struct serve_conn *c = who;
+	c->sending = false;
+	if (result > 0)
+		model_conn_consume(c->model, (size_t)result, c->serve->now_ns);
+	conn_settle(c);
+}
+
+/* What it has to say goes with that of others. False: it is no piece of its own, or there is
+ * nothing. */
+static bool send_together(struct serve_conn *c)
+{
+	struct serve *s = c->serve;
+	if (!s->sends || c->ssl || c->blocked || !model_conn_has_own_text(c->model))
+		return false;
+	s->now_ns = serve_clock_ns(); /* events are stamped with it */
+	struct span piece = model_conn_peek(c->model, s->now_ns);
+	c->sending = piece.n && sends_add(s->sends, c->source.fd, piece, c);
+	return c->sending;
+}
+
 void serve_flush_ready(struct serve *s)
 {
+	size_t together = 0;
 	front_follow(s);
 	for (struct model_conn *m; (m = model_conn_next_ready(s->model));) {
 		struct serve_conn *c = model_conn_context(m);
-		if (!c->blocked || model_conn_closed(m) != MODEL_OPEN)
+		if (c->sending || (c->blocked && model_conn_closed(m) == MODEL_OPEN))
+			continue;
+		if (!send_together(c))
 			conn_settle(c);
+		else if (++together == SENDS_MAX)
+			together = sends_flush(s->sends, on_sent);
 	}
+	if (together)
+		sends_flush(s->sends, on_sent);
 }
 
 static void run_again(struct serve *s)

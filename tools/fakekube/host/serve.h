@@ -8,6 +8,7 @@
 #define KR_HOST_SERVE_H
 
 #include "base/list.h"
+#include "host/sends.h"
 #include "host/tls.h"
 #include "model/model_backend.h"
 
@@ -26,7 +27,8 @@ struct serve {
 	struct model_backend *backend; /* borrow(until fini); NULL = none */
 	uint16_t front_port;
 	struct model_server *model;
-	SSL_CTX *tls; /* borrow(until fini); NULL = plain */
+	SSL_CTX *tls;        /* borrow(until fini); NULL = plain */
+	struct sends *sends; /* own; NULL = one by one */
 	int epoll;
 	struct list again;                    /* connections that used up their turn */
 	struct list dead;                     /* to be freed at the end of the turn */

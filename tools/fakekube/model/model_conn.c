@@ -314,6 +314,12 @@ struct span model_conn_peek(struct model_conn *c, uint64_t now_ns)
 	return (struct span){c->out.p + c->out_at, n};
 }
 
+bool model_conn_has_own_text(const struct model_conn *c)
+{
+	const struct model_watch *w = model_watch_of(c);
+	return w && !w->store->blast && !c->hits;
+}
+
 void model_conn_consume(struct model_conn *c, size_t n, uint64_t now_ns)
 {
 	c->now_ns = now_ns;

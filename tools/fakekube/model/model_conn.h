@@ -41,6 +41,9 @@ void model_conn_feed_eof(struct model_conn *c, uint64_t now_ns);
 /* What may be sent now: one piece. Empty: nothing for now. Valid until the next call with this
  * connection. */
 struct span model_conn_peek(struct model_conn *c, uint64_t now_ns);
+/* What peek gives just now stays as it is until it is consumed, whatever others say. False: it may
+ * be text of all (model_blast.h). */
+bool model_conn_has_own_text(const struct model_conn *c);
 void model_conn_consume(struct model_conn *c, size_t n, uint64_t now_ns);
 /* peek, copy up to cap bytes, consume. */
 size_t model_conn_take_output(struct model_conn *c, char *buf, size_t cap, uint64_t now_ns);

@@ -111,6 +111,10 @@ struct model_head {
 };
 void model_reply_begin(struct model_conn *c, const struct model_head *h);
 void model_reply_write(struct model_conn *c, const void *p, size_t n);
+/* Where to write one piece so that it need not be copied; then model_reply_written. NULL: it goes
+ * another way. */
+struct model_text *model_reply_in_place(struct model_conn *c);
+void model_reply_written(struct model_conn *c);
 void model_reply_flush(struct model_conn *c);
 void model_reply_end(struct model_conn *c);
 void model_reply_abort(struct model_conn *c); /* no terminator; the connection is closed */

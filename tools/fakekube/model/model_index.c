@@ -100,6 +100,11 @@ struct model_object *model_index_nth(const struct model_index *x, size_t n)
 	return x->blocks[b].slots[n];
 }
 
+struct model_object **model_index_place(const struct model_index *x, struct prng *random)
+{
+	return x->block_count == 1 ? &x->blocks[0].slots[prng_below(random, x->count)] : NULL;
+}
+
 struct model_object *model_index_find(const struct model_index *x, struct span key)
 {
 	struct model_index_at at;

@@ -9,6 +9,7 @@
 #ifndef KR_MODEL_MODEL_INDEX_H
 #define KR_MODEL_MODEL_INDEX_H
 
+#include "base/prng.h"
 #include "base/span.h"
 
 #include <stdint.h>
@@ -71,5 +72,8 @@ struct model_object *model_index_next(const struct model_index *x, struct model_
 size_t model_index_rest(const struct model_index *x, struct model_index_at at);
 /* The n-th object, n < count. */
 struct model_object *model_index_nth(const struct model_index *x, size_t n);
+/* Where the pointer to an object lies that is drawn with one draw (model_warm.h). NULL: there is
+ * none, or there are many blocks. */
+struct model_object **model_index_place(const struct model_index *x, struct prng *random);
 
 #endif

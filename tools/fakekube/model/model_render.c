@@ -9,8 +9,11 @@
 static void put_fixed(struct model_text *t, uint64_t v, unsigned width)
 {
 	char *at = model_text_reserve(t, width);
-	for (unsigned i = width; i-- > 0; v /= 10)
-		at[i] = (char)('0' + v % 10);
+	for (unsigned i = width; i > 0; v /= 100) { /* width is even: two at a time */
+		unsigned two = (unsigned)(v % 100);
+		at[--i] = (char)('0' + two % 10);
+		at[--i] = (char)('0' + two / 10);
+	}
 	t->n += width;
 }
 

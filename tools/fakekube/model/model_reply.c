@@ -8,14 +8,20 @@
 #include <stdlib.h>
 #include <zlib.h>
 
-#define GO_BUFFER_BYTES 2048
-#define GZIP_FROM_BYTES (128 * 1024)
+#define GO_BUFFER_BYTES  2048
+#define CHUNK_LINE_BYTES 20 /* at most */
+#define GZIP_FROM_BYTES  (128 * 1024)
 
-static void out_put(struct model_conn *c, const void *p, size_t n)
+static void out_take(struct model_conn *c)
 {
 	struct model_server *s = c->server;
 	if (!c->out.p && s->spare_count)
 		c->out = s->spare[--s->spare_count];
+}
+
+static void out_put(struct model_conn *c, const void *p, size_t n)
+{
+	out_take(c);
 	model_text_put(&c->out, p, n);
 }
 
@@ -24,16 +30,23 @@ void model_reply_raw(struct model_conn *c, const void *p, size_t n)
 	out_put(c, p, n);
 }
 
-static void put_chunk(struct model_conn *c, const void *p, size_t n)
+/* The line before a chunk of n bytes, so that it ends at end. Returns its length. */
+static size_t put_chunk_line(char *end, size_t n)
 {
 	static const char hex[] = "0123456789abcdef";
-	char line[20];
-	size_t at = sizeof line;
-	line[--at] = '\n';
-	line[--at] = '\r';
+	char *at = end;
+	*--at = '\n';
+	*--at = '\r';
 	for (size_t v = n; v; v >>= 4)
-		line[--at] = hex[v & 15];
-	out_put(c, line + at, sizeof line - at);
+		*--at = hex[v & 15];
+	return (size_t)(end - at);
+}
+
+static void put_chunk(struct model_conn *c, const void *p, size_t n)
+{
+	char line[CHUNK_LINE_BYTES];
+	size_t line_bytes = put_chunk_line(line + sizeof line, n);
+	out_put(c, line + sizeof line - line_bytes, line_bytes);
 	out_put(c, p, n);
 	out_put(c, "\r\n", 2);
 }
@@ -208,6 +221,30 @@ void model_reply_write(struct model_conn *c, const void *p, size_t n)
 	else
 		body_put(c, p, n);
 	model_text_fini(&r->pre);
+}
+
+struct model_text *model_reply_in_place(struct model_conn *c)
+{
+	const struct model_reply *r = &c->reply;
+	if (!r->open || !r->chunked || !r->head_sent || r->z || r->framed || c->server->chunk.n ||
+	        c->out.n)
+		return NULL;
+	out_take(c);
+	model_text_reserve(&c->out, CHUNK_LINE_BYTES);
+	c->out.n = c->out_at = CHUNK_LINE_BYTES;
+	return &c->out;
+}
+
+void model_reply_written(struct model_conn *c)
+{
+	size_t n = c->out.n - CHUNK_LINE_BYTES;
+	if (n > GO_BUFFER_BYTES) {
+		c->out_at -= put_chunk_line(c->out.p + CHUNK_LINE_BYTES, n);
+		out_put(c, "\r\n", 2);
+		return;
+	}
+	c->out.n = c->out_at = 0;
+	chunk_write(c, c->out.p + CHUNK_LINE_BYTES, n);
 }
 
 void model_reply_flush(struct model_conn *c)

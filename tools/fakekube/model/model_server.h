@@ -53,7 +53,7 @@ struct model_server {
 	struct list ready; /* of struct model_watcher: connections with something to send */
 	struct prng random;
 	struct model_text scratch, chunk; /* of the connection that is being served just now */
-	struct model_text spare[16];      /* output buffers for whoever needs one */
+	struct model_text spare[32];      /* output buffers for whoever needs one */
 	size_t spare_count;
 	uint64_t requests, events, bookmarks, bytes; /* so far */
 	size_t connections, watches;                 /* open now */

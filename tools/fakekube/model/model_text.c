@@ -85,6 +85,8 @@ void model_text_quoted(struct model_text *t, struct span s)
 	TEXT_LIT(t, "\"");
 }
 
+#define TIME_BYTES 20
+
 struct civil {
 	int64_t year;
 	unsigned month, day, hour, minute, second, weekday;
@@ -118,18 +120,33 @@ static void put_digits(char *at, uint64_t v, unsigned width)
 		at[i] = (char)('0' + v % 10);
 }
 
-void model_text_time(struct model_text *t, int64_t unix_s)
+static void format_time(char *at, int64_t unix_s)
 {
 	struct civil c = civil_of(unix_s);
-	char *at = model_text_reserve(t, 20);
-	memcpy(at, "0000-00-00T00:00:00Z", 20);
+	memcpy(at, "0000-00-00T00:00:00Z", TIME_BYTES);
 	put_digits(at, (uint64_t)c.year, 4);
 	put_digits(at + 5, c.month, 2);
 	put_digits(at + 8, c.day, 2);
 	put_digits(at + 11, c.hour, 2);
 	put_digits(at + 14, c.minute, 2);
 	put_digits(at + 17, c.second, 2);
-	t->n += 20;
+}
+
+/* An object has two times, a list mostly the same ones: those that were written last are kept. */
+void model_text_time(struct model_text *t, int64_t unix_s)
+{
+	static _Thread_local struct {
+		int64_t unix_s;
+		char text[TIME_BYTES];
+		bool known;
+	} kept[8];
+	size_t i = (uint64_t)unix_s % ARRAY_LEN(kept);
+	if (!kept[i].known || kept[i].unix_s != unix_s) {
+		format_time(kept[i].text, unix_s);
+		kept[i].unix_s = unix_s;
+		kept[i].known = true;
+	}
+	model_text_put(t, kept[i].text, TIME_BYTES);
 }
 
 void model_text_http_date(struct model_text *t, int64_t unix_s)

@@ -48,7 +48,10 @@ static void line_to_proto(struct model_text *line, const struct model_kind *k)
 
 static void send_line(struct model_conn *c, const struct model_text *t)
 {
-	model_reply_write(c, t->p, t->n);
+	if (t == &c->out)
+		model_reply_written(c);
+	else
+		model_reply_write(c, t->p, t->n);
 	c->events++;
 	c->server->events++;
 }
@@ -153,8 +156,11 @@ static void event(struct model_conn *c, struct model_watch *w, const struct mode
 		event_faulty(c, w, v, type, rv);
 		return;
 	}
-	struct model_text *t = &c->server->scratch;
-	t->n = 0;
+	struct model_text *t = model_reply_in_place(c);
+	if (!t) {
+		t = &c->server->scratch;
+		t->n = 0;
+	}
 	w->events++;
 	struct model_look look = {
 	        .meta_only = w->meta, .rv = rv, .wrote_ns = model_conn_wrote_ns(c)};
