@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A block is as large as all before it together: small documents stay small, large ones take few
- * blocks. */
-enum { ARENA_BLOCK_MIN = 1024, ARENA_BLOCK_MAX = 256 << 10 };
+/* A block is as large as all before it together: small documents stay small (there are two for each
+ * of ten thousand clusters), large ones take few blocks. */
+enum { ARENA_BLOCK_MIN = 96, ARENA_BLOCK_MAX = 256 << 10, ARENA_PIECE_MIN = 256 };
 
 struct arena_block {
 	struct arena_block *next;
@@ -38,7 +38,8 @@ static struct arena_block *arena_grow(struct arena *a, size_t n)
 	size_t usual = a->used < ARENA_BLOCK_MIN   ? ARENA_BLOCK_MIN
 	               : a->used > ARENA_BLOCK_MAX ? ARENA_BLOCK_MAX
 	                                           : a->used;
-	size_t size = n > usual / 4 ? n : usual;
+	/* A piece that would leave much of a block empty gets its own. */
+	size_t size = n > usual || (n >= ARENA_PIECE_MIN && n > usual / 4) ? n : usual;
 	struct arena_block *b = calloc(1, sizeof *b + size);
 	if (!b)
 		return NULL;

@@ -129,7 +129,8 @@ void credential_pool_on_timer(struct credential_pool *p, uint64_t now_ns, int64_
 	credential_pool_fill(p, now_ns);
 	for (struct wheel_timer *t; (t = wheel_pop(&p->wheel, now_ns)) != NULL;) {
 		struct wheel_timer *first = t - t->kind;
-		struct credential_source *s = CONTAINER_OF(first, struct credential_source, timers);
-		credential_source_on_timer(s, (enum credential_timer)t->kind, now_ns, wall_s);
+		struct credential_work *w = CONTAINER_OF(first, struct credential_work, timers);
+		credential_source_on_timer(
+		        w->source, (enum credential_timer)t->kind, now_ns, wall_s);
 	}
 }

@@ -23,8 +23,18 @@ struct credential_part {
 	struct span bytes;
 };
 
+/* What is read or run again. Owner, thread and life: its source's. */
+struct credential_work {
+	struct credential_source *source;
+	struct credential_part token, cert, key;
+	struct credential_answer answer;
+	uint32_t exec_failures; /* in a row */
+	uint64_t refreshed_ns;  /* when a run started or a refresh was asked for; 0: never */
+	struct wheel_timer timers[CREDENTIAL_TIMER_COUNT];
+};
+
 /* Owner: credential_pool. Thread: control. Life: credential_source_open to the last
- * credential_source_close. */
+ * credential_source_close. Many are nothing but what the kubeconfig holds: they are small. */
 struct credential_source {
 	struct list link;    /* in pool->sources */
 	struct list waiting; /* in pool->waiting: the plugin is due, but too many run */
@@ -35,15 +45,11 @@ struct credential_source {
 	bool has_pair; /* certificate and key have been checked */
 	bool asked;    /* credential_source_refresh wants to hear of the end */
 	struct arena arena;
-	struct credential_conf conf; /* own copy, in arena */
-	struct credential *current;  /* own reference */
-	struct credential_part token, cert, key;
-	struct credential_answer answer;
-	struct credential_exec *run; /* own; NULL: not running */
-	uint32_t exec_failures;      /* in a row */
-	uint64_t refreshed_ns;       /* when a run started or a refresh was asked for; 0: never */
-	struct wheel_timer timers[CREDENTIAL_TIMER_COUNT];
-	struct errmsg errors[CREDENTIAL_TIMER_RUN]; /* one per kind of work; code OK: none */
+	struct credential_conf conf;                 /* own copy, in arena */
+	struct credential *current;                  /* own reference */
+	struct credential_exec *run;                 /* own; NULL: not running */
+	struct credential_work *work;                /* own; NULL: no file and no plugin */
+	struct errmsg *errors[CREDENTIAL_TIMER_RUN]; /* own, one per kind of work; NULL: none */
 };
 
 /* Owner: the daemon. Thread: control. */

@@ -34,7 +34,7 @@ static uint64_t credential_source_jitter(struct credential_source *s, uint64_t n
 static void credential_source_arm(
         struct credential_source *s, enum credential_timer kind, uint64_t at_ns)
 {
-	wheel_set(&s->pool->wheel, &s->timers[kind], at_ns);
+	wheel_set(&s->pool->wheel, &s->work->timers[kind], at_ns);
 }
 
 /* --- what the parts make ----------------------------------------------------------------- */
@@ -53,7 +53,7 @@ static bool credential_source_has_cert(const struct credential_conf *c)
 static bool credential_source_is_ready(const struct credential_source *s)
 {
 	const struct credential_conf *c = &s->conf;
-	bool token = !c->token_file || s->token.bytes.n > 0 || c->token;
+	bool token = !c->token_file || s->work->token.bytes.n > 0 || c->token;
 	bool pair = !credential_source_has_cert(c) || s->has_pair;
 	return token && pair && (!c->exec || s->has_answer);
 }
@@ -61,22 +61,24 @@ static bool credential_source_is_ready(const struct credential_source *s)
 /* Makes the present credential of what is there; a difference is news. */
 static void credential_source_rebuild(struct credential_source *s)
 {
+	static const struct credential_work none;
+	const struct credential_work *w = s->work ? s->work : &none;
 	const struct credential_conf *c = &s->conf;
 	if (!credential_source_is_ready(s))
 		return;
 	struct credential_parts parts = {
-	        .token = credential_source_or(s->token.bytes, span_of(c->token)),
+	        .token = credential_source_or(w->token.bytes, span_of(c->token)),
 	        .username = span_of(c->username),
 	        .password = span_of(c->password),
-	        .cert_pem = credential_source_or(s->cert.bytes, c->cert_pem),
-	        .key_pem = credential_source_or(s->key.bytes, c->key_pem),
-	        .expires_s = s->answer.has_expiry ? s->answer.expires_s : 0,
+	        .cert_pem = credential_source_or(w->cert.bytes, c->cert_pem),
+	        .key_pem = credential_source_or(w->key.bytes, c->key_pem),
+	        .expires_s = w->answer.has_expiry ? w->answer.expires_s : 0,
 	};
 	if (parts.token.n == 0 && parts.username.n == 0 && parts.password.n == 0)
-		parts.token = s->answer.token;
+		parts.token = w->answer.token;
 	if (parts.cert_pem.n == 0) {
-		parts.cert_pem = s->answer.cert_pem;
-		parts.key_pem = s->answer.key_pem;
+		parts.cert_pem = w->answer.cert_pem;
+		parts.key_pem = w->answer.key_pem;
 	}
 	struct credential *c_new = credential_new(&parts);
 	if (c_new && s->current && credential_equal(c_new, s->current)) {
@@ -90,17 +92,32 @@ static void credential_source_rebuild(struct credential_source *s)
 	credential_pool_push_news(s);
 }
 
+/* Where there is no memory for a text: that it failed is known all the same. */
+static struct errmsg credential_untold = {ERR_NO_MEMORY, "why a credential failed"};
+
+static void credential_source_forget(struct credential_source *s, enum credential_timer kind)
+{
+	if (s->errors[kind] != &credential_untold)
+		free(s->errors[kind]);
+	s->errors[kind] = NULL;
+}
+
+/* Most sources never fail: an error is memory of its own. */
 static void credential_source_fail(
         struct credential_source *s, enum credential_timer kind, const struct errmsg *m)
 {
-	s->errors[kind] = *m;
+	struct errmsg *copy = malloc(sizeof *copy);
+	if (copy)
+		*copy = *m;
+	credential_source_forget(s, kind);
+	s->errors[kind] = copy ? copy : &credential_untold;
 	credential_pool_push_news(s);
 }
 
 static void credential_source_succeed(struct credential_source *s, enum credential_timer kind)
 {
-	if (s->errors[kind].code != ERR_OK) {
-		s->errors[kind] = (struct errmsg){0};
+	if (s->errors[kind]) {
+		credential_source_forget(s, kind);
 		credential_pool_push_news(s);
 	}
 }
@@ -111,8 +128,8 @@ static void credential_source_settle(struct credential_source *s, uint64_t now_n
 	if (!s->asked || s->run || !list_empty(&s->waiting))
 		return;
 	for (int kind = 0; kind < CREDENTIAL_TIMER_RUN; kind++) {
-		uint64_t at_ns = s->timers[kind].at_ns;
-		if (at_ns <= now_ns || at_ns == s->refreshed_ns)
+		uint64_t at_ns = s->work->timers[kind].at_ns;
+		if (at_ns <= now_ns || at_ns == s->work->refreshed_ns)
 			return;
 	}
 	s->asked = false;
@@ -190,7 +207,7 @@ static void credential_source_read_token(struct credential_source *s, uint64_t n
 		credential_source_fail(s, CREDENTIAL_TIMER_TOKEN, &m);
 		return;
 	}
-	credential_part_replace(&s->token, &part);
+	credential_part_replace(&s->work->token, &part);
 	credential_source_succeed(s, CREDENTIAL_TIMER_TOKEN);
 	credential_source_rebuild(s);
 }
@@ -241,8 +258,10 @@ static void credential_source_read_pem(struct credential_source *s, uint64_t now
 		return;
 	}
 	s->has_pair = true;
-	credential_part_replace(&s->cert, &cert);
-	credential_part_replace(&s->key, &key);
+	if (s->work) {
+		credential_part_replace(&s->work->cert, &cert);
+		credential_part_replace(&s->work->key, &key);
+	}
 	credential_source_succeed(s, CREDENTIAL_TIMER_PEM);
 	credential_source_rebuild(s);
 }
@@ -252,10 +271,11 @@ static void credential_source_read_pem(struct credential_source *s, uint64_t now
 static void credential_source_exec_failed(
         struct credential_source *s, struct errmsg *m, uint64_t now_ns)
 {
-	uint32_t doublings = s->exec_failures < CREDENTIAL_BACKOFF_MAX ? s->exec_failures
-	                                                               : CREDENTIAL_BACKOFF_MAX;
+	uint32_t doublings = s->work->exec_failures < CREDENTIAL_BACKOFF_MAX
+	                             ? s->work->exec_failures
+	                             : CREDENTIAL_BACKOFF_MAX;
 	uint64_t wait_ns = CREDENTIAL_EXEC_RETRY_NS << doublings;
-	s->exec_failures++;
+	s->work->exec_failures++;
 	credential_source_arm(s, CREDENTIAL_TIMER_EXEC,
 	        now_ns + wait_ns / 2 + prng_below(&s->pool->prng, wait_ns / 2));
 	errmsg_prefix(m, "user \"%.40s\"", s->conf.user);
@@ -267,11 +287,11 @@ static void credential_source_exec_failed(
 static void credential_source_plan_exec(
         struct credential_source *s, uint64_t now_ns, int64_t wall_s)
 {
-	if (!s->answer.has_expiry) {
+	if (!s->work->answer.has_expiry) {
 		credential_source_arm(s, CREDENTIAL_TIMER_EXEC, UINT64_MAX);
 		return;
 	}
-	int64_t life_s = s->answer.expires_s - wall_s;
+	int64_t life_s = s->work->answer.expires_s - wall_s;
 	if (life_s > CREDENTIAL_LIFE_S_MAX)
 		life_s = CREDENTIAL_LIFE_S_MAX;
 	uint64_t life_ns = (uint64_t)life_s * SECOND_NS;
@@ -296,8 +316,8 @@ static err_t credential_source_take(struct credential_source *s, int64_t wall_s,
 		credential_answer_fini(&answer);
 		return e;
 	}
-	credential_answer_fini(&s->answer);
-	s->answer = answer;
+	credential_answer_fini(&s->work->answer);
+	s->work->answer = answer;
 	s->has_answer = true;
 	return ERR_OK;
 }
@@ -312,7 +332,7 @@ void credential_source_run(struct credential_source *s, uint64_t now_ns)
 	        .timeout_ns = p->conf.exec_timeout_ns,
 	};
 	struct errmsg m;
-	s->refreshed_ns = now_ns;
+	s->work->refreshed_ns = now_ns;
 	err_t e = credential_exec_start(&spec, now_ns, &s->run, &m);
 	if (e == ERR_OK && !credential_pool_watch(s)) {
 		credential_exec_free(&s->run);
@@ -333,7 +353,7 @@ static void credential_source_on_end(struct credential_source *s, uint64_t now_n
 	credential_exec_free(&s->run);
 	credential_source_arm(s, CREDENTIAL_TIMER_RUN, UINT64_MAX);
 	if (e == ERR_OK) {
-		s->exec_failures = 0;
+		s->work->exec_failures = 0;
 		credential_source_plan_exec(s, now_ns, wall_s);
 		credential_source_succeed(s, CREDENTIAL_TIMER_EXEC);
 		credential_source_rebuild(s);
@@ -388,11 +408,41 @@ static struct credential_source *credential_source_find(
 	return NULL;
 }
 
+/* Is there anything to read or run more than once? */
+static bool credential_source_works(const struct credential_conf *c)
+{
+	return c->token_file || c->cert_file || c->key_file || c->exec;
+}
+
+static struct credential_work *credential_work_new(struct credential_source *s)
+{
+	struct credential_work *w = calloc(1, sizeof *w);
+	if (!w)
+		return NULL;
+	w->source = s;
+	for (uint32_t kind = 0; kind < CREDENTIAL_TIMER_COUNT; kind++)
+		wheel_timer_init(&w->timers[kind], kind);
+	return w;
+}
+
+static void credential_work_free(struct credential_source *s)
+{
+	struct credential_work *w = s->work;
+	for (int kind = 0; kind < CREDENTIAL_TIMER_COUNT; kind++)
+		credential_source_arm(s, (enum credential_timer)kind, UINT64_MAX);
+	credential_part_fini(&w->token);
+	credential_part_fini(&w->cert);
+	credential_part_fini(&w->key);
+	credential_answer_fini(&w->answer);
+	free(w);
+	s->work = NULL;
+}
+
 static void credential_source_free(struct credential_source *s)
 {
 	bool ran = s->run != NULL;
-	for (int kind = 0; kind < CREDENTIAL_TIMER_COUNT; kind++)
-		credential_source_arm(s, (enum credential_timer)kind, UINT64_MAX);
+	if (s->work)
+		credential_work_free(s);
 	list_unlink(&s->link);
 	list_unlink(&s->waiting);
 	list_unlink(&s->news);
@@ -400,10 +450,8 @@ static void credential_source_free(struct credential_source *s)
 	if (ran)
 		s->pool->running--;
 	credential_put(&s->current);
-	credential_part_fini(&s->token);
-	credential_part_fini(&s->cert);
-	credential_part_fini(&s->key);
-	credential_answer_fini(&s->answer);
+	for (int kind = 0; kind < CREDENTIAL_TIMER_RUN; kind++)
+		credential_source_forget(s, (enum credential_timer)kind);
 	arena_fini(&s->arena);
 	free(s);
 }
@@ -418,10 +466,11 @@ static struct credential_source *credential_source_new(
 	list_init(&s->link);
 	list_init(&s->waiting);
 	list_init(&s->news);
-	for (uint32_t kind = 0; kind < CREDENTIAL_TIMER_COUNT; kind++)
-		wheel_timer_init(&s->timers[kind], kind);
 	arena_init(&s->arena, CREDENTIAL_CONF_BYTES_MAX);
-	if (!credential_conf_copy(conf, &s->arena, &s->conf)) {
+	bool works = credential_source_works(conf);
+	if (works)
+		s->work = credential_work_new(s);
+	if ((works && !s->work) || !credential_conf_copy(conf, &s->arena, &s->conf)) {
 		credential_source_free(s);
 		return NULL;
 	}
@@ -473,8 +522,8 @@ struct credential *credential_source_get(struct credential_source *s)
 const struct errmsg *credential_source_error(const struct credential_source *s)
 {
 	for (size_t i = 0; i < ARRAY_LEN(s->errors); i++)
-		if (s->errors[i].code != ERR_OK)
-			return &s->errors[i];
+		if (s->errors[i])
+			return s->errors[i];
 	return NULL;
 }
 
@@ -482,7 +531,7 @@ bool credential_source_refresh(
         struct credential_source *s, const struct credential *rejected, uint64_t now_ns)
 {
 	const struct credential_conf *c = &s->conf;
-	if (!c->token_file && !c->cert_file && !c->key_file && !c->exec)
+	if (!credential_source_works(c))
 		return false;
 	if (s->current && s->current != rejected) {
 		credential_pool_push_news(s);
@@ -492,9 +541,9 @@ bool credential_source_refresh(
 		return true;
 	s->asked = true;
 	uint64_t at_ns = now_ns;
-	if (s->refreshed_ns > 0 && at_ns < s->refreshed_ns + CREDENTIAL_REFRESH_NS)
-		at_ns = s->refreshed_ns + CREDENTIAL_REFRESH_NS;
-	s->refreshed_ns = at_ns;
+	if (s->work->refreshed_ns > 0 && at_ns < s->work->refreshed_ns + CREDENTIAL_REFRESH_NS)
+		at_ns = s->work->refreshed_ns + CREDENTIAL_REFRESH_NS;
+	s->work->refreshed_ns = at_ns;
 	if (c->token_file)
 		credential_source_arm(s, CREDENTIAL_TIMER_TOKEN, at_ns);
 	if (c->cert_file || c->key_file)

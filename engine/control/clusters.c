@@ -153,20 +153,29 @@ err_t clusters_load(struct control *c, struct errmsg *m)
 	discovery_pool_init(&c->clusters.discoveries);
 	struct config *from = c->config.config;
 	list_init(&c->clusters.unused);
+	c->clusters.ca_seed = prng_next(&c->rng);
 	err_t err = backends_load(c);
 	for (size_t i = 0; !err && i < from->cluster_count; i++)
 		err = clusters_add(c, &from->clusters[i]);
 	return err ? errmsg_set(m, err, "%zu clusters", from->cluster_count) : ERR_OK;
 }
 
-static void release(struct known_cluster *k)
+static void drop_roots(struct clusters *t, struct known_cluster *k)
+{
+	if (k->in_ca_index)
+		hash_index_remove(&t->by_ca, &k->by_ca);
+	k->in_ca_index = false;
+	tls_roots_put(&k->roots);
+}
+
+static void release(struct clusters *t, struct known_cluster *k)
 {
 	if (k->source)
 		credential_source_close(&k->source);
 	if (k->cluster_source)
 		credential_source_close(&k->cluster_source);
 	credential_put(&k->credential);
-	tls_roots_put(&k->roots);
+	drop_roots(t, k);
 	discovery_free(&k->discovery);
 	discovery_free(&k->discovery_next);
 	cluster_conf_fini(&k->conf);
@@ -176,13 +185,14 @@ void clusters_fini(struct control *c)
 {
 	struct clusters *t = &c->clusters;
 	for (uint32_t i = 0; i < t->count; i++) {
-		release(t->rows[i]);
+		release(t, t->rows[i]);
 		free(t->rows[i]);
 	}
 	tls_roots_put(&t->system_roots);
 	tls_config_put(&t->share);
 	free(t->rows);
 	cluster_index_fini(&t->by_name);
+	hash_index_fini(&t->by_ca);
 	*t = (struct clusters){0};
 }
 
@@ -309,6 +319,26 @@ static struct auth *auth_of(const struct known_cluster *k, const struct credenti
 	return a;
 }
 
+/* Of conf.ca_pem. Read once, it is 4 KiB and more; many clusters have one authority. */
+static err_t own_roots(struct clusters *t, struct known_cluster *k, struct errmsg *m)
+{
+	struct span pem = k->conf.ca_pem;
+	uint64_t hash = hash_of_span(pem, t->ca_seed);
+	for (struct hash_node *n = hash_index_first(&t->by_ca, hash); n; n = hash_index_next(n)) {
+		const struct known_cluster *o = CONTAINER_OF(n, struct known_cluster, by_ca);
+		if (span_eq(o->conf.ca_pem, pem)) {
+			k->roots = tls_roots_get(o->roots);
+			break;
+		}
+	}
+	err_t err = k->roots ? ERR_OK : tls_roots_new(&k->roots, pem, m);
+	if (err || hash_index_reserve(&t->by_ca))
+		return err; /* without a place in the index others make their own */
+	hash_index_add(&t->by_ca, &k->by_ca, hash);
+	k->in_ca_index = true;
+	return ERR_OK;
+}
+
 static err_t roots_of(struct control *c, struct known_cluster *k, struct errmsg *m)
 {
 	if (k->roots || k->conf.insecure)
@@ -320,7 +350,7 @@ static err_t roots_of(struct control *c, struct known_cluster *k, struct errmsg 
 		return err;
 	}
 	if (k->conf.ca_pem.n)
-		return tls_roots_new(&k->roots, k->conf.ca_pem, m);
+		return own_roots(&c->clusters, k, m);
 	if (!c->clusters.system_roots) {
 		err_t err = tls_roots_new_system(&c->clusters.system_roots, m);
 		if (err)
@@ -597,7 +627,7 @@ static void renew_source(struct control *c, struct known_cluster *k)
 	struct credential_source *old = k->source;
 	k->source = NULL;
 	k->sent = false; /* what opening the new one says is sent below */
-	tls_roots_put(&k->roots);
+	drop_roots(&c->clusters, k);
 	if (open_source(c, k, &m)) { /* out of memory: what there was goes on */
 		k->source = old;
 		c->config.warn(m.text);
@@ -631,7 +661,7 @@ void clusters_change(struct control *c, struct known_cluster *k, bool moved, boo
 
 static void give_back(struct control *c, struct known_cluster *k)
 {
-	release(k);
+	release(&c->clusters, k);
 	k->epoch++;
 	list_push(&c->clusters.unused, &k->unused);
 }

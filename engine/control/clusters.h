@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "base/list.h"
 #include "config/cluster_conf.h"
+#include "control/hash_index.h"
 #include "kube/discovery.h"
 #include "reactor/reactor.h"
 
@@ -49,7 +50,9 @@ struct known_cluster {
 	uint32_t epoch;         /* counts servers; tells late answers of the resolver apart */
 	struct errmsg broken;   /* code != ERR_OK: why it cannot be used */
 	struct cluster_conf conf;
-	struct tls_roots *roots;          /* own */
+	struct tls_roots *roots; /* shared(refs) */
+	struct hash_node by_ca;  /* while its roots are those of conf.ca_pem */
+	bool in_ca_index;
 	struct credential_source *source; /* own */
 	struct credential *credential;    /* own: what the reactor has */
 	bool sent;                        /* the reactor was told of a credential, or why not */
@@ -85,6 +88,8 @@ struct clusters {
 	uint32_t count, capacity;
 	struct list unused;             /* rows whose id may be used again */
 	struct cluster_index by_name;   /* without backends */
+	struct hash_index by_ca;        /* by ca_pem: equal ones are one tls_roots */
+	uint64_t ca_seed;               /* of its hashes */
 	struct tls_roots *system_roots; /* own, made at first need */
 	struct tls_config *share; /* own: the first one; later ones are made cheaper from it */
 	struct discovery_pool discoveries;

@@ -85,3 +85,8 @@ uint64_t hash_of_text(const char *text, uint64_t seed)
 {
 	return XXH3_64bits_withSeed(text, strlen(text), seed);
 }
+
+uint64_t hash_of_span(struct span s, uint64_t seed)
+{
+	return XXH3_64bits_withSeed(s.p, s.n, seed);
+}

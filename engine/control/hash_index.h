@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/span.h"
 
 struct hash_node {
 	struct hash_node *next; /* borrow: in its bucket */
@@ -33,5 +34,6 @@ void hash_index_fini(struct hash_index *x);
 
 /* Of a NUL-terminated text. seed: random, so that nobody can aim for collisions. */
 uint64_t hash_of_text(const char *text, uint64_t seed);
+uint64_t hash_of_span(struct span s, uint64_t seed);
 
 #endif

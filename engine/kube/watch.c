@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/check.h"
 #include "base/sm.h"
@@ -57,9 +58,14 @@ static struct span rv_of(const struct watch *w)
 
 /* Longer versions than we can keep do not exist (they are decimal integers); a server that sends
  * one is treated as broken by the caller. */
+static bool is_usable_rv(struct span rv)
+{
+	return rv.n && rv.n < WATCH_RV_MAX && !memchr(rv.p, 0, rv.n);
+}
+
 static bool keep_rv(char *dst, struct span rv)
 {
-	if (!rv.n || rv.n >= WATCH_RV_MAX || memchr(rv.p, 0, rv.n))
+	if (!is_usable_rv(rv))
 		return false;
 	memcpy(dst, rv.p, rv.n);
 	dst[rv.n] = 0;
@@ -79,20 +85,58 @@ void watch_init(
 
 void watch_fini(struct watch *w)
 {
-	free(w->token);
-	w->token = NULL;
+	free(w->pages);
+	free(w->text);
+	w->pages = w->text = NULL;
 }
 
-static void drop_token(struct watch *w)
+static void drop_pages(struct watch *w)
 {
-	free(w->token);
-	w->token = NULL;
+	free(w->pages);
+	w->pages = NULL;
 }
 
+/* false: no memory, and nothing is kept. */
+static bool keep_pages(struct watch *w, const struct json_list_meta *meta)
+{
+	struct span rv = meta->resource_version, token = meta->continue_;
+	drop_pages(w);
+	char *p = w->pages = malloc(rv.n + token.n + 2);
+	if (!p)
+		return false;
+	memcpy(p, rv.p, rv.n);
+	p[rv.n] = 0;
+	memcpy(p + rv.n + 1, token.p, token.n);
+	p[rv.n + 1 + token.n] = 0;
+	return true;
+}
+
+static struct span token_of(const struct watch *w)
+{
+	return w->pages ? span_of(w->pages + strlen(w->pages) + 1) : SPAN_NONE;
+}
+
+/* Most lists are live most of the time: a text is memory of its own. Without any err_text() must
+ * do. */
 static void say(struct watch *w, err_t err, const char *text)
 {
+	char *copy = NULL;
+	if (err && text) {
+		size_t n = strnlen(text, WATCH_TEXT_BYTES - 1);
+		copy = malloc(n + 1);
+		if (copy) {
+			memcpy(copy, text, n);
+			copy[n] = 0;
+		}
+	}
+	free(w->text);
+	w->text = copy;
 	w->err = err;
-	snprintf(w->text, sizeof w->text, "%s", text ? text : err ? err_text(err) : "");
+}
+
+const char *watch_text(const struct watch *w)
+{
+	return w->text ? w->text : w->err ? err_text(w->err) : "";
 }
 
 static void abort_sync(struct watch *w, struct watch_out *out)
@@ -100,7 +144,7 @@ static void abort_sync(struct watch *w, struct watch_out *out)
 	if (w->syncing)
 		out->acts |= WATCH_SYNC_ABORT;
 	w->syncing = false;
-	drop_token(w);
+	drop_pages(w);
 }
 
 /* --- what to ask next -------------------------------------------------------------------- */
@@ -108,8 +152,8 @@ static void abort_sync(struct watch *w, struct watch_out *out)
 static bool is_core_events(const struct watch_conf *c)
 {
 	/* Events bypass the watch cache: a streaming list of them scans etcd (perf-tests#4384). */
-	return span_is(c->resource, "events") &&
-	       (c->group.n == 0 || span_is(c->group, "events.k8s.io"));
+	return span_is(span_of(c->resource), "events") &&
+	       (!c->group || !*c->group || strcmp(c->group, "events.k8s.io") == 0);
 }
 
 static bool may_stream_list(struct watch *w, uint64_t now_ns)
@@ -125,11 +169,11 @@ static void ask(struct watch *w, uint64_t now_ns, struct watch_out *out)
 {
 	if (!w->relist)
 		w->request = WATCH_REQ_WATCH;
-	else if (w->syncing && w->token)
+	else if (w->syncing && w->pages)
 		w->request = WATCH_REQ_PAGE;
 	else
 		w->request = may_stream_list(w, now_ns) ? WATCH_REQ_STREAM_LIST : WATCH_REQ_PAGE;
-	w->first_page = w->request == WATCH_REQ_PAGE && !w->token;
+	w->first_page = w->request == WATCH_REQ_PAGE && !w->pages;
 	w->http_status = 0;
 	w->events_seen = w->bookmark_seen = false;
 	w->last_byte_ns = now_ns;
@@ -165,14 +209,15 @@ size_t watch_target(struct watch *w, char *buf, size_t cap, const char **accept)
 	struct url u;
 	bool first = true;
 	url_init(&u, buf, cap);
-	url_collection(&u, &(struct url_collection){
-	                           c->prefix, c->group, c->version, c->namespace_, c->resource});
-	url_query(&u, &first, "labelSelector", c->labels);
-	url_query(&u, &first, "fieldSelector", c->fields);
+	url_collection(
+	        &u, &(struct url_collection){span_of(c->prefix), span_of(c->group),
+	                    span_of(c->version), span_of(c->namespace_), span_of(c->resource)});
+	url_query(&u, &first, "labelSelector", span_of(c->labels));
+	url_query(&u, &first, "fieldSelector", span_of(c->fields));
 	if (w->request == WATCH_REQ_PAGE) {
 		if (!w->unlimited)
 			url_query(&u, &first, "limit", SPAN("500"));
-		url_query(&u, &first, "continue", span_of(w->token));
+		url_query(&u, &first, "continue", token_of(w));
 	} else {
 		query_of_watch(w, &u, &first);
 	}
@@ -434,7 +479,7 @@ static bool body_says_expired(const struct watch *w, const struct json_status *s
 static void unauthorized(struct watch *w, const char *text, uint64_t now_ns, struct watch_out *out)
 {
 	if (w->credential_tried) {
-		char more[sizeof w->text];
+		char more[WATCH_TEXT_BYTES];
 		snprintf(more, sizeof more,
 		        "%.60s: it refuses what was renewed too: log in again, or fix the user in "
 		        "the kubeconfig",
@@ -445,7 +490,7 @@ static void unauthorized(struct watch *w, const char *text, uint64_t now_ns, str
 	}
 	w->credential_tried = true;
 	if (w->err != ERR_KUBE_UNAUTHORIZED) { /* else what it says already tells what to do */
-		char more[sizeof w->text];
+		char more[WATCH_TEXT_BYTES];
 		snprintf(more, sizeof more, "%.100s: the credential is being renewed", text);
 		say(w, ERR_KUBE_UNAUTHORIZED, more);
 	}
@@ -458,7 +503,7 @@ static void unauthorized(struct watch *w, const char *text, uint64_t now_ns, str
 static void on_failure(struct watch *w, int code, const struct json_status *st, bool reusable,
         uint64_t now_ns, struct watch_out *out)
 {
-	char text[sizeof w->text];
+	char text[WATCH_TEXT_BYTES];
 	snprintf(text, sizeof text, "%d %.*s", code, SPAN_ARG(st->message));
 	int retry = st->retry_after_seconds > 0 ? st->retry_after_seconds : w->retry_after_s;
 	bool stream_list = w->request == WATCH_REQ_STREAM_LIST;
@@ -514,12 +559,11 @@ static bool commit(struct watch *w, struct span rv, uint64_t now_ns, struct watc
 		too_large(w, 1, now_ns, out);
 		return false;
 	}
-	if (!keep_rv(w->list_rv, rv)) {
+	if (!keep_rv(w->rv, rv)) {
 		distrust(w, ERR_JSON_SHAPE, "list without a usable resourceVersion", now_ns, out);
 		return false;
 	}
-	memcpy(w->rv, w->list_rv, sizeof w->rv);
-	drop_token(w);
+	drop_pages(w);
 	w->whole = true;
 	w->relist = w->syncing = w->unlimited = w->after_bookmark = false;
 	w->back_tries = w->errors_in_row = 0;
@@ -538,17 +582,14 @@ void watch_on_page(
 		return;
 	/* All pages of one continue chain are one snapshot at one version
 	 * (kubernetes-watch.md 1.3). */
-	if (!w->first_page && !span_is(meta->resource_version, w->list_rv)) {
+	if (!w->first_page && !span_is(meta->resource_version, w->pages)) {
 		distrust(w, ERR_KUBE_ORDER, "pages of one list have different versions", now_ns,
 		        out);
-	} else if (meta->continue_.n > WATCH_TOKEN_MAX ||
-	           !keep_rv(w->list_rv, meta->resource_version)) {
+	} else if (meta->continue_.n > WATCH_TOKEN_MAX || !is_usable_rv(meta->resource_version)) {
 		distrust(w, ERR_JSON_SHAPE,
 		        "list without a usable resourceVersion or continue token", now_ns, out);
 	} else if (meta->continue_.n) {
-		drop_token(w);
-		w->token = strndup(meta->continue_.p, meta->continue_.n);
-		if (w->token)
+		if (keep_pages(w, meta))
 			ask(w, now_ns, out);
 		else
 			fail(w, ERR_NO_MEMORY, NULL, now_ns, out);

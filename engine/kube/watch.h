@@ -35,6 +35,7 @@ enum {
 	WATCH_PAGE_LIMIT = 500,
 	WATCH_TOKEN_MAX = 4096, /* continue token */
 	WATCH_RV_MAX = 64,
+	WATCH_TEXT_BYTES = 160,    /* a longer text is cut */
 	WATCH_TARGET_MAX = 12288,  /* path + query */
 	WATCH_TIMEOUT_MIN_S = 300, /* timeoutSeconds: random in [300, 600), as client-go, so that
 	                              renewals do not come together */
@@ -72,9 +73,9 @@ struct watch_caps {
 	bool saw_bookmark;
 };
 
-struct watch_conf {         /* set once, borrowed for the life of the watch */
-	struct span prefix; /* path of the server URL, "" or "/k8s/clusters/c-1" */
-	struct span group, version, resource, namespace_, labels, fields; /* group "" = core */
+struct watch_conf { /* set once, borrowed for the life of the watch; texts may be NULL for "" */
+	const char *prefix; /* path of the server URL, "" or "/k8s/clusters/c-1" */
+	const char *group, *version, *resource, *namespace_, *labels, *fields; /* group "" = core */
 	bool metadata_only;
 	bool watch_list; /* streaming lists allowed by the settings */
 };
@@ -108,17 +109,18 @@ struct watch {
 	bool bookmark_seen;    /* in this stream */
 	bool after_bookmark;   /* rv came from a bookmark (M6) */
 	uint8_t errors_in_row, back_tries, short_watches, silences, denials, parks;
-	uint16_t http_status;       /* of the answer under way, 0 = none */
-	char rv[WATCH_RV_MAX];      /* last event or bookmark; "" = none */
-	char list_rv[WATCH_RV_MAX]; /* version of the list that is being received */
-	char *token;                /* continue token; own, NULL = first page */
-	uint64_t deadline_ns;       /* next watch_on_timer; UINT64_MAX = none */
+	uint16_t http_status;  /* of the answer under way, 0 = none */
+	char rv[WATCH_RV_MAX]; /* last event or bookmark; "" = none */
+	err_t err;             /* why it is not live */
+	char *text;            /* own: of err; NULL: err_text() says it all (watch_text) */
+	/* Version of the list that is being received, and behind its NUL the continue token; own,
+	 * NULL = first page. */
+	char *pages;
+	uint64_t deadline_ns; /* next watch_on_timer; UINT64_MAX = none */
 	uint64_t last_byte_ns, stream_since_ns, last_bookmark_ns, verify_ns;
 	uint64_t proof_ns; /* last event, bookmark or whole list: a renewal of the stream proves
 	                      nothing */
 	int retry_after_s;
-	err_t err; /* why it is not live */
-	char text[160];
 };
 
 enum watch_act {
@@ -130,7 +132,7 @@ enum watch_act {
 	WATCH_SYNC_BEGIN = 8,
 	WATCH_SYNC_COMMIT = 16, /* at version out->rv; out->version_back */
 	WATCH_SYNC_ABORT = 32,
-	WATCH_STATE = 64,       /* publish watch_list_state(), w->err, w->text */
+	WATCH_STATE = 64,       /* publish watch_list_state(), w->err, watch_text() */
 	WATCH_CREDENTIAL = 128, /* refresh the credential, then watch_on_credential() */
 };
 struct watch_out {
@@ -151,6 +153,8 @@ enum watch_body { WATCH_BODY_LIST, WATCH_BODY_EVENTS, WATCH_BODY_STATUS };
 void watch_init(
         struct watch *w, const struct watch_conf *conf, struct watch_caps *caps, uint64_t seed);
 void watch_fini(struct watch *w);
+/* Why it is not live; "" when it is. Valid until the next input. */
+const char *watch_text(const struct watch *w);
 
 /* Every input below fills *out afresh and sets w->deadline_ns. */
 void watch_start(struct watch *w, uint64_t now_ns, struct watch_out *out);

@@ -11,17 +11,33 @@
 
 enum { CLUSTER_RESOLVE_AGAIN_S = 30 };
 
+/* Only through a backend there is anything to choose. false: no memory. */
+static bool make_strategy(const struct cluster_spec *spec, struct strategy **out)
+{
+	*out = NULL;
+	if (!spec->context)
+		return true;
+	struct strategy *s = malloc(sizeof *s);
+	if (s)
+		strategy_init(s, spec->way, spec->way_auto);
+	*out = s;
+	return s != NULL;
+}
+
 struct cluster *cluster_new(struct reactor *r, struct cluster_spec *spec)
 {
+	struct strategy *way = NULL;
 	struct cluster *c = calloc(1, sizeof *c);
-	if (!c)
+	if (!c || !make_strategy(spec, &way)) {
+		free(c);
 		return NULL;
+	}
+	c->strategy = way;
 	c->reactor = r;
 	c->spec = *spec;
 	*spec = (struct cluster_spec){0};
 	c->rng = (struct prng){prng_next(&r->rng)};
 	gate_init(&c->gate, c->spec.connects_per_s, c->spec.connects_burst);
-	strategy_init(&c->strategy, c->spec.way, c->spec.way_auto);
 	wheel_timer_init(&c->timer, CORE_TIMER_CLUSTER);
 	list_init(&c->waiting);
 	list_init(&c->admit);
@@ -66,6 +82,7 @@ void cluster_free(struct cluster **cp)
 	free(c->spec.prefix);
 	free(c->spec.context);
 	free(c->spec.user);
+	free(c->strategy);
 	free(c->address);
 	free(c->text);
 	free(c);
@@ -210,8 +227,8 @@ void cluster_on_answer(struct cluster *c, uint64_t now_ns)
 	c->err = ERR_OK;
 	if (!gate_on_answer(&c->gate, now_ns))
 		return;
-	strategy_on_restart(
-	        &c->strategy, now_ns); /* what was away is back, perhaps in a new version */
+	if (c->strategy) /* what was away is back, perhaps in a new version */
+		strategy_on_restart(c->strategy, now_ns);
 	tell_control(c);
 	cluster_admit(c, now_ns);
 }
@@ -357,11 +374,11 @@ void cluster_change(struct cluster *c, struct cluster_spec *spec, uint64_t now_n
 	c->gate.burst = c->spec.connects_burst;
 	c->budget.name = c->spec.name;
 	c->budget.bytes_max = c->spec.bytes_max;
-	if (old.way != c->spec.way || old.way_auto != c->spec.way_auto)
-		strategy_init(&c->strategy, c->spec.way, c->spec.way_auto);
+	if (c->strategy && (old.way != c->spec.way || old.way_auto != c->spec.way_auto))
+		strategy_init(c->strategy, c->spec.way, c->spec.way_auto);
 	LIST_EACH (it, &c->feeds) {
 		struct feed *f = CONTAINER_OF(it, struct feed, cluster_link);
-		f->conf.prefix = span_of(c->spec.prefix);
+		f->conf.prefix = c->spec.prefix;
 		f->conf.watch_list = c->spec.watch_list;
 	}
 	if (moved)
@@ -390,6 +407,6 @@ void cluster_status_of(const struct cluster *c, struct cluster_status *out)
 	if (out->state == CLUSTER_DOWN)
 		out->next_probe_ns = c->gate.open_at_ns;
 	snprintf(out->text, sizeof out->text, "%s", c->err ? why(c) : "");
-	out->way = c->strategy.way;
-	snprintf(out->way_text, sizeof out->way_text, "%s", c->strategy.text);
+	out->way = c->strategy ? c->strategy->way : c->spec.way;
+	snprintf(out->way_text, sizeof out->way_text, "%s", c->strategy ? c->strategy->text : "");
 }

@@ -65,7 +65,7 @@ struct cluster {
 	struct store_budget budget;
 	uint32_t conn_count, list_count;
 	uint64_t resolved_ns;
-	struct strategy strategy;
+	struct strategy *strategy; /* own; NULL: not through a backend, the way is the spec's */
 	uint64_t answered_ns; /* through a backend: when the cluster behind it last showed that it
 	                         lives */
 	bool probing;         /* mux_link.c asks whether it does */

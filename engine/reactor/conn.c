@@ -145,7 +145,7 @@ static void flush(struct conn *c)
 	if (!s.n)
 		return;
 	c->sending = true;
-	c->out_bytes = s.n;
+	c->out_bytes = (uint32_t)s.n;
 	err_t err = io_send(reactor_of(c)->io, &c->sock, s.p, s.n);
 	if (err) {
 		c->sending = false;
@@ -267,16 +267,16 @@ static err_t queue_plain(struct conn *c, const char *bytes, size_t n, struct err
 	if (c->next_bytes + n > CONN_OUT_MAX)
 		return errmsg_set(m, ERR_LIMIT, "the server does not read what it is sent");
 	if (c->next_bytes + n > c->next_cap) {
-		size_t cap =
-		        2 * c->next_cap > c->next_bytes + n ? 2 * c->next_cap : c->next_bytes + n;
+		size_t need = c->next_bytes + n;
+		size_t cap = 2 * (size_t)c->next_cap > need ? 2 * (size_t)c->next_cap : need;
 		char *p = realloc(c->next, cap);
 		if (!p)
 			return errmsg_set(m, ERR_NO_MEMORY, "request");
 		c->next = p;
-		c->next_cap = cap;
+		c->next_cap = (uint32_t)cap;
 	}
 	memcpy(c->next + c->next_bytes, bytes, n);
-	c->next_bytes += n;
+	c->next_bytes += (uint32_t)n;
 	return ERR_OK;
 }
 

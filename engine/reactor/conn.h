@@ -64,11 +64,11 @@ struct conn {
 	struct http1_parser http;
 	struct conn_ws *ws; /* own, from conn_upgrade on */
 	char *out, *next;   /* own: plain bytes in flight, and what was written behind them */
-	size_t out_bytes, next_bytes, next_cap;
-	uint32_t address;         /* which of the cluster's addresses it goes to */
-	struct wheel_timer timer; /* bounds the handshake; io bounds the connect */
-	struct list link;         /* in the cluster's conns */
-	struct list shake;        /* in the reactor's to_shake or shaking */
+	uint32_t out_bytes, next_bytes, next_cap; /* at most CONN_OUT_MAX and what grows it */
+	uint32_t address;                         /* which of the cluster's addresses it goes to */
+	struct wheel_timer timer;                 /* bounds the handshake; io bounds the connect */
+	struct list link;                         /* in the cluster's conns */
+	struct list shake;                        /* in the reactor's to_shake or shaking */
 	struct conn_early *early; /* own: received in the handshake, while it waits its turn */
 };
 

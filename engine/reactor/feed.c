@@ -25,22 +25,22 @@ static uint64_t now_of(const struct feed *f)
 static void set_identity(struct feed *f, struct store_identity *id)
 {
 	const struct list_spec *s = &f->spec;
-	f->conf = (struct watch_conf){.prefix = span_of(f->cluster->spec.prefix),
+	f->conf = (struct watch_conf){.prefix = f->cluster->spec.prefix,
+	        .group = s->group,
+	        .version = s->version,
+	        .resource = s->resource,
+	        .namespace_ = s->namespace_,
+	        .labels = s->labels,
+	        .fields = s->fields,
+	        .metadata_only = s->metadata_only,
+	        .watch_list = f->cluster->spec.watch_list};
+	*id = (struct store_identity){.cluster = span_of(f->cluster->spec.name),
 	        .group = span_of(s->group),
 	        .version = span_of(s->version),
 	        .resource = span_of(s->resource),
 	        .namespace_ = span_of(s->namespace_),
 	        .labels = span_of(s->labels),
 	        .fields = span_of(s->fields),
-	        .metadata_only = s->metadata_only,
-	        .watch_list = f->cluster->spec.watch_list};
-	*id = (struct store_identity){.cluster = span_of(f->cluster->spec.name),
-	        .group = f->conf.group,
-	        .version = f->conf.version,
-	        .resource = f->conf.resource,
-	        .namespace_ = f->conf.namespace_,
-	        .labels = f->conf.labels,
-	        .fields = f->conf.fields,
 	        .form = s->metadata_only ? SPAN("metadata") : SPAN("object")};
 }
 
@@ -239,7 +239,7 @@ static bool commit_sync(struct feed *f, const struct watch_out *o)
 static void publish(struct feed *f)
 {
 	store_list_state(f->list, (enum shm_list_state)watch_list_state(&f->watch), f->watch.err,
-	        f->watch.text, now_of(f));
+	        watch_text(&f->watch), now_of(f));
 }
 
 void feed_run(struct feed *f, const struct watch_out *o)
@@ -341,9 +341,9 @@ static void judge_way(struct feed *f, uint8_t state, uint8_t request)
 	/* On the multiplexer a request may wait behind the dial of another cluster, or for the
 	 * socket: mux_link.c judges that. */
 	if (stream && state == WATCH_ASKING && f->way != STRATEGY_MULTIPLEXED)
-		feed_blame_way(f, STRATEGY_BROKEN, f->watch.text);
+		feed_blame_way(f, STRATEGY_BROKEN, watch_text(&f->watch));
 	else if (state == WATCH_STREAMING && f->watch.err == ERR_CONN_SILENT)
-		feed_blame_way(f, STRATEGY_SILENT, f->watch.text);
+		feed_blame_way(f, STRATEGY_SILENT, watch_text(&f->watch));
 }
 
 void feed_on_timer(struct feed *f)

@@ -24,7 +24,7 @@ struct feed {
 	struct cluster_waiter waiter;
 	struct wheel_timer timer;
 	struct watch watch;
-	struct watch_conf conf;  /* spans into spec */
+	struct watch_conf conf;  /* texts of spec */
 	struct list_spec spec;   /* own */
 	struct store *store;     /* borrow */
 	struct store_list *list; /* own */

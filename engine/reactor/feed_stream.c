@@ -23,7 +23,9 @@ static uint64_t now_of(const struct feed *f)
 
 enum strategy_way feed_way(struct feed *f)
 {
-	struct strategy *s = &f->cluster->strategy;
+	struct strategy *s = f->cluster->strategy;
+	if (!s)
+		return f->cluster->spec.way;
 	strategy_on_timer(s, now_of(f));
 	/* The form of an object is asked for by the Accept header, which the multiplexer does not
 	 * pass on: whole Secrets would come where metadata was asked for. */
@@ -56,7 +58,9 @@ void feed_connect(struct feed *f)
 
 void feed_blame_way(struct feed *f, enum strategy_failure how, const char *text)
 {
-	strategy_on_failure(&f->cluster->strategy, (enum strategy_way)f->way, how, text, now_of(f));
+	struct strategy *s = f->cluster->strategy;
+	if (s)
+		strategy_on_failure(s, (enum strategy_way)f->way, how, text, now_of(f));
 }
 
 void feed_praise_way(struct feed *f)
@@ -64,13 +68,14 @@ void feed_praise_way(struct feed *f)
 	if (f->way_works)
 		return;
 	f->way_works = true;
-	strategy_on_works(&f->cluster->strategy, (enum strategy_way)f->way, now_of(f));
+	if (f->cluster->strategy)
+		strategy_on_works(f->cluster->strategy, (enum strategy_way)f->way, now_of(f));
 }
 
 void feed_suspect_restart(struct feed *f)
 {
-	if (f->cluster->spec.context)
-		strategy_on_restart(&f->cluster->strategy, now_of(f));
+	if (f->cluster->strategy)
+		strategy_on_restart(f->cluster->strategy, now_of(f));
 }
 
 /* --- a WebSocket of its own --------------------------------------------------------------------
@@ -158,9 +163,10 @@ static bool split_target(struct feed *f, struct span *path, struct span *query)
 	const char *accept;
 	char *target = f->cluster->reactor->target;
 	size_t n = watch_target(&f->watch, target, CORE_TARGET_BYTES, &accept);
-	if (n <= f->conf.prefix.n)
+	size_t prefix = f->conf.prefix ? strlen(f->conf.prefix) : 0;
+	if (n <= prefix)
 		return false;
-	struct span s = {target + f->conf.prefix.n, n - f->conf.prefix.n};
+	struct span s = {target + prefix, n - prefix};
 	const char *mark = memchr(s.p, '?', s.n);
 	*path = (struct span){s.p, mark ? (size_t)(mark - s.p) : s.n};
 	*query = mark ? (struct span){mark + 1, s.n - path->n - 1} : SPAN_NONE;

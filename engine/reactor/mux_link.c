@@ -180,9 +180,9 @@ static void blame(struct mux_link *l, enum strategy_failure how, const char *tex
 	struct reactor *r = reactor_of(l);
 	LIST_EACH (it, &r->clusters) {
 		struct cluster *c = CONTAINER_OF(it, struct cluster, link);
-		if (c->spec.backend == l->backend->spec.cluster)
+		if (c->strategy && c->spec.backend == l->backend->spec.cluster)
 			strategy_on_failure(
-			        &c->strategy, STRATEGY_MULTIPLEXED, how, text, r->now_ns);
+			        c->strategy, STRATEGY_MULTIPLEXED, how, text, r->now_ns);
 	}
 }
 

@@ -177,14 +177,14 @@ int tls_on_new_session(SSL *ssl, SSL_SESSION *session)
 		return 0;
 	c->tickets++;
 	tls_config_give_ticket(c->config, session);
-	return 1; /* the reference is ours now */
+	return 0; /* we keep a copy, no reference */
 }
 
 /* A session of TLS 1.2 may be used again; one of 1.3 brings its successors itself. */
 static void keep_session(struct tls_conn *c)
 {
 	if (SSL_version(c->ssl) < TLS1_3_VERSION && SSL_session_reused(c->ssl))
-		tls_config_give_ticket(c->config, SSL_get1_session(c->ssl));
+		tls_config_give_ticket(c->config, SSL_get0_session(c->ssl));
 }
 
 static err_t on_open(struct tls_conn *c, struct errmsg *m)

@@ -386,7 +386,7 @@ err_t tls_config_new(struct tls_config **out, const struct tls_spec *spec, struc
 {
 	*out = NULL;
 	ERR_clear_error();
-	struct tls_config *c = calloc(1, sizeof *c);
+	struct tls_config *c = calloc(1, sizeof *c + spec->server_name.n + 1);
 	if (!c)
 		return errmsg_set(m, ERR_NO_MEMORY, "TLS config");
 	atomic_init(&c->refs, 1);
@@ -413,8 +413,7 @@ void tls_config_put(struct tls_config **c)
 	*c = NULL;
 	if (!x || atomic_fetch_sub_explicit(&x->refs, 1, memory_order_acq_rel) != 1)
 		return;
-	for (size_t i = 0; i < TLS_TICKETS_KEPT; i++)
-		SSL_SESSION_free(atomic_load(&x->tickets[i]));
+	tls_config_drop_tickets(x);
 	base_put(x->base);
 	X509_free(x->leaf);
 	EVP_PKEY_free(x->key);
@@ -426,23 +425,4 @@ void tls_config_put(struct tls_config **c)
 int64_t tls_config_expiry(const struct tls_config *c)
 {
 	return c->expiry;
-}
-
-/* A slot owns its session, and an exchange moves that ownership: no lock, and no session is ever in
- * two hands. Tickets of TLS 1.3 are for one use (RFC 8446 C.4), so taking one empties its slot. */
-SSL_SESSION *tls_config_take_ticket(struct tls_config *c)
-{
-	for (size_t i = 0; i < TLS_TICKETS_KEPT; i++) {
-		SSL_SESSION *s = atomic_exchange(&c->tickets[i], NULL);
-		if (s)
-			return s;
-	}
-	return NULL;
-}
-
-void tls_config_give_ticket(struct tls_config *c, SSL_SESSION *session)
-{
-	for (size_t i = 0; i < TLS_TICKETS_KEPT && session; i++)
-		session = atomic_exchange(&c->tickets[i], session);
-	SSL_SESSION_free(session);
 }

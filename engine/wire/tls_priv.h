@@ -26,6 +26,14 @@ struct tls_base {
 	struct tls_aead *aead;  /* of the own record path */
 };
 
+/* A session that may be resumed, as OpenSSL writes it down (ASN.1), but without the server's
+ * certificate: 0.3 KiB instead of the 8 of an SSL_SESSION with its chain. Secret: wiped when it
+ * goes. */
+struct tls_ticket {
+	uint32_t bytes;
+	uint8_t der[];
+};
+
 struct tls_config {
 	atomic_int refs;
 	bool insecure;
@@ -37,8 +45,9 @@ struct tls_config {
 	X509 *leaf; /* client certificate, with its key and chain; NULL: none */
 	EVP_PKEY *key;
 	STACK_OF(X509) * chain;
-	_Atomic(SSL_SESSION *) tickets[TLS_TICKETS_KEPT]; /* newest first; each owned by its slot */
-	char name[TLS_NAME_BYTES_MAX + 1];
+	_Atomic(struct tls_ticket *) tickets[TLS_TICKETS_KEPT]; /* newest first; each owned by its
+	                                                           slot */
+	char name[];                                            /* NUL-terminated */
 };
 
 /* One allocation of output. Bytes [sent, len) wait; more may be added behind len, but nothing
@@ -136,10 +145,16 @@ size_t tls_own_bytes(const struct tls_own *o);
 /* tls_config.c */
 /* An SSL with everything that the config says, but without a BIO. NULL: the queue says why. */
 SSL *tls_config_make_ssl(struct tls_config *c);
+
+/* tls_ticket.c */
 /* The newest kept session, or NULL. The caller owns it. */
 SSL_SESSION *tls_config_take_ticket(struct tls_config *c);
-/* Takes over one reference. */
-void tls_config_give_ticket(struct tls_config *c, SSL_SESSION *session);
+/* Keeps what is needed of a session; it stays the caller's. Without memory nothing is kept. */
+void tls_config_give_ticket(struct tls_config *c, const SSL_SESSION *session);
+void tls_config_drop_tickets(struct tls_config *c);
+/* der is a SEQUENCE: takes out of it what has that tag, and returns the bytes left; 0: it is no
+ * such thing. */
+size_t tls_der_cut(uint8_t *der, size_t n, uint8_t tag);
 
 /* tls_error.c */
 /* X509 verify callback: describes the first refusal in the connection's msg. */

@@ -2,15 +2,17 @@
  * never turns while that is asked: its mailbox is read. */
 #include "unit/config/scratch.h"
 
+#include "base/check.h"
 #include "config/config.h"
 #include "control/core.h"
 #include "harness/fake_io.h"
 #include "reactor/core.h"
+#include "wire/tls.h"
 
 struct rig {
 	char path[96];
 	struct settings settings;
-	struct config_cluster cluster;
+	struct config_cluster clusters[3]; /* in the order of their names */
 	struct config config;
 	struct control *control;
 	struct reactor *reactor;
@@ -24,10 +26,9 @@ static void warn(const char *text)
 
 static void rig_init(struct rig *g, struct scratch *s)
 {
-	struct errmsg m = {0};
 	*g = (struct rig){0};
 	snprintf(g->path, sizeof g->path, "%s/socket", s->dir);
-	g->cluster = (struct config_cluster){.name = "c",
+	g->clusters[0] = (struct config_cluster){.name = "c",
 	        .context = "c",
 	        .conf = {.context = "c",
 	                .insecure = true,
@@ -40,8 +41,14 @@ static void rig_init(struct rig *g, struct scratch *s)
 	                .credential = {.cert_file = scratch_path(s, "c.crt"),
 	                        .key_file = scratch_path(s, "c.key"),
 	                        .token_file = scratch_path(s, "token")}}};
+}
+
+/* With so many of the clusters. */
+static void rig_start(struct rig *g, size_t count)
+{
+	struct errmsg m = {0};
 	g->config = (struct config){
-	        .settings = &g->settings, .clusters = &g->cluster, .cluster_count = 1};
+	        .settings = &g->settings, .clusters = g->clusters, .cluster_count = count};
 	struct control_config cc = {.socket_path = g->path,
 	        .config = &g->config,
 	        .settings = &g->settings,
@@ -116,6 +123,7 @@ static void another_certificate_is_told_as_such(void **state)
 	scratch_write(s, "c.key", first.key);
 	scratch_write(s, "token", "one");
 	rig_init(&g, s);
+	rig_start(&g, 1);
 	assert_int_equal(clusters_place(g.control, clusters_find(g.control, "c"), &m), ERR_OK);
 	const struct reactor_msg *last = told(&g, &count);
 	assert_int_equal(count, 1);
@@ -137,11 +145,52 @@ static void another_certificate_is_told_as_such(void **state)
 	rig_fini(&g);
 }
 
+/* Read, the certificates of an authority are 4 KiB: clusters with the same bytes share them. */
+static void clusters_with_one_authority_share_what_was_read_of_it(void **state)
+{
+	struct scratch *s = *state;
+	struct scratch_pair one, other;
+	struct rig g;
+	struct errmsg m = {0};
+	static const char *const names[] = {"a", "b", "c"};
+	scratch_pair_make(&one, 2000000000);
+	scratch_pair_make(&other, 2000000000);
+	rig_init(&g, s);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		g.clusters[i] = g.clusters[0];
+		g.clusters[i].name = g.clusters[i].conf.context = names[i];
+		g.clusters[i].conf.insecure = false;
+		g.clusters[i].conf.ca_pem = span_of(i == 1 ? other.cert : one.cert);
+		g.clusters[i].conf.credential = (struct credential_conf){0};
+	}
+	rig_start(&g, ARRAY_LEN(names));
+	struct known_cluster *k[3];
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		k[i] = clusters_find(g.control, names[i]);
+		assert_int_equal(clusters_place(g.control, k[i], &m), ERR_OK);
+		assert_non_null(k[i]->roots);
+	}
+	assert_ptr_equal(k[0]->roots, k[2]->roots);
+	assert_ptr_not_equal(k[0]->roots, k[1]->roots);
+	/* The one that read it gets another authority, and then the first one's again. */
+	k[0]->conf.ca_pem = span_of(other.cert);
+	clusters_change(g.control, k[0], false, true);
+	assert_ptr_equal(k[0]->roots, k[1]->roots);
+	assert_int_equal(tls_roots_count(k[2]->roots), 1);
+	k[0]->conf.ca_pem = span_of(one.cert);
+	clusters_change(g.control, k[0], false, true);
+	assert_ptr_equal(k[0]->roots, k[2]->roots);
+	rig_fini(&g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test_setup_teardown(
 	                another_certificate_is_told_as_such, scratch_setup, scratch_teardown),
+	        cmocka_unit_test_setup_teardown(
+	                clusters_with_one_authority_share_what_was_read_of_it, scratch_setup,
+	                scratch_teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,8 +22,8 @@ struct rig {
 static void rig_init(struct rig *r, bool watch_list)
 {
 	*r = (struct rig){.now = 1000 * S};
-	r->conf = (struct watch_conf){
-	        .version = SPAN("v1"), .resource = SPAN("pods"), .watch_list = watch_list};
+	r->conf =
+	        (struct watch_conf){.version = "v1", .resource = "pods", .watch_list = watch_list};
 	watch_init(&r->w, &r->conf, &r->caps, 7);
 	watch_start(&r->w, r->now, &r->out);
 	assert_true(r->out.acts & WATCH_CONNECT);
@@ -163,7 +163,7 @@ static void events_are_always_listed_in_pages(void **s)
 	struct rig r;
 	(void)s;
 	rig_init(&r, true);
-	r.conf.resource = SPAN("events");
+	r.conf.resource = "events";
 	watch_on_lost(&r.w, ERR_CONN_RESET, NULL, r.now, &r.out);
 	r.now = r.w.deadline_ns;
 	watch_on_timer(&r.w, r.now, &r.out);
@@ -332,9 +332,9 @@ static void a_watch_has_the_selectors_of_its_list_and_no_pages(void **s)
 	struct rig r;
 	(void)s;
 	rig_init(&r, false);
-	r.conf.namespace_ = SPAN("n");
-	r.conf.labels = SPAN("app=x");
-	r.conf.fields = SPAN("metadata.name=a");
+	r.conf.namespace_ = "n";
+	r.conf.labels = "app=x";
+	r.conf.fields = "metadata.name=a";
 	assert_string_equal(target(&r), "/api/v1/namespaces/n/"
 	                                "pods?labelSelector=app%3Dx&fieldSelector=metadata.name%"
 	                                "3Da&limit=500");

@@ -228,7 +228,7 @@ static void where_there_are_no_websockets_it_goes_by_http(void **state)
 	open_list(&w, 0, 1);
 	answer_list("/clusters/a/api/v1/r0");
 	answer(&w, must_send("GET /clusters/a/api/v1/r0?watch=1&"), "400 Bad Request", "");
-	assert_int_equal(cluster_at(&w, 1)->strategy.way, STRATEGY_MULTIPLEXED);
+	assert_int_equal(cluster_at(&w, 1)->strategy->way, STRATEGY_MULTIPLEXED);
 	pass(&w, 2 * SEC);
 	dial(&w);
 	answer(&w, must_send("GET /wsMultiplexer "), "404 Not Found", "");
