@@ -174,6 +174,8 @@ static bool init(struct fakekube *f)
 	if (!serve_init(&f->serve, &f->model, f->tls.ctx, o->bind, o->port))
 		return false;
 	f->has_serve = true;
+	if (o->own_records)
+		serve_own_records(&f->serve);
 	if (o->headlamp && !init_backend(f))
 		return false;
 	f->target = (struct command_target){&f->serve, &f->load, &f->model, f->backend, false};

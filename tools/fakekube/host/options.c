@@ -29,6 +29,8 @@ static const char usage[] =
         "kubeconfig\n"
         "  --client-cert        with --tls: the kubeconfig has a client certificate instead of a "
         "token\n"
+        "  --tls-own-records    with --tls: what is sent is sealed without OpenSSL's record layer, "
+        "for loads\n"
         "  --token T            the bearer token that is asked for (default: none is)\n"
         "  --headlamp PORT      a Headlamp backend on that port of 127.0.0.1 (0: a free one), "
         "plain "
@@ -67,6 +69,7 @@ enum opt {
 	OPT_FAULTS,
 	OPT_TLS,
 	OPT_CLIENT_CERT,
+	OPT_OWN_RECORDS,
 	OPT_TOKEN,
 	OPT_HEADLAMP,
 	OPT_HEADLAMP_TOKEN,
@@ -90,13 +93,13 @@ static const struct option longs[] = {{"port", 1, 0, OPT_PORT}, {"bind", 1, 0, O
         {"object-bytes", 1, 0, OPT_OBJECT_BYTES}, {"namespaces", 1, 0, OPT_NAMESPACES},
         {"resources", 1, 0, OPT_RESOURCES}, {"rate", 1, 0, OPT_RATE},
         {"profile", 1, 0, OPT_PROFILE}, {"faults", 1, 0, OPT_FAULTS}, {"tls", 0, 0, OPT_TLS},
-        {"client-cert", 0, 0, OPT_CLIENT_CERT}, {"token", 1, 0, OPT_TOKEN},
-        {"headlamp", 1, 0, OPT_HEADLAMP}, {"headlamp-token", 1, 0, OPT_HEADLAMP_TOKEN},
-        {"upstream", 1, 0, OPT_UPSTREAM}, {"history", 1, 0, OPT_HISTORY},
-        {"preload", 1, 0, OPT_PRELOAD}, {"seed", 1, 0, OPT_SEED}, {"duration", 1, 0, OPT_DURATION},
-        {"control", 1, 0, OPT_CONTROL}, {"kubeconfig-out", 1, 0, OPT_KUBECONFIG},
-        {"no-stamp", 0, 0, OPT_NO_STAMP}, {"stamp-writes", 0, 0, OPT_STAMP_WRITES},
-        {"no-watchlist", 0, 0, OPT_NO_WATCHLIST},
+        {"tls-own-records", 0, 0, OPT_OWN_RECORDS}, {"client-cert", 0, 0, OPT_CLIENT_CERT},
+        {"token", 1, 0, OPT_TOKEN}, {"headlamp", 1, 0, OPT_HEADLAMP},
+        {"headlamp-token", 1, 0, OPT_HEADLAMP_TOKEN}, {"upstream", 1, 0, OPT_UPSTREAM},
+        {"history", 1, 0, OPT_HISTORY}, {"preload", 1, 0, OPT_PRELOAD}, {"seed", 1, 0, OPT_SEED},
+        {"duration", 1, 0, OPT_DURATION}, {"control", 1, 0, OPT_CONTROL},
+        {"kubeconfig-out", 1, 0, OPT_KUBECONFIG}, {"no-stamp", 0, 0, OPT_NO_STAMP},
+        {"stamp-writes", 0, 0, OPT_STAMP_WRITES}, {"no-watchlist", 0, 0, OPT_NO_WATCHLIST},
         {"no-watchlist-gzip", 0, 0, OPT_NO_WATCHLIST_GZIP}, {"quiet", 0, 0, OPT_QUIET},
         {"help", 0, 0, OPT_HELP}, {0, 0, 0, 0}};
 
@@ -123,6 +126,7 @@ static bool set_flag(struct options *o, int opt)
 	switch ((enum opt)opt) {
 	case OPT_TLS: o->tls = true; return true;
 	case OPT_CLIENT_CERT: o->client_cert = true; return true;
+	case OPT_OWN_RECORDS: o->own_records = true; return true;
 	case OPT_NO_STAMP: o->no_stamp = true; return true;
 	case OPT_STAMP_WRITES: o->stamp_writes = true; return true;
 	case OPT_NO_WATCHLIST: o->no_watchlist = true; return true;
@@ -222,8 +226,9 @@ int options_parse(struct options *o, int argc, char **argv)
 		        o->headlamp_token ? "headlamp-token" : "upstream");
 		return 3;
 	}
-	if (o->client_cert && !o->tls) {
-		fputs("fakekube: --client-cert needs --tls\n", stderr);
+	if ((o->client_cert || o->own_records) && !o->tls) {
+		fprintf(stderr, "fakekube: --%s needs --tls\n",
+		        o->client_cert ? "client-cert" : "tls-own-records");
 		return 3;
 	}
 	return 0;

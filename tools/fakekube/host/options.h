@@ -15,8 +15,8 @@ struct options {
 	uint32_t clusters, objects, object_bytes, namespaces;
 	uint64_t seed, duration_s, history, preload;
 	double rate;
-	bool tls, client_cert, headlamp, no_stamp, stamp_writes, no_watchlist, no_watchlist_gzip,
-	        quiet;
+	bool tls, client_cert, own_records, headlamp, no_stamp, stamp_writes, no_watchlist,
+	        no_watchlist_gzip, quiet;
 };
 
 /* Reads argv. Returns 0 to go on, else an exit code plus one: a message was printed (2 + 1) or

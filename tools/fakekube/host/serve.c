@@ -1,6 +1,7 @@
 #include "host/serve.h"
 
 #include "base/check.h"
+#include "host/seal.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -25,8 +26,13 @@
 struct serve_conn {
 	struct serve_source source;
 	struct serve *serve;
-	struct model_conn *model;                     /* own; NULL once it is closing */
-	SSL *ssl;                                     /* own; NULL = plain */
+	struct model_conn *model; /* own; NULL once it is closing */
+	SSL *ssl;                 /* own; NULL = plain */
+	struct seal *seal;        /* own; NULL = OpenSSL makes the records */
+	char *rest;               /* own; of a sealed record: what the socket did not take */
+	size_t rest_bytes, rest_at;
+	unsigned char *record; /* in serve.records, while it is being sent */
+	size_t record_bytes;
 	struct list all_link, timer_link, again_link; /* again_link is also that of the dead */
 	uint64_t deadline_ns;
 	uint32_t events; /* what epoll is asked for */
@@ -70,6 +76,68 @@ static void set_blocked(struct serve_conn *c, bool blocked)
 	c->blocked = blocked;
 }
 
+/* --- sealed records: a record whose number is used up goes out whole, sooner or later --- */
+
+static void rest_drop(struct serve_conn *c)
+{
+	free(c->rest);
+	c->rest = NULL;
+	c->rest_bytes = c->rest_at = 0;
+}
+
+static void rest_keep(struct serve_conn *c, const unsigned char *p, size_t n)
+{
+	CHECK(!c->rest);
+	if (!n)
+		return;
+	c->rest = malloc(n);
+	CHECK(c->rest);
+	memcpy(c->rest, p, n);
+	c->rest_bytes = n;
+}
+
+static ssize_t plain_send(struct serve_conn *c, const void *p, size_t n)
+{
+	ssize_t sent = send(c->source.fd, p, n, MSG_NOSIGNAL);
+	return sent >= 0 ? sent : errno == EAGAIN || errno == EINTR ? 0 : -1;
+}
+
+/* 1: nothing waits; 0: the socket takes no more for now; -1: it is broken. */
+static int rest_send(struct serve_conn *c)
+{
+	if (!c->rest)
+		return 1;
+	ssize_t n = plain_send(c, c->rest + c->rest_at, c->rest_bytes - c->rest_at);
+	if (n < 0)
+		return -1;
+	c->rest_at += (size_t)n;
+	if (c->rest_at < c->rest_bytes)
+		return 0;
+	rest_drop(c);
+	return 1;
+}
+
+/* As much of the piece as one record holds. */
+static struct span one_record(struct span s)
+{
+	return (struct span){s.p, s.n < SEAL_PLAIN_MAX ? s.n : SEAL_PLAIN_MAX};
+}
+
+static ssize_t sealed_send(struct serve_conn *c, enum seal_type type, struct span s)
+{
+	static unsigned char record[SEAL_RECORD_MAX];
+	int r = rest_send(c);
+	if (r <= 0 || seal_broken(c->seal))
+		return r < 0 || seal_broken(c->seal) ? -1 : 0;
+	s = one_record(s);
+	size_t bytes = seal_record(c->seal, type, s, record);
+	ssize_t n = bytes ? plain_send(c, record, bytes) : -1;
+	if (n < 0)
+		return -1;
+	rest_keep(c, record + n, bytes - (size_t)n);
+	return (ssize_t)s.n;
+}
+
 static void conn_kill(struct serve_conn *c, bool reset)
 {
 	if (c->dead)
@@ -86,6 +154,8 @@ static void conn_kill(struct serve_conn *c, bool reset)
 	model_conn_free(&c->model);
 	SSL_free(c->ssl);
 	c->ssl = NULL;
+	seal_free(&c->seal);
+	rest_drop(c);
 	close(c->source.fd);
 	c->source.fd = -1;
 }
@@ -112,7 +182,9 @@ static void bury(struct serve *s)
 /* A close() with unread input would send RST; so: our end first, then wait for theirs a little. */
 static void conn_linger(struct serve_conn *c, bool notify)
 {
-	if (c->ssl && notify && c->handshaken)
+	if (c->seal && notify)
+		sealed_send(c, SEAL_ALERT, SPAN("\1\0")); /* close_notify */
+	else if (c->ssl && notify && c->handshaken)
 		SSL_shutdown(c->ssl);
 	ERR_clear_error();
 	shutdown(c->source.fd, SHUT_WR);
@@ -125,10 +197,10 @@ static void conn_linger(struct serve_conn *c, bool notify)
 /* Bytes sent; 0: the socket takes no more for now; -1: it is broken. */
 static ssize_t conn_send(struct serve_conn *c, struct span s)
 {
-	if (!c->ssl) {
-		ssize_t n = send(c->source.fd, s.p, s.n, MSG_NOSIGNAL);
-		return n >= 0 ? n : errno == EAGAIN || errno == EINTR ? 0 : -1;
-	}
+	if (!c->ssl)
+		return plain_send(c, s.p, s.n);
+	if (c->seal)
+		return sealed_send(c, SEAL_DATA, s);
 	ERR_clear_error();
 	size_t n = 0;
 	if (SSL_write_ex(c->ssl, s.p, s.n, &n))
@@ -141,8 +213,13 @@ static void conn_flush(struct serve_conn *c)
 {
 	struct serve *s = c->serve;
 	size_t sent = 0;
-	set_blocked(c, false);
-	for (;;) {
+	int rest = rest_send(c);
+	if (rest < 0) {
+		conn_kill(c, false);
+		return;
+	}
+	set_blocked(c, rest == 0);
+	while (!c->blocked) {
 		if (sent >= TURN_BYTES) { /* before the peek: what is peeked at is stamped */
 			if (list_empty(&c->again_link))
 				list_push(&s->again, &c->again_link);
@@ -159,10 +236,7 @@ static void conn_flush(struct serve_conn *c)
 		}
 		model_conn_consume(c->model, (size_t)n, s->now_ns);
 		sent += (size_t)n;
-		if (n == 0) {
-			set_blocked(c, true);
-			return;
-		}
+		set_blocked(c, n == 0);
 	}
 }
 
@@ -188,7 +262,7 @@ static void conn_settle(struct serve_conn *c)
 	enum model_closed closed = model_conn_closed(c->model);
 	if (closed == MODEL_CLOSED_RST)
 		conn_kill(c, true);
-	else if (closed != MODEL_OPEN)
+	else if (closed != MODEL_OPEN && !c->rest)
 		conn_linger(c, closed == MODEL_CLOSED_FIN);
 	else
 		timer_set(c, model_conn_deadline_ns(c->model));
@@ -236,6 +310,12 @@ static void conn_read(struct serve_conn *c)
 	}
 }
 
+static void seal_drop(struct serve_conn *c)
+{
+	seal_unwatch(c->ssl);
+	seal_free(&c->seal);
+}
+
 static void conn_handshake(struct serve_conn *c)
 {
 	ERR_clear_error();
@@ -244,6 +324,8 @@ static void conn_handshake(struct serve_conn *c)
 		char user[64];
 		c->handshaken = true;
 		c->serve->handshakes++;
+		if (c->seal && !seal_take_over(c->seal, c->ssl))
+			seal_drop(c);
 		if (tls_server_user(c->ssl, user, sizeof user))
 			model_conn_set_user(c->model, user);
 		return;
@@ -291,6 +373,7 @@ static void conn_new(struct serve *s, int fd, struct model_conn *model, SSL_CTX 
 	if (tls) {
 		c->ssl = SSL_new(tls);
 		CHECK(c->ssl && SSL_set_fd(c->ssl, fd));
+		c->seal = s->records ? seal_watch(c->ssl) : NULL;
 	}
 	c->events = EPOLLIN;
 	struct epoll_event e = {.events = EPOLLIN, .data.ptr = &c->source};
@@ -406,12 +489,20 @@ bool serve_init(struct serve *s, struct model_server *model, SSL_CTX *tls, const
 	return serve_watch(s, &s->listener);
 }
 
+void serve_own_records(struct serve *s)
+{
+	s->records = malloc((size_t)SENDS_MAX * SEAL_RECORD_MAX);
+	CHECK(s->records);
+	seal_enable(s->tls);
+}
+
 void serve_fini(struct serve *s)
 {
 	LIST_EACH (it, &s->all)
 		conn_kill(CONTAINER_OF(it, struct serve_conn, all_link), false);
 	bury(s);
 	sends_free(&s->sends);
+	free(s->records);
 	close(s->listener.fd);
 	if (s->front.fd >= 0)
 		close(s->front.fd);
@@ -498,20 +589,39 @@ static void on_sent(void *who, int result)
 {
 	struct serve_conn *c = who;
 	c->sending = false;
-	if (result > 0)
+	if (c->seal) {
+		size_t n = result > 0 ? (size_t)result : 0;
+		rest_keep(c, c->record + n, c->record_bytes - n);
+	} else if (result > 0) {
 		model_conn_consume(c->model, (size_t)result, c->serve->now_ns);
+	}
 	conn_settle(c);
 }
 
-/* What it has to say goes with that of others. False: it is no piece of its own, or there is
- * nothing. */
-static bool send_together(struct serve_conn *c)
+/* The piece becomes a record, which has its place until it is sent. */
+static bool seal_piece(struct serve_conn *c, struct span *piece, size_t at)
+{
+	struct span plain = one_record(*piece);
+	c->record = c->serve->records + at * SEAL_RECORD_MAX;
+	c->record_bytes = seal_record(c->seal, SEAL_DATA, plain, c->record);
+	model_conn_consume(c->model, plain.n, c->serve->now_ns);
+	*piece = (struct span){(const char *)c->record, c->record_bytes};
+	return c->record_bytes > 0;
+}
+
+/* What it has to say goes with that of others. at: how many do already. False: it is no piece of
+ * its own, or there is nothing. */
+static bool send_together(struct serve_conn *c, size_t at)
 {
 	struct serve *s = c->serve;
-	if (!s->sends || c->ssl || c->blocked || !model_conn_has_own_text(c->model))
+	if (!s->sends || (c->ssl && !c->seal) || c->blocked || !model_conn_has_own_text(c->model))
+		return false;
+	if (c->seal && (!c->handshaken || c->rest || seal_broken(c->seal)))
 		return false;
 	s->now_ns = serve_clock_ns(); /* events are stamped with it */
 	struct span piece = model_conn_peek(c->model, s->now_ns);
+	if (piece.n && c->seal && !seal_piece(c, &piece, at))
+		return false;
 	c->sending = piece.n && sends_add(s->sends, c->source.fd, piece, c);
 	return c->sending;
 }
@@ -524,7 +634,7 @@ void serve_flush_ready(struct serve *s)
 		struct serve_conn *c = model_conn_context(m);
 		if (c->sending || (c->blocked && model_conn_closed(m) == MODEL_OPEN))
 			continue;
-		if (!send_together(c))
+		if (!send_together(c, together))
 			conn_settle(c);
 		else if (++together == SENDS_MAX)
 			together = sends_flush(s->sends, on_sent);

@@ -27,8 +27,9 @@ struct serve {
 	struct model_backend *backend; /* borrow(until fini); NULL = none */
 	uint16_t front_port;
 	struct model_server *model;
-	SSL_CTX *tls;        /* borrow(until fini); NULL = plain */
-	struct sends *sends; /* own; NULL = one by one */
+	SSL_CTX *tls;           /* borrow(until fini); NULL = plain */
+	struct sends *sends;    /* own; NULL = one by one */
+	unsigned char *records; /* own; SENDS_MAX records of TLS; NULL = OpenSSL makes them */
 	int epoll;
 	struct list again;                    /* connections that used up their turn */
 	struct list dead;                     /* to be freed at the end of the turn */
@@ -47,6 +48,8 @@ uint64_t serve_clock_ns(void); /* CLOCK_MONOTONIC */
 bool serve_init(
         struct serve *s, struct model_server *model, SSL_CTX *tls, const char *bind, uint16_t port);
 void serve_fini(struct serve *s);
+/* What is sent over TLS is sealed here (seal.h). Before the first connection. */
+void serve_own_records(struct serve *s);
 uint16_t serve_port(const struct serve *s);
 /* A backend on a port of 127.0.0.1 (0 = a free one), plain HTTP. Its restarts close the port for as
  * long as they take. False: a message was printed. */

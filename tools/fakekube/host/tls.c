@@ -123,7 +123,7 @@ static bool context(struct tls_server *t, const struct cert *ca, const struct ce
 	                                 SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_set_session_cache_mode(
 	        t->ctx, SSL_SESS_CACHE_OFF); /* tickets only: nothing is kept here */
-	SSL_CTX_set_num_tickets(t->ctx, 1); /* as Go's server */
+	SSL_CTX_set_num_tickets(t->ctx, 1);  /* as Go's server */
 	SSL_CTX_set_session_id_context(t->ctx, (const unsigned char *)"fakekube", 8);
 	SSL_CTX_set_verify(
 	        t->ctx, SSL_VERIFY_PEER, NULL); /* asks for a certificate, goes on without */
