@@ -2,12 +2,13 @@
 
 #include <stdalign.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* A block is as large as all before it together: small documents stay small (there are two for each
+/* A block is twice as large as the one before: small documents stay small (there are two for each
  * of ten thousand clusters), large ones take few blocks. */
 enum { ARENA_BLOCK_MIN = 96, ARENA_BLOCK_MAX = 256 << 10, ARENA_PIECE_MIN = 256 };
 
@@ -30,22 +31,24 @@ void arena_fini(struct arena *a)
 		free(b);
 	}
 	a->head = NULL;
-	a->used = 0;
+	a->used = a->usual = 0;
 }
 
 static struct arena_block *arena_grow(struct arena *a, size_t n)
 {
-	size_t usual = a->used < ARENA_BLOCK_MIN   ? ARENA_BLOCK_MIN
-	               : a->used > ARENA_BLOCK_MAX ? ARENA_BLOCK_MAX
-	                                           : a->used;
+	size_t usual = a->usual == 0                     ? ARENA_BLOCK_MIN
+	               : a->usual >= ARENA_BLOCK_MAX / 2 ? ARENA_BLOCK_MAX
+	                                                 : 2 * a->usual;
 	/* A piece that would leave much of a block empty gets its own. */
-	size_t size = n > usual || (n >= ARENA_PIECE_MIN && n > usual / 4) ? n : usual;
+	bool own = n > usual || (n >= ARENA_PIECE_MIN && n > usual / 4);
+	size_t size = own ? n : usual;
 	struct arena_block *b = calloc(1, sizeof *b + size);
 	if (!b)
 		return NULL;
 	b->size = size;
-	if (a->head && size != usual) { /* a large piece gets its own block; go on filling the one
-		                           in use */
+	if (!own)
+		a->usual = usual;
+	if (a->head && own) { /* go on filling the one in use */
 		b->next = a->head->next;
 		a->head->next = b;
 	} else {

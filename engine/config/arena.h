@@ -20,6 +20,7 @@ struct arena_block;
 struct arena {
 	struct arena_block *head; /* own; newest first */
 	size_t used, bytes_max;
+	size_t usual; /* of the last block that was not for one large piece */
 };
 
 void arena_init(struct arena *a, size_t bytes_max);

@@ -32,9 +32,9 @@ void resolve_warn(struct resolver *r, const char *text)
 		c->warnings[c->warning_count++] = copy;
 }
 
-/* A string; absent, null and "" give NULL. */
-err_t resolve_text(
-        struct resolver *r, const struct yaml_node *map, const char *field, const char **out)
+/* The scalar that is there; absent, null and "" give NULL. */
+static err_t resolve_scalar(struct resolver *r, const struct yaml_node *map, const char *field,
+        const struct yaml_node **out)
 {
 	const struct yaml_node *n = yaml_get(map, field);
 	*out = NULL;
@@ -42,8 +42,20 @@ err_t resolve_text(
 		return ERR_OK;
 	if (n->kind != YAML_KIND_SCALAR)
 		return resolve_fail(r, n, field, "expected a string, found ", yaml_kind_text(n));
-	if (n->text.n == 0)
-		return ERR_OK;
+	if (n->text.n > 0)
+		*out = n;
+	return ERR_OK;
+}
+
+/* A string; absent, null and "" give NULL. */
+err_t resolve_text(
+        struct resolver *r, const struct yaml_node *map, const char *field, const char **out)
+{
+	const struct yaml_node *n;
+	*out = NULL;
+	err_t e = resolve_scalar(r, map, field, &n);
+	if (e != ERR_OK || !n)
+		return e;
 	*out = arena_copy(&r->out->arena, n->text);
 	return *out ? ERR_OK : resolve_memory(r);
 }
@@ -71,13 +83,13 @@ err_t resolve_path(
 static err_t resolve_base64(
         struct resolver *r, const struct yaml_node *map, const char *field, struct span *out)
 {
-	const char *text;
+	const struct yaml_node *n;
 	*out = SPAN_NONE;
-	err_t e = resolve_text(r, map, field, &text);
-	if (e != ERR_OK || !text)
+	err_t e = resolve_scalar(r, map, field, &n);
+	if (e != ERR_OK || !n)
 		return e;
-	if (!base64_decode(span_of(text), &r->out->arena, out))
-		return resolve_fail(r, yaml_get(map, field), field, "is not base64", "");
+	if (!base64_decode(n->text, &r->out->arena, out))
+		return resolve_fail(r, n, field, "is not base64", "");
 	return ERR_OK;
 }
 

@@ -121,22 +121,11 @@ static struct span token_of(const struct watch *w)
 static void say(struct watch *w, err_t err, const char *text)
 {
 	char *copy = NULL;
-	if (err && text) {
-		size_t n = strnlen(text, WATCH_TEXT_BYTES - 1);
-		copy = malloc(n + 1);
-		if (copy) {
-			memcpy(copy, text, n);
-			copy[n] = 0;
-		}
-	}
+	if (err && text && asprintf(&copy, "%.*s", WATCH_TEXT_BYTES - 1, text) < 0)
+		copy = NULL;
 	free(w->text);
 	w->text = copy;
 	w->err = err;
-}
-
-const char *watch_text(const struct watch *w)
-{
-	return w->text ? w->text : w->err ? err_text(w->err) : "";
 }
 
 static void abort_sync(struct watch *w, struct watch_out *out)
@@ -806,27 +795,4 @@ void watch_on_timer(struct watch *w, uint64_t now_ns, struct watch_out *out)
 	default: break;
 	}
 	invariant(w);
-}
-
-/* --- what others see --------------------------------------------------------------------- */
-
-enum watch_list_state watch_list_state(const struct watch *w)
-{
-	switch ((enum watch_state)w->state) {
-	case WATCH_IDLE: return WATCH_LIST_IDLE;
-	case WATCH_CONNECTING: return w->whole ? WATCH_LIST_RESUMING : WATCH_LIST_CONNECTING;
-	case WATCH_ASKING:
-		if (!w->whole)
-			return WATCH_LIST_LISTING;
-		/* A renewal on a healthy path is no news: the list has missed nothing that the
-		 * resumed stream will not bring. */
-		return w->err ? (w->relist ? WATCH_LIST_RELISTING : WATCH_LIST_RESUMING)
-		              : WATCH_LIST_LIVE;
-	case WATCH_SYNCING: return w->whole ? WATCH_LIST_RELISTING : WATCH_LIST_LISTING;
-	case WATCH_STREAMING: return WATCH_LIST_LIVE;
-	case WATCH_WAITING: return w->whole ? WATCH_LIST_STALE : WATCH_LIST_CONNECTING;
-	case WATCH_PARKED: return WATCH_LIST_PARKED;
-	case WATCH_CLOSED: break;
-	}
-	return WATCH_LIST_CLOSED;
 }

@@ -112,6 +112,19 @@ bool tls_own_start(struct tls_conn *c, uint16_t suite_id)
 	return o->opener != NULL;
 }
 
+/* All that was fed has been read. */
+static void rest(struct tls_conn *c)
+{
+	struct tls_own *o = c->own;
+	if (c->now_ns - o->fed_ns >= TLS_PAUSE_NS)
+		o->feeds = 0;
+	o->fed_ns = c->now_ns;
+	if (o->feeds >= TLS_BUSY_FEEDS)
+		return;
+	o->feeds++;
+	tls_opener_free(&o->opener);
+}
+
 err_t tls_own_take_over(struct tls_conn *c, struct errmsg *m)
 {
 	const SSL_CIPHER *cipher = SSL_get_current_cipher(c->ssl);
@@ -492,6 +505,11 @@ static err_t on_record(struct tls_conn *c, struct span record, uint8_t *plain, s
         uint8_t *type, struct errmsg *m)
 {
 	struct tls_own *o = c->own;
+	if (!o->opener && !(o->opener = make_opener(c))) {
+		ERR_clear_error();
+		c->stop = TLS_STOP_MEMORY;
+		return fail_stopped(c, m);
+	}
 	if (!tls_opener_open(o->opener, &o->recv, (const uint8_t *)record.p, record.n, plain)) {
 		ERR_clear_error();
 		return refuse(c, SSL_AD_BAD_RECORD_MAC, "decryption failed or bad record mac", m);
@@ -587,6 +605,8 @@ err_t tls_own_read(struct tls_conn *c, char *buf, size_t cap, size_t *n, struct 
 	}
 	if (c->in.n == 0 && !o->plain && !(o->carry && o->carry_have == o->carry_need))
 		c->dry = true;
+	if (c->dry)
+		rest(c);
 	*n = total;
 	return total > 0 ? ERR_OK : e;
 }

@@ -68,10 +68,15 @@ enum tls_stop {
 	TLS_STOP_ALPN,
 };
 
+/* A keyed opener takes 1 KiB, and less than a microsecond to make. Who gets something once a minute
+ * does without: it is kept from the TLS_BUSY_FEEDS-th feed on, and goes after a pause. */
+enum { TLS_BUSY_FEEDS = 8 };
+#define TLS_PAUSE_NS (UINT64_C(10) * 1000000000)
+
 /* The own record path of one connection. Until suite is set it only waits for the secrets. */
 struct tls_own {
 	const struct tls_suite *suite;
-	struct tls_opener *opener;
+	struct tls_opener *opener; /* own; NULL: made with the next record */
 	struct tls_keys recv, send;
 	uint64_t records_per_key;
 	uint8_t *carry; /* own: a record that is not whole yet */
@@ -85,6 +90,8 @@ struct tls_own {
 	uint8_t empties; /* records in a row */
 	uint8_t cancels; /* alerts in a row */
 	bool closed;     /* our last alert has been sent */
+	uint8_t feeds;   /* without a long pause; counted up to TLS_BUSY_FEEDS */
+	uint64_t fed_ns;
 };
 
 struct tls_conn {

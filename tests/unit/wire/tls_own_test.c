@@ -692,6 +692,38 @@ static void keys_are_those_of_rfc_8448(void **state)
 	assert_null(tls_suite_of(0x1304));
 }
 
+/* Who is fed rarely has no keyed opener between feeds; who is fed often keeps it, up to the first
+ * feed after a pause. */
+static void the_opener_goes_with_a_pause(void **state)
+{
+	(void)state;
+	struct tls_config *config = config_for("api.test", scene.roots, false);
+	struct peer p;
+	struct link *l = link_new();
+	peer_init(&p, &scene.server, NULL, TLS1_3_VERSION);
+	SSL_CTX_set_num_tickets(p.ctx, 0);
+	l->now_ns = 1000 * SEC_NS;
+	link_open(l, config, &p);
+	link_run(l);
+	assert_non_null(l->c->own);
+	for (int round = 0; round < 3; round++) {
+		l->now_ns += TLS_PAUSE_NS;
+		for (int i = 0; i < TLS_BUSY_FEEDS; i++) {
+			link_server_writes(l, RESPONSE, strlen(RESPONSE));
+			link_run(l);
+			assert_null(l->c->own->opener);
+			l->now_ns += TLS_PAUSE_NS - 1;
+		}
+		link_server_writes(l, RESPONSE, strlen(RESPONSE));
+		link_run(l);
+		assert_non_null(l->c->own->opener);
+	}
+	converse(l);
+	link_free(l);
+	peer_fini(&p);
+	tls_config_put(&config);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -704,6 +736,7 @@ int main(void)
 	        cmocka_unit_test(truncation_is_told),
 	        cmocka_unit_test(keys_do_not_live_for_ever),
 	        cmocka_unit_test(tickets_before_data_are_kept),
+	        cmocka_unit_test(the_opener_goes_with_a_pause),
 	        cmocka_unit_test(data_right_behind_finished),
 	        cmocka_unit_test(openssl_stays_where_it_should),
 	        cmocka_unit_test(secrets_are_read_from_the_key_log),
