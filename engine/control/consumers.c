@@ -242,10 +242,15 @@ static void queue_send(struct consumer *k, const struct attach_head *m, int fd)
 	loop_set_events(k->control->loop, &k->fd, EPOLLIN | EPOLLOUT);
 }
 
-void consumer_send(struct consumer *k, struct attach_head *m, int fd)
+static void sign(struct attach_head *m)
 {
 	m->magic = ATTACH_MAGIC;
 	m->version = ATTACH_VERSION;
+}
+
+void consumer_send(struct consumer *k, struct attach_head *m, int fd)
+{
+	sign(m);
 	if (k->leaving) {
 		if (fd >= 0)
 			close(fd);
@@ -281,12 +286,18 @@ static void flush_sends(struct consumer *k)
 	loop_set_events(k->control->loop, &k->fd, EPOLLIN);
 }
 
-void consumer_fail(struct consumer *k, uint32_t request, int32_t code, err_t err, const char *text)
+static struct attach_error error_of(uint32_t request, int32_t code, err_t err, const char *text)
 {
 	struct attach_error e = {.head = {.type = ATTACH_ERROR, .id = request, .bytes = sizeof e},
 	        .code = code,
 	        .err = (uint32_t)err};
 	snprintf(e.text, sizeof e.text, "%s", text);
+	return e;
+}
+
+void consumer_fail(struct consumer *k, uint32_t request, int32_t code, err_t err, const char *text)
+{
+	struct attach_error e = error_of(request, code, err, text);
 	consumer_send(k, &e.head, -1);
 }
 
@@ -365,15 +376,10 @@ static bool within_quota(const struct control *c, uint32_t uid, char *text, size
 
 /* Says why, and closes. Whoever has sent its HELLO already, or sends it now, still finds the
  * message in its socket (link_recv). */
-static void turn_away(int fd, int32_t code, err_t err, const char *text)
+static void turn_away(int fd, const char *text)
 {
-	struct attach_error e = {.head = {.magic = ATTACH_MAGIC,
-	                                 .version = ATTACH_VERSION,
-	                                 .type = ATTACH_ERROR,
-	                                 .bytes = sizeof e},
-	        .code = code,
-	        .err = (uint32_t)err};
-	snprintf(e.text, sizeof e.text, "%s", text);
+	struct attach_error e = error_of(0, KR_ERR_LIMIT, ERR_LIMIT, text);
+	sign(&e.head);
 	(void)send_one(fd, &e, sizeof e, -1);
 	close(fd);
 }
@@ -403,13 +409,12 @@ static void admit(struct control *c, int fd)
 	char text[256];
 	struct consumer *k = new_consumer(c);
 	if (!k || !who_is_it(k, fd)) {
-		turn_away(fd, KR_ERR_LIMIT, ERR_LIMIT, "kuberingd has no room for a consumer more");
+		turn_away(fd, "kuberingd has no room for a consumer more");
 	} else if (!within_quota(c, k->uid, text, sizeof text)) {
-		turn_away(fd, KR_ERR_LIMIT, ERR_LIMIT, text);
+		turn_away(fd, text);
 	} else if (!make_page(k) || loop_watch(c->loop, &k->fd, fd, EPOLLIN) != ERR_OK) {
-		turn_away(fd, KR_ERR_LIMIT, ERR_LIMIT,
-		        "kuberingd is out of memory or descriptors for a consumer more: "
-		        "close some, or raise its limit (ulimit -n)");
+		turn_away(fd, "kuberingd is out of memory or descriptors for a consumer more: "
+		              "close some, or raise its limit (ulimit -n)");
 	} else {
 		tell_reactors(k, REACTOR_CONSUMER_ADD);
 		return;

@@ -51,7 +51,7 @@ void ahead_fetch(struct reactor *r, const struct io_ahead *a, size_t n)
 {
 	const struct feed *feeds[IO_AHEAD_MAX];
 	struct store_trace traces[IO_AHEAD_MAX];
-	ahead_forget(r);
+	memset(r->ahead_events, 0, sizeof r->ahead_events);
 	for (size_t i = 0; i < n; i++)
 		fetch(conn_of(&a[i]), sizeof(struct conn));
 	for (size_t i = 0; i < n; i++)
@@ -85,9 +85,4 @@ bool ahead_has(const struct reactor *r, const char *event)
 		if (r->ahead_events[i] == event)
 			return true;
 	return false;
-}
-
-void ahead_forget(struct reactor *r)
-{
-	memset(r->ahead_events, 0, sizeof r->ahead_events);
 }

@@ -19,7 +19,5 @@ struct reactor;
 void ahead_fetch(struct reactor *r, const struct io_ahead *a, size_t n);
 /* Is the object that the event at this place is about on its way already? */
 bool ahead_has(const struct reactor *r, const char *event);
-/* These bytes are read now, or gone. */
-void ahead_forget(struct reactor *r);
 
 #endif

@@ -60,7 +60,7 @@ static unsigned reap(struct sends *s)
 	return n;
 }
 
-size_t sends_flush(struct sends *s, void (*done)(void *who, int result))
+void sends_flush(struct sends *s, void (*done)(void *who, int result))
 {
 	unsigned count = s->count;
 	for (unsigned have = 0; have < count; have += reap(s)) {
@@ -72,5 +72,4 @@ size_t sends_flush(struct sends *s, void (*done)(void *who, int result))
 	s->count = 0;
 	for (unsigned i = 0; i < count; i++)
 		done(s->who[i], s->result[i]);
-	return 0;
 }

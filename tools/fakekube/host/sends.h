@@ -22,7 +22,7 @@ void sends_free(struct sends **s);
 /* piece: borrow(until flush). False: it is full. */
 bool sends_add(struct sends *s, int fd, struct span piece, void *who);
 /* Sends what was put in. done, for each in that order: the bytes that were taken, or a negative
- * errno. It may not put in others. Returns how many are in: 0. */
-size_t sends_flush(struct sends *s, void (*done)(void *who, int result));
+ * errno. It may not put in others. */
+void sends_flush(struct sends *s, void (*done)(void *who, int result));
 
 #endif

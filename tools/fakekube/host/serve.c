@@ -634,10 +634,12 @@ void serve_flush_ready(struct serve *s)
 		struct serve_conn *c = model_conn_context(m);
 		if (c->sending || (c->blocked && model_conn_closed(m) == MODEL_OPEN))
 			continue;
-		if (!send_together(c, together))
+		if (!send_together(c, together)) {
 			conn_settle(c);
-		else if (++together == SENDS_MAX)
-			together = sends_flush(s->sends, on_sent);
+		} else if (++together == SENDS_MAX) {
+			sends_flush(s->sends, on_sent);
+			together = 0;
+		}
 	}
 	if (together)
 		sends_flush(s->sends, on_sent);
