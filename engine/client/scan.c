@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 enum {
 	SCAN_TRIES = 16,
@@ -12,7 +13,9 @@ enum {
 	SCAN_SPINS = 64,       /* looks at commit before the ring is asked */
 	SCAN_PATIENCE_MAX = 3, /* times 250 ms that a batch may take to become whole */
 	SCAN_AHEAD = 4,
-	PLACES = SHM_PAGE_SLOTS - 1,
+	SCAN_PAGES_FIRST = 16,
+	SCAN_HEAP_BYTES_MAX = 16384,
+	PLACES = SHM_PAGE_SLOTS, /* of a page here, the page itself at the first */
 	/* not a read_result: a change lies in a page that the chain got after we were at its end */
 	SCAN_MORE = 100,
 	SCAN_AGAIN = 101,
@@ -22,21 +25,57 @@ enum {
 
 /* --- cells ----------------------------------------------------------------------------------- */
 
+static size_t cells_bytes(uint32_t pages)
+{
+	return (size_t)pages * PLACES * sizeof(struct scan_cell);
+}
+
+/* Cells of many pages come from the system and go back to it: in a heap they would stay with the
+ * host for good. Small ones come from the heap, because they cost no system call there. NULL: none.
+ */
+static struct scan_cell *cells_grown(struct scan_cell *old, uint32_t old_pages, uint32_t pages)
+{
+	size_t had = cells_bytes(old_pages), bytes = cells_bytes(pages);
+	if (bytes <= SCAN_HEAP_BYTES_MAX)
+		return realloc(old, bytes);
+	if (had > SCAN_HEAP_BYTES_MAX) {
+		void *at = mremap(old, had, bytes, MREMAP_MAYMOVE);
+		return at == MAP_FAILED ? NULL : at;
+	}
+	void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (at == MAP_FAILED)
+		return NULL;
+	if (old)
+		memcpy(at, old, had);
+	free(old);
+	return at;
+}
+
+static void cells_free(struct scan_cell *cells, uint32_t pages)
+{
+	if (cells_bytes(pages) > SCAN_HEAP_BYTES_MAX)
+		munmap(cells, cells_bytes(pages));
+	else
+		free(cells);
+}
+
 static bool grow(struct scan *s)
 {
 	if (s->page_count < s->page_room)
 		return true;
-	uint32_t room = s->page_room ? s->page_room * 2 : 16;
-	uint32_t *pages = realloc(s->pages, room * sizeof *pages);
-	if (!pages)
-		return false;
-	s->pages = pages;
-	struct scan_cell *cells = realloc(s->cells, (size_t)room * PLACES * sizeof *cells);
+	uint32_t room = s->page_room ? s->page_room * 2 : SCAN_PAGES_FIRST;
+	struct scan_cell *cells = cells_grown(s->cells, s->page_room, room);
 	if (!cells)
 		return false;
 	s->cells = cells;
 	s->page_room = room;
 	return true;
+}
+
+/* The number of the page that a cell is of. */
+static uint32_t page_of(const struct scan *s, uint64_t cell)
+{
+	return (uint32_t)s->cells[cell - cell % PLACES].seq;
 }
 
 /* The cell of a slot; SCAN_MORE when its page was not copied (yet). */
@@ -53,9 +92,10 @@ static int cell_of(struct scan *s, uint32_t slot, struct scan_cell **out)
 		return SCAN_AGAIN;
 	if (p.ordinal >= s->page_count)
 		return SCAN_MORE;
-	if (s->pages[p.ordinal] != slot >> 4)
+	size_t first = (size_t)p.ordinal * PLACES;
+	if (page_of(s, first) != slot >> 4)
 		return SCAN_AGAIN;
-	*out = &s->cells[(size_t)p.ordinal * PLACES + place - 1];
+	*out = &s->cells[first + place];
 	return READ_OK;
 }
 
@@ -73,16 +113,17 @@ static int copy_page(struct scan *s, uint32_t page)
 	if (!grow(s))
 		return SCAN_MEMORY;
 	struct scan_cell *cell = &s->cells[(size_t)s->page_count * PLACES];
-	for (uint32_t place = 1; place <= PLACES; place++, cell++) {
+	*cell = (struct scan_cell){.seq = page};
+	for (uint32_t place = 1; place < PLACES; place++) {
 		r = mapping_slot(s->shard, page << 4 | place, &slot);
 		if (r != READ_OK)
 			return (int)r;
 		bool live = slot.state == SHM_SLOT_LIVE && slot.list == s->row;
-		*cell = (struct scan_cell){slot.seq, live ? slot.block : 0};
+		cell[place] = (struct scan_cell){slot.seq, live ? slot.block : 0};
 		if (slot.seq > s->newest)
 			s->newest = slot.seq;
 	}
-	s->pages[s->page_count++] = page;
+	s->page_count++;
 	s->next_page = p.next;
 	return READ_OK;
 }
@@ -207,6 +248,8 @@ static int take_back(struct scan *s, uint64_t c)
 	int r = take_back_all(s, c);
 	size_t n = (size_t)s->page_count * PLACES;
 	for (size_t i = 0; i < n; i++) {
+		if (i % PLACES == 0)
+			continue;
 		if (s->cells[i].seq == SCAN_TAKEN_BACK)
 			s->cells[i].seq = 0;
 		else if (s->cells[i].seq > c && r == READ_OK)
@@ -296,7 +339,8 @@ static int finish(struct scan *s, uint32_t step)
 		/* Pages that the chain has got since belong to it as well. */
 		struct shm_page tail;
 		if (s->page_count > 0) {
-			r = (int)mapping_page(s->shard, s->pages[s->page_count - 1], &tail);
+			r = (int)mapping_page(
+			        s->shard, page_of(s, (size_t)(s->page_count - 1) * PLACES), &tail);
 			s->next_page = r == READ_OK ? tail.next : 0;
 			if (r == READ_OK)
 				r = copy_pages(s, step);
@@ -374,8 +418,7 @@ bool scan_next(struct scan *s, struct object_guard *g)
 	const struct scan_cell *cell = &s->cells[s->at];
 	*g = (struct object_guard){
 	        .position = s->position,
-	        .slot = cell->seq ? s->pages[s->at / PLACES] << 4 | (uint32_t)(s->at % PLACES + 1)
-	                          : 0,
+	        .slot = cell->seq ? page_of(s, s->at) << 4 | (uint32_t)(s->at % PLACES) : 0,
 	        .seq = cell->seq,
 	        .block = cell->block,
 	};
@@ -399,7 +442,6 @@ void scan_prefetch(const struct scan *s)
 void scan_fini(struct scan *s)
 {
 	mapping_put(&s->shard);
-	free(s->pages);
-	free(s->cells);
+	cells_free(s->cells, s->page_room);
 	*s = (struct scan){0};
 }

@@ -11,7 +11,7 @@
  * as head <= C + 1 (S5) or the slot shows the same (S2).
  *
  * A RESET in between (S6), a page that changed hands, or an overrun: from the start, with shorter
- * steps. Memory: 16 bytes per slot.
+ * steps. Memory: 17 bytes per slot.
  */
 #ifndef KR_CLIENT_SCAN_H
 #define KR_CLIENT_SCAN_H
@@ -20,8 +20,8 @@
 #include "client/object.h"
 
 struct scan_cell {
-	uint64_t seq;   /* change that wrote it; 0: known through the ring only */
-	uint64_t block; /* 0: no object */
+	uint64_t seq; /* change that wrote it; 0: known through the ring only; place 0: the page */
+	uint64_t block; /* 0: no object; so at place 0 */
 };
 
 /* Owner: a view, or restart.c. Thread: the client's. Life: scan_take to scan_fini. */
@@ -34,8 +34,7 @@ struct scan {
 	bool whole;
 	enum shm_list_state state;
 
-	uint32_t *pages;         /* own: page number of each ordinal */
-	struct scan_cell *cells; /* own: SHM_PAGE_SLOTS - 1 for each page */
+	struct scan_cell *cells; /* own: SHM_PAGE_SLOTS for each page, by ordinal and place */
 	uint32_t page_count, page_room;
 	uint32_t page_limit; /* no shard has more, whatever a chain says */
 	uint32_t next_page;  /* where the chain goes on, 0 = at its end */

@@ -45,7 +45,7 @@ int kr_view_begin_flags(struct kr_list *list, struct kr_view *view, unsigned fla
 	enum read_result rr = scan_take(&v->scan, &list->home, &memory);
 	if (memory)
 		r = client_fail(c, KR_ERR_MEMORY,
-		        "no memory for a view of the list: it takes 16 bytes per object");
+		        "no memory for a view of the list: it takes 17 bytes per object");
 	else
 		r = mapping_fail(list->home.shard, rr);
 	if (r != KR_OK) {

@@ -220,8 +220,8 @@ struct kr_view {
 	void *_private[8];
 };
 
-/* Takes the list as of now: memory 16 bytes per object, no copy of objects. KR_ERR_MEMORY, _STUCK,
- * _CLOSED, _CORRUPT, _UNREACHABLE. */
+/* Takes the list as of now: no copy of objects, 17 bytes of memory for each until kr_view_end.
+ * KR_ERR_MEMORY, _STUCK, _CLOSED, _CORRUPT, _UNREACHABLE. */
 KR_API int kr_view_begin(struct kr_list *list, struct kr_view *view);
 KR_API int kr_view_begin_flags(struct kr_list *list, struct kr_view *view, unsigned flags);
 /* The next object, in no particular order. KR_END after the last. KR_ERR_OVERRUN: it took so long

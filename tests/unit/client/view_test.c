@@ -1,6 +1,8 @@
 /* Views: the list at exactly one position, whatever the writer does or was doing when it died. */
 #include "client_world.h"
 
+#include <malloc.h>
+
 #include "shm/layout.h"
 
 static struct shm_header *header(struct world *w)
@@ -46,6 +48,47 @@ static void sizes(void **state)
 		fold_fini(&f);
 		world_fini(&w);
 	}
+}
+
+static size_t address_space(void)
+{
+	unsigned long pages = 0;
+	FILE *f = fopen("/proc/self/statm", "r");
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%lu", &pages), 1);
+	fclose(f);
+	return pages * 4096;
+}
+
+/* Zero under a sanitizer. */
+static size_t heap_in_use(void)
+{
+	struct mallinfo2 m = mallinfo2();
+	return m.uordblks + m.hblkhd;
+}
+
+/* What a large view takes is not in the host's heap, which would keep it, and is unmapped after. */
+static void a_view_gives_its_memory_back(void **state)
+{
+	(void)state;
+	enum { VIEWS = 64, CELLS_BYTES = 5000 / 15 * 256 };
+	struct world w;
+	struct kr_view v;
+	size_t space = 0;
+	world_open(&w, 0);
+	struct kr_list *l = world_list(&w, "pods");
+	world_sync(&w, "pods", 5000);
+	for (int i = 0; i < VIEWS; i++) {
+		size_t heap = heap_in_use();
+		assert_int_equal(kr_view_begin(l, &v), KR_OK);
+		assert_true(heap_in_use() < heap + CELLS_BYTES / 2);
+		kr_view_end(&v);
+		kr_follow_end(&v.follow);
+		if (i == 0)
+			space = address_space();
+	}
+	assert_true(address_space() < space + VIEWS / 2 * CELLS_BYTES);
+	world_fini(&w);
 }
 
 static void a_view_stays_at_its_position(void **state)
@@ -411,6 +454,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(sizes),
+	        cmocka_unit_test(a_view_gives_its_memory_back),
 	        cmocka_unit_test(a_view_stays_at_its_position),
 	        cmocka_unit_test(an_old_view_is_overrun_where_objects_were_replaced),
 	        cmocka_unit_test(the_edge_of_a_position),
