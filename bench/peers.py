@@ -18,6 +18,8 @@ import subprocess
 import time
 from pathlib import Path
 
+import pace
+
 HERE = Path(__file__).resolve().parent
 SOURCES = HERE / "peers"
 
@@ -274,7 +276,7 @@ def measure(subject, quick):
     if s.ours:
         out[f"event_{size}_reactor"] = reactor
     out["idle"] = s.idle_cpu(1 if quick else 3)
-    for rate in (1000, 5000):
+    for rate in PACES:
         got = s.paced(rate, 1 if quick else 4)
         out[f"event_{size}_at_{rate}"] = got["cpu"]
         if s.ours:
@@ -294,12 +296,20 @@ UNITS = {"sync_wall": "s", "pss_sync": "kB", "pss_sync_gc": "kB", "pss_churn": "
 ORDER = ["event_3k6", "event_3k6_at_1000", "event_3k6_at_5000", "event_14k5", "event_14k5_at_1000", "event_14k5_at_5000", "sync_wall", "sync_cpu",
          "pss_sync", "pss_sync_gc", "pss_churn", "pss_churn_gc", "relist_peak", "relist_calls"]
 # figure, peer ("" is the best), how much less than it ours must be
+PACES = (1000, 5000)
 GOALS = [("event_3k6", "", 15), ("event_3k6", "client-go-json", 100), ("event_14k5", "", 25), ("event_14k5", "client-go-json", 150),
+         *((f"event_3k6_at_{rate}", "", 15) for rate in PACES), *((f"event_14k5_at_{rate}", "", 25) for rate in PACES),
          ("sync_wall", "client-go-protobuf", 5), ("sync_cpu", "client-go-protobuf", 5), ("sync_cpu", "kube-rs-typed", 15),
          ("sync_cpu", "client-go-json", 20)]
 
 
-def report(h, rows):
+def wake_bound(limits):
+    """us of CPU per event at each pace of one thread that only waits, receives and looks: one wake-up, where daemon and consumer have two."""
+    runs = {rate: [pace.epoll_run(limits, 1, rate) for _ in range(3)] for rate in PACES}
+    return {f"event_3k6_at_{rate}": 1e6 / statistics.median(r.per_cpu_s for r in got) for rate, got in runs.items()}
+
+
+def report(h, rows, bound):
     """Figure lines, and the table."""
     ours = rows["kubering"]
     peers = {n: r for n, r in rows.items() if n not in OURS}
@@ -315,6 +325,8 @@ def report(h, rows):
             continue
         ratio = have[name] / ours[key]
         h.figure(f"peers_{key}_{'best_' if not peer else ''}{name}", have[name], UNITS.get(key, "us"), ("kubering", ours[key]), ratio, f">={goal}x", ratio >= goal)
+    for key, us in bound.items():
+        h.figure(f"peers_{key}_epoll_recv", us, "us", ("kubering", ours[key]), us / ours[key])
     if "relist_peak" in ours:
         h.figure("peers_relist_peak_kubering", ours["relist_peak"], "x", goal="<=1.1", ok=ours["relist_peak"] <= 1.1)
         h.figure("peers_relist_calls_kubering", ours["relist_calls"], "calls", ("changed", ours["relist_changed"]), goal="=changed",
@@ -397,6 +409,6 @@ def run(h, args):
     rows = {n: middle(v) for n, v in got.items() if v}
     if "kubering" not in rows:
         raise h.Failed(f"kubering itself was not measured: {failed.get('kubering')}")
-    report(h, rows)
+    report(h, rows, wake_bound(args.limits) if args.limits else {})
     if failed:
         raise h.Failed(f"not counted: {', '.join(failed)}")
