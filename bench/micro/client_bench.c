@@ -3,21 +3,29 @@
  *
  * usage: client_bench [--seconds N] [--objects N] [--rate 100k/s|500k/s|flat]
  *                     [--what get|view|follow] [--only get|drain [--times N]]
- *                     [SHMCACHE]
+ *                     [--retained MIB] [SHMCACHE]
  *   --rate, --what: with that writer only, that measurement only (bench/run)
  *   --only: that measurement only, N (10) times (for profilers)
+ *   --retained: of replaced objects (limits.retainedBytes); else as a daemon by default
  *   SHMCACHE: the program limits/shmcache (the same work with nothing around it). It runs in the
  * same run, before and after ours; only ratios mean something.
  *
  * Writer: a real store behind the real attach protocol in a process of its own, on cpu 0: 32,768
  * objects of 3,632 bytes of JSON, random upserts at 100,000/s, 500,000/s, and as fast as it goes,
- * in ticks of 100 us. Reader: libkubering on cpu 1. For each rate: get       kr_get of a random
- * object, copied and checked; the same borrowed view      kr_view_begin to kr_view_end, every
- * object copied and checked begin     the scan alone (kr_view_begin) follow    changes followed per
- * second, with both objects copied; with the new one only (KR_NO_OLD); borrowed and with the writer
- * asleep: drain     a ring full of changes and with no daemon at all: patch     kr_merge_patch of a
- * pod whose status changed, beside a memcmp of the two Before a figure is printed, view digests,
- * counts and sequence are checked; payload is summed, so that it was read.
+ * in ticks of 100 us, looked at eight ahead as the reactor does. Reader: libkubering on cpu 1.
+ *
+ * For each rate:
+ *   get       kr_get of a random object, copied and checked; the same borrowed
+ *   view      kr_view_begin to kr_view_end, every object copied and checked; begin: the scan alone
+ *   follow    changes followed per second, with both objects copied; with the new one only
+ *             (KR_NO_OLD); borrowed
+ * With the writer asleep:
+ *   drain     a backlog of changes, as many as are kept, and few
+ * With no daemon at all:
+ *   patch     kr_merge_patch of a pod whose status changed, beside a memcmp of the two
+ *
+ * Before a figure is printed, view digests, counts and sequence are checked; payload is summed, so
+ * that it was read.
  */
 #include <inttypes.h>
 #include <sched.h>
@@ -36,7 +44,13 @@
 #include "harness/fake_daemon.h"
 #include "include/kubering.h"
 
-enum { PAYLOAD = 3632, TICK_NS = 100000, RING = 65536 };
+enum {
+	PAYLOAD = 3632,
+	TICK_NS = 100000,
+	RING = 65536,
+	AHEAD = 8,
+	FAR = 8000, /* changes: with their blocks nearly the 32 MiB that are kept for followers */
+};
 
 #define MUST(cond) ((cond) ? (void)0 : must_failed(#cond, __LINE__))
 
@@ -63,6 +77,7 @@ struct orders {                /* shared with the writer */
 	_Atomic uint64_t written;
 	_Atomic uint64_t burst; /* so many at once, then 0 */
 	_Atomic bool ready, asleep;
+	uint64_t retained; /* bytes, 0: by default; set before the writer begins */
 };
 
 struct writer {
@@ -83,23 +98,46 @@ static char *strings_new(unsigned n, const char *what)
 	return s;
 }
 
-static void writer_update(struct writer *w)
+/* Eight digits, by hand, because printing would cost as much as what is measured. */
+static void digits(char at[8], uint64_t v)
 {
-	static char version[24];
-	enum store_outcome what;
-	struct json_object *o = &w->objects[prng_below(&w->r, w->n)];
-	snprintf(version, sizeof version, "%" PRIu64, ++w->rv);
-	o->resource_version = span_of(version);
-	MUST(store_upsert(w->list, o, fake_now(), &what) == ERR_OK);
+	for (int n = 8; n > 0; v /= 10)
+		at[--n] = (char)('0' + v % 10);
 }
 
-static void writer_init(struct writer *w, const char *path, unsigned n)
+static void writer_update(struct writer *w, struct json_object *o, uint64_t now_ns)
+{
+	char version[8];
+	enum store_outcome what;
+	digits(version, ++w->rv);
+	o->resource_version = (struct span){version, sizeof version};
+	MUST(store_upsert(w->list, o, now_ns, &what) == ERR_OK);
+}
+
+/* The next few, with what the store has of them fetched step by step. */
+static void writer_updates(struct writer *w, uint64_t n, uint64_t now_ns)
+{
+	struct json_object *o[AHEAD];
+	struct store_trace t[AHEAD];
+	for (uint64_t i = 0; i < n; i++) {
+		o[i] = &w->objects[prng_below(&w->r, w->n)];
+		store_trace_index(w->list, o[i]->namespace_, o[i]->name, &t[i]);
+	}
+	for (uint64_t i = 0; i < n; i++)
+		store_trace_slot(w->list, &t[i]);
+	for (uint64_t i = 0; i < n; i++)
+		store_trace_block(w->list, &t[i]);
+	for (uint64_t i = 0; i < n; i++)
+		writer_update(w, o[i], now_ns);
+}
+
+static void writer_init(struct writer *w, const struct orders *o, const char *path, unsigned n)
 {
 	struct fake_config config = {.path = path,
 	        .store = {.incarnation = {1, 2},
 	                .hash_seed = 42,
 	                .ring_entries = RING,
-	                .retained_bytes_max = 256 << 20}}; /* the whole ring's worth */
+	                .retained_bytes_max = o->retained}};
 	struct store_sync_result result;
 	char *names = strings_new(n, "pod"), *uids = strings_new(n, "6f1e5c1a-0000-4000-8000");
 	*w = (struct writer){.d = fake_new(&config), .n = n, .rv = 10000000, .r = {7}};
@@ -127,8 +165,9 @@ static void writer_init(struct writer *w, const char *path, unsigned n)
 static void writer_batch(struct writer *w, struct orders *o, uint64_t n)
 {
 	fake_lock(w->d);
-	for (uint64_t i = 0; i < n; i++)
-		writer_update(w);
+	uint64_t now_ns = fake_now();
+	for (uint64_t i = 0; i < n; i += AHEAD)
+		writer_updates(w, n - i < AHEAD ? n - i : AHEAD, now_ns);
 	fake_unlock(w->d);
 	o->written += n;
 }
@@ -137,7 +176,7 @@ static _Noreturn void writer_main(struct orders *o, const char *path, unsigned n
 {
 	struct writer w;
 	pin(0);
-	writer_init(&w, path, n);
+	writer_init(&w, o, path, n);
 	for (unsigned i = 0; i < 4; i++) /* ring and retained bytes are full, memory is touched */
 		writer_batch(&w, o, RING);
 	o->ready = true;
@@ -231,7 +270,7 @@ static int by_value(const void *a, const void *b)
 
 static void bench_view(struct bench *b, const char *rate)
 {
-	enum { VIEWS = 2000 };
+	enum { VIEWS = 2000, OVERRUNS_MAX = 200 };
 	static double all[VIEWS], begin[VIEWS];
 	struct kr_view v;
 	struct kr_object o;
@@ -254,7 +293,7 @@ static void bench_view(struct bench *b, const char *rate)
 		}
 		kr_view_end(&v);
 		if (r == KR_ERR_OVERRUN) {
-			overruns++;
+			MUST(++overruns < OVERRUNS_MAX); /* too little is kept for this writer */
 			continue;
 		}
 		MUST(r == KR_END && count == v.count && count == b->n);
@@ -350,7 +389,7 @@ static void bench_drain(struct bench *b, unsigned flags)
 	static const struct {
 		const char *word;
 		unsigned backlog, rounds;
-	} cases[] = {{"far", RING - 4096, 5}, {"close", 1000, 200}};
+	} cases[] = {{"far", FAR, 40}, {"close", 1000, 200}};
 	for (int i = 0; i < 2; i++) {
 		double best = 1e9, best_cpu = 1e9, cpu;
 		for (unsigned round = 0; round < cases[i].rounds; round++) {
@@ -547,6 +586,7 @@ int main(int argc, char **argv)
 {
 	struct bench b = {.n = 32768, .seconds = 1.0, .times = 10, .r = {3}};
 	const char *limit = NULL;
+	uint64_t retained = 0;
 	char dir[] = "/tmp/client_bench-XXXXXX", path[64];
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--seconds") == 0 && i + 1 < argc)
@@ -561,12 +601,15 @@ int main(int argc, char **argv)
 			b.rate = argv[++i];
 		else if (strcmp(argv[i], "--what") == 0 && i + 1 < argc)
 			b.what = argv[++i];
+		else if (strcmp(argv[i], "--retained") == 0 && i + 1 < argc)
+			retained = strtoull(argv[++i], NULL, 10) << 20;
 		else
 			limit = argv[i];
 	}
 	b.orders = mmap(
 	        NULL, sizeof *b.orders, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	MUST(b.orders != MAP_FAILED && mkdtemp(dir) && b.n > 0);
+	b.orders->retained = retained;
 	snprintf(path, sizeof path, "%s/sock", dir);
 	if (limit)
 		run_limit(limit);

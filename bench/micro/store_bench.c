@@ -28,7 +28,7 @@ enum {
 	AHEAD = 8,
 	ROUNDS = 200,
 	ROUND_UPDATES = 2000, /* as long as a round of the bound: a millisecond or two */
-	WARM_UP = 150000,     /* ring and retained bytes are full */
+	WARM_UP = 150000,     /* ring, and what is kept for followers, are full */
 	PODS = 20000,
 	POD_BYTES = 14500,
 	POD_KEPT = 9200,
@@ -54,8 +54,7 @@ static struct store *shard_new(uint32_t ring_entries)
 {
 	struct errmsg msg = {.text = ""};
 	struct store *s;
-	struct store_config config = {
-	        .hash_seed = 42, .ring_entries = ring_entries, .retained_bytes_max = 256 << 20};
+	struct store_config config = {.hash_seed = 42, .ring_entries = ring_entries};
 	if (store_new(&config, &s, &msg) != ERR_OK) {
 		fprintf(stderr, "store_bench: %s\n", msg.text);
 		exit(1);
@@ -301,7 +300,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	bench_update(argc == 2 ? argv[1] : NULL, 8192);  /* the ring of the bound */
-	bench_update(argc == 2 ? argv[1] : NULL, 65536); /* ours, 256 MiB retained */
+	bench_update(argc == 2 ? argv[1] : NULL, 65536); /* ours */
 	bench_size();
 	return 0;
 }

@@ -67,6 +67,7 @@ static const struct fields_row limit_rows[] = {
         LIMIT("clusterBytes", BYTES, cluster_bytes, 1 << 20, 1024 * GIB),
         LIMIT("objectsMax", NUMBER, objects_max, 1, 60000000),
         LIMIT("ringEntries", NUMBER, ring_entries, 1024, 1 << 26),
+        LIMIT("retainedBytes", BYTES, retained_bytes, 1 << 20, 64 * GIB),
         LIMIT("eventBytesMax", BYTES, event_bytes_max, 64 << 10, 64 << 20),
         LIMIT("listsMax", NUMBER, lists_max, 1, 1000000),
         LIMIT("consumersMax", NUMBER, consumers_max, 1, 4096),
@@ -160,6 +161,9 @@ static void settings_read_limits(struct fields *f, const struct yaml_node *map, 
 			        "is larger than limits.shardBytes");
 		l->list_bytes = l->shard_bytes;
 	}
+	if (l->retained_bytes > l->shard_bytes / 2)
+		fields_fail(f, yaml_get(map, "retainedBytes"), "limits.retainedBytes",
+		        "is more than half of limits.shardBytes");
 }
 
 static void settings_read_clusters(

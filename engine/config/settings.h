@@ -103,6 +103,9 @@ struct settings_limits {
 	uint64_t cluster_bytes;   /* objects of one cluster */
 	uint64_t objects_max;     /* of one list */
 	uint64_t ring_entries;    /* of one shard; a power of two */
+	/* replaced objects of one shard, for followers and views that are behind; 0: by what is
+	 * live (store.h) */
+	uint64_t retained_bytes;
 	uint64_t event_bytes_max; /* of one event */
 	uint64_t lists_max;       /* of one shard */
 	uint64_t consumers_max;   /* attached at once */

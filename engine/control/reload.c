@@ -53,6 +53,7 @@ static void keep_start(struct reload *r, struct settings *next, const struct set
 	keep_number(r, "limits.shardBytes", &l->shard_bytes, m->shard_bytes);
 	keep_number(r, "limits.objectsMax", &l->objects_max, m->objects_max);
 	keep_number(r, "limits.ringEntries", &l->ring_entries, m->ring_entries);
+	keep_number(r, "limits.retainedBytes", &l->retained_bytes, m->retained_bytes);
 	keep_number(r, "limits.eventBytesMax", &l->event_bytes_max, m->event_bytes_max);
 	keep_number(r, "limits.listsMax", &l->lists_max, m->lists_max);
 }

@@ -260,6 +260,7 @@ static err_t make_reactor(
 	        .ring_entries = (uint32_t)l->ring_entries,
 	        .lists_max = (uint32_t)l->lists_max,
 	        .shard_bytes_max = l->shard_bytes,
+	        .retained_bytes_max = l->retained_bytes,
 	        .objects_max = l->objects_max,
 	        .event_bytes_max = (uint32_t)l->event_bytes_max,
 	        .user_agent = "kuberingd/" KR_VERSION " (linux)",

@@ -57,10 +57,15 @@ def many(programs):
 
 
 def slow(programs):
-    """A ring of 1,024 entries and a consumer that stands still for longer than that: RESET, then equal again."""
+    """A consumer that stands still for longer than a ring of 1,024 entries lasts, or than 1 MiB of replaced objects: RESET, then equal again."""
+    for limits in ({"ringEntries": 1024}, {"retainedBytes": "1Mi"}):
+        overrun(programs, limits)
+
+
+def overrun(programs, limits):
     with World(programs, "slow") as world:
         fake = Fakekube(world, objects=100)
-        daemon = Daemon(world, fake.kubeconfig, settings={"limits": {"ringEntries": 1024}})
+        daemon = Daemon(world, fake.kubeconfig, settings={"limits": limits})
         slow, quick = (Watch(world, daemon, "pods", "-A", cluster="fake-1") for _ in range(2))
         both = [("pods", slow), ("pods", quick)]
         wait_equal(fake, daemon, both, ["pods"])

@@ -90,6 +90,7 @@ static void limits_are(const struct settings_limits *l)
 	assert_int_equal(l->cluster_bytes, 1 << 30);
 	assert_int_equal(l->objects_max, 10);
 	assert_int_equal(l->ring_entries, 2048);
+	assert_int_equal(l->retained_bytes, 4 << 20);
 	assert_int_equal(l->event_bytes_max, 1 << 20);
 	assert_int_equal(l->lists_max, 5);
 	assert_int_equal(l->consumers_max, 6);
@@ -105,7 +106,8 @@ static void settings_reads_every_field(void **state)
 	        "json, level: debug}\n"
 	        "metrics: {listen: \"127.0.0.1:9464\"}\n"
 	        "limits: {shardBytes: 64Mi, listBytes: 32Mi, clusterBytes: 1Gi, objectsMax: 10, "
-	        "ringEntries: 2048, eventBytesMax: 1Mi, listsMax: 5, consumersMax: 6, "
+	        "ringEntries: 2048, retainedBytes: 4Mi, eventBytesMax: 1Mi, listsMax: 5, "
+	        "consumersMax: 6, "
 	        "lingerSeconds: 0}\n"
 	        "kubeconfig: [/etc/a, b]\n"
 	        "clusters:\n- {name: x, context: y, kubeconfig: kc, strategy: direct, qps: 7, "
@@ -187,6 +189,8 @@ static const struct {
         {"limits: {shardBytes: 1Xi}\n", "limits.shardBytes: expected a number of bytes"},
         {"limits: {ringEntries: 3000}\n", "limits.ringEntries: must be a power of two"},
         {"limits: {shardBytes: 64Mi, listBytes: 65Mi}\n", "is larger than limits.shardBytes"},
+        {"limits: {shardBytes: 64Mi, retainedBytes: 33Mi}\n",
+                "limits.retainedBytes: is more than half of limits.shardBytes"},
         {"limits: {lingerSeconds: 86401}\n", "limits.lingerSeconds: must be from 0 to 86400"},
         {"kubeconfig: ~/.kube/config\n", ":3:13: kubeconfig: ~ is not expanded"},
         {"kubeconfig: {a: b}\n", "kubeconfig: expected a list, found a mapping"},
@@ -353,6 +357,9 @@ static void settings_limits_at_their_edges(void **state)
 	        {"limits: {eventBytesMax: 67108865}\n", false},
 	        {"limits: {ringEntries: 1024}\n", true},
 	        {"limits: {ringEntries: 512}\n", false},
+	        {"limits: {retainedBytes: 1Mi}\n", true},
+	        {"limits: {retainedBytes: 1048575}\n", false},
+	        {"limits: {shardBytes: 64Mi, retainedBytes: 32Mi}\n", true},
 	        {"limits: {consumersMax: 0}\n", false},
 	        {"limits: {consumersMax: 1}\n", true},
 	        {"limits: {shardBytes: 64Mi, listBytes: 64Mi}\n", true},
