@@ -26,8 +26,8 @@
  *   With epoll a socket has one turn per tick. With io_uring the kernel has received already, up to
  *   IO_AHEAD_BYTES of one socket (32 buffers are its bound for one turn of a multishot receive, and
  *   few of them are large): that is delivered in the same tick, turn by turn, while it is in the
- *   cache. If some is left all the same, the socket is
- *   not read again until less than IO_PASS_BYTES are.
+ *   cache. If some is left all the same, the socket is not read again until less than
+ *   IO_PASS_BYTES are. A socket that has taken all buffers comes after all others in the next tick.
  *
  * - P5 No allocation after io_open().
  *

@@ -61,7 +61,7 @@ static void enter_and_wait(struct uring *u, uint64_t deadline_ns)
 	uint64_t until = slot_next_deadline(&u->slots);
 	if (deadline_ns < until)
 		until = deadline_ns;
-	bool stuck = !list_empty(&u->todo) || !list_empty(&u->starved) || !list_empty(&u->sated);
+	bool stuck = !list_empty(&u->todo) || !list_empty(&u->starved) || !list_empty(&u->late);
 	if (until <= now || slot_busy(&u->slots) || stuck) {
 		const unsigned pending = IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW;
 		if (io_uring_sq_ready(&u->ring) ||
@@ -92,6 +92,11 @@ static int uring_tick(struct io *io, uint64_t deadline_ns)
 	enter_and_wait(u, deadline_ns);
 	io->now_ns = os_clock_ns();
 	int n = uring_cqe_collect(u);
+	if (!list_empty(&u->late)) { /* U5 */
+		uring_sqe_flush_late(u);
+		uring_enter(u, 0, IORING_ENTER_GETEVENTS, NULL);
+		n += uring_cqe_collect(u);
+	}
 	slot_expire(&u->slots, io->now_ns);
 	rate_add(u, n, io->now_ns - before);
 	/* The completion only ends the wait; the flag says that somebody called (pairs with
@@ -368,6 +373,7 @@ int uring_open(const struct io_config *config, const struct uring_tuning *tuning
 	list_init(&u->todo);
 	list_init(&u->starved);
 	list_init(&u->sated);
+	list_init(&u->late);
 	int r = -ENOMEM;
 	if (!slot_table_init(&u->slots, &u->io, sizeof(struct uring_sock), uring_deliver,
 	            config->sockets_max))

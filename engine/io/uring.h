@@ -21,7 +21,9 @@
  *
  * - U5 A receive that ended for want of a buffer waits on the `starved` list, and at most as many
  *   are armed again per tick as buffers are posted. Its bytes stay in the socket. One that had some
- *   before they ran out goes behind those that had none: else it would take them all again.
+ *   before they ran out is `sated`: it is armed when the next tick has received what all others
+ *   have (`late`), because arming receives at once, and would take every buffer before them. If
+ *   they leave none, it is starved.
  */
 #ifndef KR_IO_URING_H
 #define KR_IO_URING_H
@@ -104,6 +106,7 @@ struct uring {
 	struct list todo;    /* sockets that want something of the ring */
 	struct list starved; /* sockets whose receive found no buffer (slot.aux) */
 	struct list sated;   /* the same, but it had some before */
+	struct list late;    /* those that were sated when the tick began */
 	bool direct, min_wait;
 	bool wake_armed;
 	uint32_t batch_wait_us;
@@ -144,8 +147,10 @@ static inline void uring_want(struct uring *u, struct uring_sock *k)
 /* Gives back all buffers of the socket's queue. */
 void uring_drop_received(struct uring *u, struct uring_sock *k);
 
-/* uring_sqe.c: posts buffers, turns the todo and starved lists into submissions. */
+/* uring_sqe.c: posts buffers, turns the todo and starved lists into submissions. The sated are late
+ * then: uring_sqe_flush_late(), when completions were taken in. */
 void uring_sqe_flush(struct uring *u);
+void uring_sqe_flush_late(struct uring *u);
 void uring_sqe_notify(struct uring *u, int eventfd);
 
 /* uring_cqe.c: takes in all completions that are there. Returns how many. */

@@ -221,29 +221,40 @@ static void emit_wake(struct uring *u)
 	u->wake_armed = true;
 }
 
-/* In this order, whatever else they want. Returns how many more may be armed. */
-static unsigned arm_again(struct uring *u, struct list *from, unsigned most)
+/* In this order, whatever else they want. */
+static void arm_again(struct uring *u, struct list *from, unsigned most)
 {
 	for (; most > 0 && !list_empty(from); most--) {
 		struct slot *x = CONTAINER_OF(list_pop(from), struct slot, aux);
 		list_unlink(&uring_sock_of(x)->todo);
 		uring_want(u, uring_sock_of(x));
 	}
-	return most;
 }
 
-void uring_sqe_flush(struct uring *u)
+static void emit_todo(struct uring *u)
 {
-	bufs_post(&u->bufs);
-	emit_wake(u);
-	unsigned arm = arm_again(u, &u->starved, u->bufs.posted);
-	arm_again(u, &u->sated, arm);
 	while (!list_empty(&u->todo)) {
 		struct uring_sock *k = CONTAINER_OF(u->todo.next, struct uring_sock, todo);
 		if (!emit(u, k))
 			return;
 		list_unlink(&k->todo);
 	}
+}
+
+void uring_sqe_flush(struct uring *u)
+{
+	bufs_post(&u->bufs);
+	emit_wake(u);
+	arm_again(u, &u->starved, u->bufs.posted);
+	list_move_all(&u->late, &u->sated);
+	emit_todo(u);
+}
+
+void uring_sqe_flush_late(struct uring *u)
+{
+	arm_again(u, &u->late, u->bufs.posted);
+	list_move_all(&u->starved, &u->late);
+	emit_todo(u);
 }
 
 void uring_sqe_notify(struct uring *u, int eventfd)

@@ -200,6 +200,32 @@ static void receive_fair(void **state)
 	rig_free(r);
 }
 
+/* A socket that always has more than there are buffers for is received from after the others: a
+ * line of another one comes in the tick that it is there for. (Not in every round: what is sent
+ * over loopback may be on its way for a moment.) */
+static void receive_beside_a_flood(void **state)
+{
+	enum { ROUNDS = 100 };
+	struct rig *r = rig_new(state, 8);
+	struct conn *quiet = rig_connect(r, 1), *flood = rig_connect(r, 0);
+	unsigned at_once = 0;
+	for (int i = 0; i < ROUNDS; i++) { /* from some round on, it has had its fill */
+		rig_peer_send(flood, 4 << 20);
+		rig_tick(r, 0);
+	}
+	for (int i = 0; i < ROUNDS; i++) {
+		rig_peer_send(flood, 4 << 20);
+		rig_peer_send(quiet, 100);
+		rig_tick(r, 0);
+		at_once += quiet->received == quiet->peer_sent;
+		RIG_UNTIL(r, quiet->received == quiet->peer_sent);
+	}
+	assert_in_range(at_once, ROUNDS * 9 / 10, ROUNDS); /* the flood first: half */
+	size_t had = flood->received;                      /* which gets its share all the same */
+	RIG_UNTIL(r, flood->received > had + IO_AHEAD_BYTES || flood->received == flood->peer_sent);
+	rig_free(r);
+}
+
 /* Receives all that was sent; returns the longest piece that it came in. */
 static size_t longest_piece(struct rig *r, struct conn *c)
 {
@@ -479,6 +505,7 @@ int main(void)
 	        cmocka_unit_test(receive_random_pieces),
 	        cmocka_unit_test(receive_starved),
 	        cmocka_unit_test(receive_fair),
+	        cmocka_unit_test(receive_beside_a_flood),
 	        cmocka_unit_test(receive_large),
 	        cmocka_unit_test(receive_bounded_tick),
 	        cmocka_unit_test(receive_burst),
