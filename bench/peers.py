@@ -9,6 +9,7 @@ KUBERING_PEERS=client-go-json,kube-rs-typed names the peers to run; the default 
 
 import hashlib
 import json
+import mmap
 import os
 import re
 import select
@@ -19,6 +20,8 @@ import time
 from pathlib import Path
 
 import pace
+from bed import Bed
+from figures import Failed, Result
 
 HERE = Path(__file__).resolve().parent
 SOURCES = HERE / "peers"
@@ -114,140 +117,145 @@ def command(built, program, mode, conf):
 
 # --- one subject with a server of its own ---
 
-def make_subject(h):
-    class Subject(h.Bed):
-        def __init__(self, args, name, argv_of, objects, object_bytes):
-            super().__init__(args.bin, objects, object_bytes, False, ["--namespaces", 16])
-            self.name, self.objects, self.ours = name, objects, name in OURS
-            self.log = open(self.path / "subject.log", "w")
-            self.daemon_before = self.daemon_cpu()
-            self.child = self.start("1", argv_of(self), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, bufsize=0)
+def touch_memory(wanted):
+    """A hypervisor that takes free memory away gives it back at the first touch, at many times a page fault's cost: who runs first would
+    pay for all. So much is touched and freed at once."""
+    available = int(re.search(r"MemAvailable: +(\d+)", Path("/proc/meminfo").read_text())[1]) * 1024
+    mmap.mmap(-1, min(wanted, available // 2), mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE).close()
 
-        def say(self, word, seconds=120):
-            self.child.stdin.write(word.encode() + b"\n")
-            if not select.select([self.child.stdout], [], [], seconds)[0]:
-                raise h.Failed(f"{self.name}: no answer to {word} within {seconds} s")
-            line = self.child.stdout.readline()
-            if not line:
-                raise h.Failed(f"{self.name}: ended: {(self.path / 'subject.log').read_text()[-2000:]}")
-            return json.loads(line)
 
-        def daemon_cpu(self):
-            return sum(int((t / "schedstat").read_text().split()[0]) for t in Path(f"/proc/{self.daemon.pid}/task").iterdir())
+class Subject(Bed):
+    def __init__(self, args, name, argv_of, objects, object_bytes):
+        touch_memory(objects * object_bytes * 5)  # the server's part, and the hungriest peer's
+        super().__init__(args.bin, objects, object_bytes, False, ["--namespaces", 16])
+        self.name, self.objects, self.ours = name, objects, name in OURS
+        self.log = open(self.path / "subject.log", "w")
+        self.daemon_before = self.daemon_cpu()
+        self.child = self.start("1", argv_of(self), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, bufsize=0)
 
-        def count(self, word="count"):
-            """With the daemon's CPU and memory in ours."""
-            out = self.say(word)
-            if self.ours:
-                out["cpu_ns"] += self.daemon_cpu() - self.daemon_before
-                out["reactor_ns"] = self.reactor_cpu_ns()
-                if "pss" in out:
-                    out["pss"] += self.memory(self.daemon.pid)
-                if out["overruns"] or out["torn"]:
-                    raise h.Failed(f"{self.name}: the consumer was overrun {out['overruns']} times, {out['torn']} objects were torn")
-            return out
+    def say(self, word, seconds=120):
+        self.child.stdin.write(word.encode() + b"\n")
+        if not select.select([self.child.stdout], [], [], seconds)[0]:
+            raise Failed(f"{self.name}: no answer to {word} within {seconds} s")
+        line = self.child.stdout.readline()
+        if not line:
+            raise Failed(f"{self.name}: ended: {(self.path / 'subject.log').read_text()[-2000:]}")
+        return json.loads(line)
 
-        def events(self, load, seconds=600):
-            """Does load, which returns how many events it makes, and waits for their handler calls. Returns CPU per event, the reactor's, and
-            how long it took."""
-            before, began = self.count(), time.monotonic()
-            n = load()
-            while True:
-                now = self.count()
-                if now["updates"] - before["updates"] >= n:
-                    break
-                if time.monotonic() - began > seconds:
-                    raise h.Failed(f"{self.name}: {now['updates'] - before['updates']} of {n} events in {seconds} s")
-                time.sleep(0.05)
-            if now["updates"] - before["updates"] != n or now["lists"] != before["lists"]:
-                raise h.Failed(f"{self.name}: {now['updates'] - before['updates']} handler calls for {n} events, {now['lists']} lists")
-            reactor = now.get("reactor_ns", 0) - before.get("reactor_ns", 0)
-            return (now["cpu_ns"] - before["cpu_ns"]) / n / 1000, reactor / n / 1000, time.monotonic() - began
+    def daemon_cpu(self):
+        return sum(int((t / "schedstat").read_text().split()[0]) for t in Path(f"/proc/{self.daemon.pid}/task").iterdir())
 
-        def rv(self):
-            return int(self.ask("rv fake-1")["rv"])
+    def count(self, word="count"):
+        """With the daemon's CPU and memory in ours."""
+        out = self.say(word)
+        if self.ours:
+            out["cpu_ns"] += self.daemon_cpu() - self.daemon_before
+            out["reactor_ns"] = self.reactor_cpu_ns()
+            if "pss" in out:
+                out["pss"] += self.memory(self.daemon.pid)
+            if out["overruns"] or out["torn"]:
+                raise Failed(f"{self.name}: the consumer was overrun {out['overruns']} times, {out['torn']} objects were torn")
+        return out
 
-        def blast(self, n):
-            return self.events(lambda: self.ask(f"blast fake-1 pods {n}") and n)
+    def events(self, load, seconds=600):
+        """Does load, which returns how many events it makes, and waits for their handler calls. Returns CPU per event, the reactor's, and
+        how long it took."""
+        before, began = self.count(), time.monotonic()
+        n = load()
+        while True:
+            now = self.count()
+            if now["updates"] - before["updates"] >= n:
+                break
+            if time.monotonic() - began > seconds:
+                raise Failed(f"{self.name}: {now['updates'] - before['updates']} of {n} events in {seconds} s")
+            time.sleep(0.05)
+        if now["updates"] - before["updates"] != n or now["lists"] != before["lists"]:
+            raise Failed(f"{self.name}: {now['updates'] - before['updates']} handler calls for {n} events, {now['lists']} lists")
+        reactor = now.get("reactor_ns", 0) - before.get("reactor_ns", 0)
+        return (now["cpu_ns"] - before["cpu_ns"]) / n / 1000, reactor / n / 1000, time.monotonic() - began
 
-        def paced(self, rate, seconds):
-            def load():
-                before = self.rv()
-                self.ask(f"rate {rate} status=1")
-                time.sleep(seconds)
-                self.ask("rate 0")
-                return self.rv() - before
-            self.say("latency")
-            cpu, reactor, wall = self.events(load)
-            return {"cpu": cpu, "reactor": reactor, "behind": wall - seconds, **self.say("latency")}
+    def rv(self):
+        return int(self.ask("rv fake-1")["rv"])
 
-        def idle_cpu(self, seconds):
-            """Milliseconds of CPU per second without an event."""
-            before = self.count()["cpu_ns"]
+    def blast(self, n):
+        return self.events(lambda: self.ask(f"blast fake-1 pods {n}") and n)
+
+    def paced(self, rate, seconds):
+        def load():
+            before = self.rv()
+            self.ask(f"rate {rate} status=1")
             time.sleep(seconds)
-            return (self.count()["cpu_ns"] - before) / 1e6 / seconds
+            self.ask("rate 0")
+            return self.rv() - before
+        self.say("latency")
+        cpu, reactor, wall = self.events(load)
+        return {"cpu": cpu, "reactor": reactor, "behind": wall - seconds, **self.say("latency")}
 
-        def churn(self, n):
-            """Writes to objects drawn from all, a piece at a time, so that no socket buffer holds them all."""
-            while n > 0:
-                piece = min(n, 5000)
-                self.events(lambda: self.ask(f"run fake-1 pods status {piece}") and piece)
-                n -= piece
+    def idle_cpu(self, seconds):
+        """Milliseconds of CPU per second without an event."""
+        before = self.count()["cpu_ns"]
+        time.sleep(seconds)
+        return (self.count()["cpu_ns"] - before) / 1e6 / seconds
 
-        def listed(self):
-            """NAMESPACE/NAME/VERSION of all objects that the server has."""
-            self.control.sendall(f"list-at fake-1 pods {self.rv()}\n".encode())
-            keys = {f"{ns}/{name}/{rv}" for ns, name, rv in re.findall(r"(\S+?)/([^:\s]+):[^:\s]*:(\d+)", self.answers.readline())}
-            if len(keys) != self.objects:
-                raise h.Failed(f"the server says that it has {len(keys)} objects, not {self.objects}")
-            return keys
+    def churn(self, n):
+        """Writes to objects drawn from all, a piece at a time, so that no socket buffer holds them all."""
+        while n > 0:
+            piece = min(n, 5000)
+            self.events(lambda: self.ask(f"run fake-1 pods status {piece}") and piece)
+            n -= piece
 
-        def check(self, seconds=60):
-            """The mirror is the server's list: FNV-1a of namespace/name/resourceVersion, summed. Returns the keys."""
-            keys, want = self.listed(), 0
-            for key in keys:
-                x = 0xcbf29ce484222325
-                for byte in key.encode():
-                    x = (x ^ byte) * 0x100000001b3 & 0xffffffffffffffff
-                want = want + x & 0xffffffffffffffff
-            deadline = time.monotonic() + seconds
-            while True:
-                got = self.say("digest")
-                if got["objects"] == len(keys) and int(got["digest"], 16) == want:
-                    return keys
-                if time.monotonic() > deadline:
-                    raise h.Failed(f"{self.name}: the mirror differs from the server: {got}, wanted {len(keys)} {want:016x}")
-                time.sleep(0.2)
+    def listed(self):
+        """NAMESPACE/NAME/VERSION of all objects that the server has."""
+        self.control.sendall(f"list-at fake-1 pods {self.rv()}\n".encode())
+        keys = {f"{ns}/{name}/{rv}" for ns, name, rv in re.findall(r"(\S+?)/([^:\s]+):[^:\s]*:(\d+)", self.answers.readline())}
+        if len(keys) != self.objects:
+            raise Failed(f"the server says that it has {len(keys)} objects, not {self.objects}")
+        return keys
 
-        def relist(self, writes):
-            """When the connection is cut and the history is gone: peak by what was before, handler calls, and how many objects changed."""
-            pid = self.daemon.pid if self.ours else self.child.pid
-            had, before = self.listed(), self.count()
-            rss = self.memory(pid, "Rss")
-            Path(f"/proc/{pid}/clear_refs").write_text("5")
-            self.ask("fault hang ms=300 verb=watch count=1")
-            self.ask("cut fake-1 rst")
-            self.ask(f"run fake-1 pods status {writes}")
-            self.ask("compact fake-1")
-            deadline = time.monotonic() + 120
-            while self.count()["lists"] == before["lists"]:
-                if time.monotonic() > deadline:
-                    raise h.Failed(f"{self.name}: no relist within 120 s")
-                time.sleep(0.05)
-            changed = len(self.check(120) - had)
-            peak = int(re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text()).group(1)) * 1024
-            return {"relist_peak": peak / rss, "relist_calls": self.settled_events() - before["events"], "relist_changed": changed}
+    def check(self, seconds=60):
+        """The mirror is the server's list: FNV-1a of namespace/name/resourceVersion, summed. Returns the keys."""
+        keys, want = self.listed(), 0
+        for key in keys:
+            x = 0xcbf29ce484222325
+            for byte in key.encode():
+                x = (x ^ byte) * 0x100000001b3 & 0xffffffffffffffff
+            want = want + x & 0xffffffffffffffff
+        deadline = time.monotonic() + seconds
+        while True:
+            got = self.say("digest")
+            if got["objects"] == len(keys) and int(got["digest"], 16) == want:
+                return keys
+            if time.monotonic() > deadline:
+                raise Failed(f"{self.name}: the mirror differs from the server: {got}, wanted {len(keys)} {want:016x}")
+            time.sleep(0.2)
 
-        def settled_events(self):
-            """Handler calls, when none comes any more: some peers call handlers long after their store has changed."""
-            last, quiet = -1, 0
-            while quiet < 4:
-                now = self.count()["events"]
-                quiet, last = quiet + 1 if now == last else 0, now
-                time.sleep(0.1)
-            return last
+    def relist(self, writes):
+        """When the connection is cut and the history is gone: peak by what was before, handler calls, and how many objects changed."""
+        pid = self.daemon.pid if self.ours else self.child.pid
+        had, before = self.listed(), self.count()
+        rss = self.memory(pid, "Rss")
+        Path(f"/proc/{pid}/clear_refs").write_text("5")
+        self.ask("fault hang ms=300 verb=watch count=1")
+        self.ask("cut fake-1 rst")
+        self.ask(f"run fake-1 pods status {writes}")
+        self.ask("compact fake-1")
+        deadline = time.monotonic() + 120
+        while self.count()["lists"] == before["lists"]:
+            if time.monotonic() > deadline:
+                raise Failed(f"{self.name}: no relist within 120 s")
+            time.sleep(0.05)
+        changed = len(self.check(120) - had)
+        peak = int(re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text()).group(1)) * 1024
+        return {"relist_peak": peak / rss, "relist_calls": self.settled_events() - before["events"], "relist_changed": changed}
 
-    return Subject
+    def settled_events(self):
+        """Handler calls, when none comes any more: some peers call handlers long after their store has changed."""
+        last, quiet = -1, 0
+        while quiet < 4:
+            now = self.count()["events"]
+            quiet, last = quiet + 1 if now == last else 0, now
+            time.sleep(0.1)
+        return last
 
 
 # --- what is measured ---
@@ -360,32 +368,82 @@ def middle(values):
     return out
 
 
-def chosen(h, args):
+def chosen(args):
     wanted = os.environ.get("KUBERING_PEERS")
     names = wanted.split(",") if wanted else QUICK if args.quick else list(PEERS)
     if not set(names) <= set(PEERS):
-        raise h.Failed(f"KUBERING_PEERS: a list of {', '.join(PEERS)}")
+        raise Failed(f"KUBERING_PEERS: a list of {', '.join(PEERS)}")
     return names
 
 
-def run(h, args):
+def prepared(args, names):
+    """What is built of these peers, and how each subject is started: a function of its bed."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kubering/peers"
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        names = chosen(h, args)
         built = build(cache, dict.fromkeys(PEERS[n][0] for n in names))
         consumer = build_consumer(args.bin, cache)
     except RuntimeError as why:
-        raise h.Failed(str(why)) from None
-    Subject = make_subject(h)
+        raise Failed(str(why)) from None
+
+    def argv_of(name):
+        def argv(bed):
+            return [consumer, bed.socket, OURS[name]] if name in OURS else command(built, *PEERS[name], bed.path / "kubeconfig")
+        return argv
+
+    return built, argv_of
+
+
+# --- the first list alone ---
+
+SYNC_GOALS = ("client-go-protobuf", "kube-rs-typed", "client-go-json")
+
+
+def first_sync(run, name, argv, objects):
+    """Seconds, and CPU in us per Pod, until one subject has all objects of a list and has been called for each."""
+    subject = Subject(run, name, argv, objects, 14500)
+    try:
+        first = subject.say("synced", 900)
+        if first["objects"] != objects:
+            raise Failed(f"{name}: synced with {first['objects']} of {objects} objects")
+        cpu = first["cpu_ns"] + (subject.daemon_cpu() - subject.daemon_before if subject.ours else 0)
+        if "protobuf" in name and "protobuf" not in subject.count()["content"]:
+            raise Failed(f"{name}: the server did not answer protobuf")
+        subject.check()
+        return first["wall_ns"] / 1e9, cpu / objects / 1000
+    finally:
+        subject.close()
+
+
+def sync(run):
+    """A list of 30 k and one of 100 k Pods, by us and by each peer that a goal names."""
+    out = Result()
+    built, argv_of = prepared(run, SYNC_GOALS)
+    names = [n for n in SYNC_GOALS if PEERS[n][0] in built]
+    for objects, size in ((5000, "5k"),) if run.quick else ((30000, "30k"), (100000, "100k")):
+        wall, cpu = first_sync(run, "kubering", argv_of("kubering"), objects)
+        run.say(f"sync of {objects:,}: kubering {wall:.2f} s, {cpu:.1f} us of CPU per Pod, the consumer's included")
+        out.add(f"sync_wall_{size}", wall, "s")
+        out.add(f"sync_cpu_{size}", cpu, "us")
+        for name in names:
+            peer_wall, peer_cpu = first_sync(run, name, argv_of(name), objects)
+            run.say(f"sync of {objects:,}: {name} {peer_wall:.2f} s, {peer_cpu:.1f} us of CPU per Pod")
+            out.add(f"sync_wall_{size}_{name}", peer_wall, "s", "kubering", wall)
+            out.add(f"sync_cpu_{size}_{name}", peer_cpu, "us", "kubering", cpu)
+    return out
+
+
+# --- everything ---
+
+def run(h, args):
+    names = chosen(args)
+    built, argv_of = prepared(args, names)
     names = [n for n in names if PEERS[n][0] in built]
     print("  " + ", ".join(f"{n} {version(n)}" for n in built) + "; one process on CPU 1, plain loopback, nothing compressed", flush=True)
     got = {n: [] for n in [*list(OURS)[: 1 if args.quick else None], *names]}
 
     def once(name, objects, object_bytes):
-        def argv(bed):
-            return [consumer, bed.socket, OURS[name]] if name in OURS else command(built, *PEERS[name], bed.path / "kubeconfig")
-        subject = Subject(args, name, argv, objects, object_bytes)
+        subject = Subject(args, name, argv_of(name), objects, object_bytes)
         try:
             subject.large = object_bytes > 8000
             return measure(subject, args.quick)
@@ -397,7 +455,7 @@ def run(h, args):
         for name in got:
             try:
                 row = once(name, 5000 if args.quick else 30000, 3600) | once(name, 5000 if args.quick else 30000, 14500)
-            except h.Failed as why:
+            except Failed as why:
                 failed[name] = str(why)
                 print(f"  {name}: NOT COUNTED: {why}", flush=True)
                 continue
@@ -408,7 +466,7 @@ def run(h, args):
             print(f"  {name}: " + ", ".join(f"{k} {row[k]:.3g}" for k in ORDER if k in row), flush=True)
     rows = {n: middle(v) for n, v in got.items() if v}
     if "kubering" not in rows:
-        raise h.Failed(f"kubering itself was not measured: {failed.get('kubering')}")
+        raise Failed(f"kubering itself was not measured: {failed.get('kubering')}")
     report(h, rows, wake_bound(args.limits) if args.limits else {})
     if failed:
-        raise h.Failed(f"not counted: {', '.join(failed)}")
+        raise Failed(f"not counted: {', '.join(failed)}")

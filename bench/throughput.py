@@ -1,4 +1,4 @@
-"""ingest, sync, reactors: how many events a core takes."""
+"""ingest, reactors: how many events a core takes."""
 
 import os
 import re
@@ -9,7 +9,6 @@ from pathlib import Path
 
 from bed import Bed, pairs
 from figures import Failed, Result
-import goals
 
 
 def bound(limits, tls, quick=False):
@@ -87,20 +86,6 @@ def ingest(run):
     out = Result()
     for word in run.words():
         out.part(ingest_one, run, word)
-    return out
-
-
-def sync(run):
-    out = Result()
-    for objects, name in ((5000, ""),) if run.quick else ((30000, ""), (100000, "_100k")):
-        with Bed(run.bin, objects, 14500) as bed:
-            before, began = bed.reactor_cpu_ns(), time.monotonic()
-            had = bed.settle(600)
-            wall, cpu = time.monotonic() - began, bed.reactor_cpu_ns() - before
-            if int(had["objects"]) != objects:
-                raise Failed(f"{had['objects']} objects of {objects}")
-            out.add(f"sync_cpu_per_pod{name}", cpu / objects / 1000, "us", "client-go_protobuf_reference", goals.SYNC_REFERENCE_US)
-            out.add(f"sync_wall{name}", wall, "s")
     return out
 
 
