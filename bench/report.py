@@ -100,7 +100,7 @@ def curve(histograms):
         v *= 10
     for label, p in (("p0", 0), ("p50", 50), ("p90", 90), ("p99", 99), ("p99.9", 99.9), ("p99.99", 99.99)):
         at = x(-math.log10(1 - p / 100))
-        body += [line(at, 5, at, height - bottom + 5, "axis"), text(at, height - 8, label, "middle")]
+        body += [line(at, 5, at, height - bottom + 5, "axis"), text(at, height - 8, label, "end" if p == 99.99 else "middle")]
     for (name, h), colour in zip(histograms.items(), COLOURS * (1 + len(histograms) // len(COLOURS))):
         points = " ".join(f"{x(i / 20):.1f},{y(h.percentile(100 * (1 - 10 ** (-i / 20)))):.1f}"
                           for i in range(int(nines * 20) + 1) if 10 ** (-i / 20) * h.count >= 1)

@@ -81,7 +81,7 @@ def idle(out, run, word):
             "slope_from_half", per("user", user["half"], user["full"], clusters))
     out.add(f"sockets_idle_segments_{word}", per("segments", none, full, sockets), "KiB",
             "slope_from_half", per("segments", half, full, clusters))
-    out.add(f"sockets_idle_pss_{word}", per("pss", none, full, sockets), "KiB", "without_a_list", none["pss"] / 1024)
+    out.add(f"sockets_idle_pss_{word}", per("pss", none, full, sockets), "KiB", "without_a_list", none["pss"] / 1024, same=False)
 
 
 # --- loaded ---
