@@ -19,6 +19,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import goals
 import pace
 from bed import Bed
 from figures import Failed, Result
@@ -148,6 +149,14 @@ class Subject(Bed):
     def daemon_cpu(self):
         return sum(int((t / "schedstat").read_text().split()[0]) for t in Path(f"/proc/{self.daemon.pid}/task").iterdir())
 
+    def synced(self, seconds=120):
+        """When all objects are there and were handled: seconds, and us of CPU per object, the daemon's included in ours."""
+        first = self.say("synced", seconds)
+        if first["objects"] != self.objects:
+            raise Failed(f"{self.name}: synced with {first['objects']} of {self.objects} objects")
+        cpu = first["cpu_ns"] + (self.daemon_cpu() - self.daemon_before if self.ours else 0)
+        return first["wall_ns"] / 1e9, cpu / self.objects / 1000
+
     def count(self, word="count"):
         """With the daemon's CPU and memory in ours."""
         out = self.say(word)
@@ -268,13 +277,9 @@ def measure(subject, quick):
     out, s = {}, subject
     size = "14k5" if s.large else "3k6"
     if s.large:
-        first = s.say("synced")
-        if first["objects"] != s.objects:
-            raise RuntimeError(f"{s.name}: synced with {first['objects']} of {s.objects} objects")
-        cpu = first["cpu_ns"] + (s.daemon_cpu() - s.daemon_before if s.ours else 0)
+        out["sync_wall"], out["sync_cpu"] = s.synced()
         if s.ours:
             out["sync_reactor"] = s.reactor_cpu_ns() / s.objects / 1000
-        out |= {"sync_wall": first["wall_ns"] / 1e9, "sync_cpu": cpu / s.objects / 1000}
         out["pss_sync"] = s.count("stat")["pss"] / s.objects / 1000
         out["pss_sync_gc"] = s.count("gc")["pss"] / s.objects / 1000
     else:
@@ -310,8 +315,7 @@ ORDER = ["event_3k6", "event_3k6_at_1000", "event_3k6_at_5000", "event_14k5", "e
 PACES = (1000, 5000)
 GOALS = [("event_3k6", "", 15), ("event_3k6", "client-go-json", 100), ("event_14k5", "", 25), ("event_14k5", "client-go-json", 150),
          *((f"event_3k6_at_{rate}", "", 15) for rate in PACES), *((f"event_14k5_at_{rate}", "", 25) for rate in PACES),
-         ("sync_wall", "client-go-protobuf", 5), ("sync_cpu", "client-go-protobuf", 5), ("sync_cpu", "kube-rs-typed", 15),
-         ("sync_cpu", "client-go-json", 20)]
+         ("sync_wall", "client-go-protobuf", 5), *(("sync_cpu", peer, times) for peer, times in goals.SYNC_TIMES.items())]
 
 
 def wake_bound(limits):
@@ -399,21 +403,15 @@ def prepared(args, names):
 
 # --- the first list alone ---
 
-SYNC_GOALS = ("client-go-protobuf", "kube-rs-typed", "client-go-json")
-
-
 def first_sync(run, name, argv, objects):
     """Seconds, and CPU in us per Pod, until one subject has all objects of a list and has been called for each."""
     subject = Subject(run, name, argv, objects, 14500)
     try:
-        first = subject.say("synced", 900)
-        if first["objects"] != objects:
-            raise Failed(f"{name}: synced with {first['objects']} of {objects} objects")
-        cpu = first["cpu_ns"] + (subject.daemon_cpu() - subject.daemon_before if subject.ours else 0)
+        wall, cpu = subject.synced(900)
         if "protobuf" in name and "protobuf" not in subject.count()["content"]:
             raise Failed(f"{name}: the server did not answer protobuf")
         subject.check()
-        return first["wall_ns"] / 1e9, cpu / objects / 1000
+        return wall, cpu
     finally:
         subject.close()
 
@@ -421,8 +419,8 @@ def first_sync(run, name, argv, objects):
 def sync(run):
     """A list of 30 k and one of 100 k Pods, by us and by each peer that a goal names."""
     out = Result()
-    built, argv_of = prepared(run, SYNC_GOALS)
-    names = [n for n in SYNC_GOALS if PEERS[n][0] in built]
+    built, argv_of = prepared(run, goals.SYNC_TIMES)
+    names = [n for n in goals.SYNC_TIMES if PEERS[n][0] in built]
     for objects, size in ((5000, "5k"),) if run.quick else ((30000, "30k"), (100000, "100k")):
         wall, cpu = first_sync(run, "kubering", argv_of("kubering"), objects)
         run.say(f"sync of {objects:,}: kubering {wall:.2f} s, {cpu:.1f} us of CPU per Pod, the consumer's included")

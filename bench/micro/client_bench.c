@@ -105,19 +105,20 @@ static void digits(char at[8], uint64_t v)
 		at[--n] = (char)('0' + v % 10);
 }
 
-static void writer_update(struct writer *w, struct json_object *o, uint64_t now_ns)
+static void writer_update(struct writer *w, const struct json_object *was, uint64_t now_ns)
 {
+	struct json_object o = *was; /* the version lives for this call only */
 	char version[8];
 	enum store_outcome what;
 	digits(version, ++w->rv);
-	o->resource_version = (struct span){version, sizeof version};
-	MUST(store_upsert(w->list, o, now_ns, &what) == ERR_OK);
+	o.resource_version = (struct span){version, sizeof version};
+	MUST(store_upsert(w->list, &o, now_ns, &what) == ERR_OK);
 }
 
 /* The next few, with what the store has of them fetched step by step. */
 static void writer_updates(struct writer *w, uint64_t n, uint64_t now_ns)
 {
-	struct json_object *o[AHEAD];
+	const struct json_object *o[AHEAD];
 	struct store_trace t[AHEAD];
 	for (uint64_t i = 0; i < n; i++) {
 		o[i] = &w->objects[prng_below(&w->r, w->n)];
