@@ -536,17 +536,21 @@ static void heal(struct sim_world *w)
 	tell_backend(w, SPAN("clear"));
 }
 
-static void report_unconverged(struct sim_world *w, struct sim_list *l)
+static void report_unconverged(struct sim_world *w)
 {
-	struct shm_list row;
-	if (converged(w, l) || !l->open || read_row(l->shard, l->row, l->gen, &row) != READ_OK)
-		return;
-	fprintf(stderr,
-	        "sim: list %u (%s/%s of c%u) did not converge: state %u, whole %u, rv %s, %llu "
-	        "objects, error %s: %s\n",
-	        l->id, l->namespace_, l->kind->resource, l->cluster, row.state, row.whole, row.rv,
-	        (unsigned long long)row.objects, row.error_name, row.error_text);
-	explain(w, l, &row);
+	for (uint32_t i = 0; i < w->lists; i++) {
+		struct sim_list *l = &w->list[i];
+		struct shm_list row;
+		if (converged(w, l) || !l->open ||
+		        read_row(l->shard, l->row, l->gen, &row) != READ_OK)
+			continue;
+		fprintf(stderr,
+		        "sim: list %u (%s/%s of c%u) has not converged: state %u, whole %u, rv %s, "
+		        "%llu objects, error %s: %s\n",
+		        l->id, l->namespace_, l->kind->resource, l->cluster, row.state, row.whole,
+		        row.rv, (unsigned long long)row.objects, row.error_name, row.error_text);
+		explain(w, l, &row);
+	}
 }
 
 static void liveness(struct sim_world *w)
@@ -559,9 +563,10 @@ static void liveness(struct sim_world *w)
 		if (good == w->lists)
 			break;
 		if (w->clock.now_ns >= end)
-			for (uint32_t i = 0; i < w->lists; i++)
-				report_unconverged(w, &w->list[i]);
+			report_unconverged(w);
 		CHECK(w->clock.now_ns < end); /* M1 */
+		if (w->verbose && (w->clock.now_ns - began) / (SIM_S / 4) % 240 == 239)
+			report_unconverged(w);
 		run_until(w, w->clock.now_ns + SIM_S / 4);
 	}
 	w->out->converged_ns = w->clock.now_ns - began;
