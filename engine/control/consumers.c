@@ -27,6 +27,9 @@ struct pending_send {
 
 /* --- the socket -------------------------------------------------------------------------- */
 
+#define SOCKET_EARLY ".new" /* behind the name of one that does not listen yet */
+enum { SOCKET_PATH_MAX = sizeof(((struct sockaddr_un *)0)->sun_path) - sizeof SOCKET_EARLY };
+
 /* A lock beside the socket tells a living daemon from a socket file that a dead one left. */
 static err_t take_lock(struct control *c, const char *path, struct errmsg *m)
 {
@@ -72,29 +75,42 @@ static void remove_old_socket(const char *path)
 		(void)!unlink(path); /* nobody serves it: we hold the lock */
 }
 
+/* A socket at that path. It gets its name when it listens and is open to all, so whoever finds it
+ * can connect. -1: errno says why. */
+static int listen_at(const char *path)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	CHECK((size_t)snprintf(a.sun_path, sizeof a.sun_path, "%s" SOCKET_EARLY, path) <
+	        sizeof a.sun_path);
+	remove_old_socket(a.sun_path); /* of a start that did not come to its end */
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	bool named = fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof a) == 0 &&
+	             listen(fd, 1024) == 0 && chmod(a.sun_path, 0666) == 0 &&
+	             link(a.sun_path, path) == 0;
+	int e = errno;
+	(void)!unlink(a.sun_path);
+	if (!named && fd >= 0)
+		close(fd);
+	errno = e;
+	return named ? fd : -1;
+}
+
 err_t consumers_listen(struct control *c, struct errmsg *m)
 {
 	const char *path = c->config.socket_path;
-	struct sockaddr_un a = {.sun_family = AF_UNIX};
-	if (strlen(path) >= sizeof a.sun_path)
-		return errmsg_set(m, ERR_CONFIG, "socket path %s is longer than %zu bytes", path,
-		        sizeof a.sun_path - 1);
-	strncpy(a.sun_path, path, sizeof a.sun_path - 1);
+	if (strlen(path) > SOCKET_PATH_MAX)
+		return errmsg_set(m, ERR_CONFIG, "socket path %s is longer than %d bytes", path,
+		        (int)SOCKET_PATH_MAX);
 	make_directory(path);
 	err_t err = take_lock(c, path, m);
 	if (err)
 		return err;
 	remove_old_socket(path);
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof a) < 0 || chmod(path, 0666) < 0 ||
-	        listen(fd, 1024) < 0) {
-		int e = errno;
-		if (fd >= 0)
-			close(fd);
+	int fd = listen_at(path);
+	if (fd < 0)
 		return errmsg_set(m, ERR_CONFIG,
 		        "cannot listen on %s (%s): choose another path with --socket", path,
-		        strerror(e));
-	}
+		        strerror(errno));
 	c->consumers.path = strdup(path);
 	c->consumers.listener.fd = fd;
 	c->consumers.listener.on_ready = on_listener;

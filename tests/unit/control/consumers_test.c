@@ -1,6 +1,8 @@
 /* consumers_test.c - the control thread with a raw client on its socket and a reactor on a scripted
  * io: what hostile packets do, what happens when descriptors run out, who is subscribed to what. */
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <sys/resource.h>
 
 #include "unit/control/rig.h"
@@ -163,6 +165,51 @@ static void what_is_no_socket_is_not_removed(void **state)
 	rmdir(g.dir);
 }
 
+/* Knocks until it is told to stop; counts how often somebody was there who did not listen. */
+struct knocker {
+	struct sockaddr_un to;
+	atomic_bool stop;
+	unsigned refused, let_in;
+};
+
+static void *knock(void *arg)
+{
+	struct knocker *k = arg;
+	while (!atomic_load(&k->stop)) {
+		int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		int r = connect(fd, (struct sockaddr *)&k->to, sizeof k->to);
+		k->let_in += r == 0;
+		k->refused += r < 0 && errno == ECONNREFUSED;
+		close(fd);
+	}
+	return NULL;
+}
+
+/* A consumer may wait for the socket's file: when it is there, it must be let in. */
+static void a_socket_that_is_there_listens(void **state)
+{
+	struct rig g;
+	struct knocker k = {.to.sun_family = AF_UNIX};
+	struct errmsg m = {0};
+	pthread_t thread;
+	(void)state;
+	rig_config(&g);
+	strcpy(k.to.sun_path, g.path);
+	for (int i = 0; i < 300; i++) {
+		atomic_store(&k.stop, false);
+		assert_int_equal(pthread_create(&thread, NULL, knock, &k), 0);
+		assert_int_equal(rig_control(&g, &m), ERR_OK);
+		atomic_store(&k.stop, true);
+		assert_int_equal(pthread_join(thread, NULL), 0);
+		control_free(&g.control);
+	}
+	assert_int_equal(k.refused, 0);
+	char lock[128];
+	snprintf(lock, sizeof lock, "%s.lock", g.path);
+	(void)!unlink(lock);
+	assert_int_equal(rmdir(g.dir), 0); /* nothing else is left there */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -172,6 +219,7 @@ int main(void)
 	        cmocka_unit_test(names_that_are_paths_are_refused),
 	        cmocka_unit_test(questions_of_one_consumer_are_bounded),
 	        cmocka_unit_test(what_is_no_socket_is_not_removed),
+	        cmocka_unit_test(a_socket_that_is_there_listens),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
