@@ -1,12 +1,12 @@
 #!/bin/sh
-# install.sh BUILD CMAKE CC EXAMPLES: installed, the library is found by pkg-config and by CMake, and the examples build against it and nothing else.
+# install.sh BUILD CMAKE CC EXAMPLES: installed, the library is found by pkg-config and by CMake, and the examples build against it and nothing else;
+# the programs run where they are, and the service names them.
 set -eu
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "$2" --install "$1" --prefix "$work/usr" >/dev/null
 test "$(find "$work/usr" -path '*include*' -name '*.h' | wc -l)" = 1
 pc=$(dirname "$(find "$work/usr" -name kubering.pc)")
-sed -i "s|^prefix=.*|prefix=$work/usr|" "$pc/kubering.pc"
 for example in list follow; do
 	"$3" -std=c11 -Wall -Wextra -Werror -o "$work/$example" "$4/$example.c" \
 		$(PKG_CONFIG_PATH=$pc pkg-config --cflags --libs kubering)
@@ -23,3 +23,19 @@ END
 "$2" -S "$work/project" -B "$work/project/build" -DCMAKE_PREFIX_PATH="$work/usr" -DCMAKE_C_COMPILER="$3" >/dev/null
 "$2" --build "$work/project/build" >/dev/null
 "$work/project/build/user" 2>&1 | grep -q usage
+
+"$work/usr/bin/kubering" --version | grep -q '^kubering [0-9]'
+"$work/usr/bin/kuberingd" --version | grep -q '^kuberingd [0-9]'
+unit=$work/usr/lib/systemd/system/kuberingd.service
+grep -qx "ExecStart=$work/usr/bin/kuberingd --config /etc/kubering/kubering.yaml --socket /run/kubering/kubering.sock" "$unit"
+test -f "$(sed -n 's/^Documentation=file://p' "$unit")"
+grep -q '^u kubering ' "$work/usr/lib/sysusers.d/kubering.conf"
+DESTDIR=$work/package "$2" --install "$1" --prefix /usr >/dev/null
+grep -q '^ExecStart=/usr/bin/kuberingd ' "$work/package/usr/lib/systemd/system/kuberingd.service"
+grep -qx 'prefix=/usr' "$(find "$work/package" -name kubering.pc)"
+if command -v systemd-analyze >/dev/null; then
+	systemd-analyze verify "$unit"
+	systemd-analyze security --offline=yes --threshold=15 "$unit" >/dev/null
+else
+	echo 'systemd-analyze is not here: the unit was not verified'
+fi

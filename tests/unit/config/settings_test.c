@@ -83,6 +83,54 @@ static void settings_defaults_without_a_file(void **state)
 	}
 }
 
+/* The example with its comment signs away: "#key" and "#  key" are settings, "# Words" are words.
+ */
+static void example_whole(char *to, size_t bytes)
+{
+	char line[512];
+	size_t n = 0;
+	FILE *f = fopen("engine/main/kubering.yaml", "r");
+	assert_non_null(f);
+	while (fgets(line, sizeof line, f)) {
+		bool words = line[0] == '#' && line[1] == ' ' && line[2] != ' ';
+		n += (size_t)snprintf(
+		        to + n, bytes - n, "%s", words ? "" : line + (line[0] == '#'));
+		assert_true(n < bytes);
+	}
+	fclose(f);
+}
+
+/* What it says of the defaults is so. */
+static void settings_example_shows_the_defaults(void **state)
+{
+	static const struct settings_env root = {.uid = 0};
+	char text[8192];
+	struct problem_list problems;
+	struct settings *shown, *without;
+	example_whole(text, sizeof text);
+	problem_list_init(&problems);
+	assert_int_equal(settings_load(NULL, &root, &problems, &without), ERR_OK);
+	if (settings_load(scratch_write(*state, "d/k.yaml", text), &root, &problems, &shown) !=
+	        ERR_OK)
+		fail_msg("%s", scratch_problems(&problems));
+	assert_string_equal(shown->socket, without->socket);
+	assert_int_equal(shown->reactors, without->reactors);
+	assert_int_equal(shown->io, without->io);
+	assert_int_equal(shown->batch_wait_us, without->batch_wait_us);
+	assert_int_equal(shown->tls_records, without->tls_records);
+	assert_int_equal(shown->log_format, without->log_format);
+	assert_int_equal(shown->log_level, without->log_level);
+	assert_int_equal(shown->clusters[0].qps, SETTINGS_QPS_DEFAULT);
+	assert_int_equal(shown->clusters[0].watch_list, SETTINGS_WATCH_LIST_AUTO);
+	assert_int_equal(shown->clusters[0].compression, SETTINGS_COMPRESSION_OFF);
+	assert_true(shown->limits.retained_bytes > 0);
+	shown->limits.retained_bytes = 0; /* the one that has no fixed default */
+	assert_memory_equal(&shown->limits, &without->limits, sizeof shown->limits);
+	settings_free(&shown);
+	settings_free(&without);
+	problem_list_fini(&problems);
+}
+
 static void limits_are(const struct settings_limits *l)
 {
 	assert_int_equal(l->shard_bytes, 64 << 20);
@@ -492,6 +540,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(settings_defaults_without_a_file),
+	        SCRATCH_TEST(settings_example_shows_the_defaults),
 	        SCRATCH_TEST(settings_reads_every_field),
 	        SCRATCH_TEST(settings_strategies_and_headlamp),
 	        SCRATCH_TEST(settings_mistakes_name_line_column_and_field),
