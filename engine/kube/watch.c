@@ -438,11 +438,16 @@ static void expired(struct watch *w, bool reusable, uint64_t now_ns, struct watc
 	w->unlimited = page; /* the token aged while we read: one answer without pages does not */
 	say(w, ERR_KUBE_EXPIRED, NULL);
 	out->acts |= WATCH_STATE;
-	/* The first 410 after health is answered at once; a server that says 410 to a fresh list is
-	 * backed off from. */
-	if (w->errors_in_row++ > 1) {
+	/* The first 410s after health are answered at once; a server that says 410 to a fresh list
+	 * is backed off from. That the list came whole is no health: it is what each turn costs. */
+	if (backoff_end(&w->backoff, now_ns))
+		w->expiries = 0;
+	if (w->expiries == WATCH_EXPIRIES_MAX) {
 		fail(w, ERR_KUBE_EXPIRED, NULL, now_ns, out);
-	} else if (reusable) {
+		return;
+	}
+	w->expiries++;
+	if (reusable) {
 		ask(w, now_ns, out);
 	} else {
 		out->acts |= WATCH_CLOSE;

@@ -59,9 +59,11 @@ enum {
 	WATCH_LOGIN_MIN_S = 5, /* parked on 401: a token may become good again at any time; the gate
 	                          bounds what many lists of one cluster ask together */
 	WATCH_LOGIN_MAX_S = 60,
-	WATCH_RESUMES_MAX = 3,  /* ERROR events other than 410 in a row before a relist */
-	WATCH_BACK_TRIES = 3,   /* answers older than what we have before they are believed (M3) */
-	WATCH_DENIALS_MAX = 3,  /* 403 or 404 of a list that was there, before it is parked */
+	WATCH_RESUMES_MAX = 3, /* ERROR events other than 410 in a row before a relist */
+	WATCH_EXPIRIES_MAX =
+	        2,             /* 410s that are answered at once, before they are backed off from */
+	WATCH_BACK_TRIES = 3,  /* answers older than what we have before they are believed (M3) */
+	WATCH_DENIALS_MAX = 3, /* 403 or 404 of a list that was there, before it is parked */
 	WATCH_REPROBE_S = 3600, /* a refused streaming list is tried again after this */
 };
 
@@ -109,6 +111,7 @@ struct watch {
 	bool bookmark_seen;    /* in this stream */
 	bool after_bookmark;   /* rv came from a bookmark (M6) */
 	uint8_t errors_in_row, back_tries, short_watches, silences, denials, parks;
+	uint8_t expiries;      /* 410s that were answered at once, since it was healthy */
 	uint16_t http_status;  /* of the answer under way, 0 = none */
 	char rv[WATCH_RV_MAX]; /* last event or bookmark; "" = none */
 	err_t err;             /* why it is not live */

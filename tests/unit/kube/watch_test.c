@@ -618,6 +618,35 @@ static void watches_that_end_at_once_are_backed_off_from(void **s)
 	watch_fini(&r.w);
 }
 
+/* Compaction that is faster than the list, or a server whose watches never know the version that
+ * its lists have: each turn costs it the whole list. */
+static void a_watch_that_is_gone_after_each_list_is_backed_off_from(void **s)
+{
+	(void)s;
+	for (int as_event = 0; as_event < 2; as_event++) {
+		struct rig r;
+		int lists = 0;
+		rig_init(&r, false);
+		while (r.w.state != WATCH_WAITING) {
+			assert_true(++lists <= 4);
+			page(&r, "100", "");
+			if (as_event) {
+				struct json_event ev = {.type = JSON_EVENT_ERROR};
+				struct json_status gone = {.code = 410};
+				watch_on_head(&r.w, 200, -1, r.now, &r.out);
+				watch_on_event(&r.w, &ev, &gone, r.now, &r.out);
+			} else {
+				status(&r, 410, (struct json_status){.code = 410}, -1);
+			}
+			if (r.out.acts & WATCH_CONNECT)
+				watch_on_ready(&r.w, r.now, &r.out);
+		}
+		assert_true(lists > 1); /* the first is answered at once */
+		assert_int_equal(r.w.err, ERR_KUBE_EXPIRED);
+		watch_fini(&r.w);
+	}
+}
+
 static void back_off_is_jittered_bounded_and_forgotten(void **s)
 {
 	struct backoff b = {0};
@@ -665,6 +694,7 @@ int main(void)
 	        cmocka_unit_test(silence_is_met_by_a_new_connection_then_by_a_list),
 	        cmocka_unit_test(a_server_that_hangs_or_drips_is_left),
 	        cmocka_unit_test(watches_that_end_at_once_are_backed_off_from),
+	        cmocka_unit_test(a_watch_that_is_gone_after_each_list_is_backed_off_from),
 	        cmocka_unit_test(back_off_is_jittered_bounded_and_forgotten),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
