@@ -333,6 +333,28 @@ static void the_levels_are_those_of_the_known_object(void **state)
 	drop(&h);
 }
 
+/* From each of the numbers one looks back to the end of the text, and over the backslashes there.
+ */
+static void a_long_run_of_backslashes_is_not_looked_through(void **state)
+{
+	(void)state;
+	for (size_t n = 3900; n <= 5000; n += 100) {
+		char object[6000], text[6000];
+		int head = snprintf(object, sizeof object, "{\"metadata\":{" META "},\"a\":[\"");
+		memset(object + head, '\\', n);
+		strcpy(object + head + n, "\",1,2,3,4]}");
+		struct held h = hold(object);
+		memcpy(strstr(object, "42"), "43", 2);
+		memcpy(strstr(object, "1,2,3,4"), "5,6,7,8", 7);
+		int bytes = snprintf(text, sizeof text, HEAD("MODIFIED") "%s}", object);
+		assert_true(bytes > 0 && bytes < (int)sizeof text);
+		struct span d = doc(text);
+		assert_int_equal(event_bytes(&h, d), n <= 4000);
+		doc_free(&d);
+		drop(&h);
+	}
+}
+
 /* Every byte, replaced, removed or doubled: whatever is taken must be right (event_bytes). */
 static void no_changed_byte_is_taken_wrongly(void **state)
 {
@@ -408,6 +430,7 @@ int main(void)
 	        cmocka_unit_test(only_a_modified_event_with_our_head_is_tried),
 	        cmocka_unit_test(without_marks_nothing_is_tried_and_the_audit_has_its_turn),
 	        cmocka_unit_test(the_levels_are_those_of_the_known_object),
+	        cmocka_unit_test(a_long_run_of_backslashes_is_not_looked_through),
 	        cmocka_unit_test(no_changed_byte_is_taken_wrongly),
 	        cmocka_unit_test(the_key_is_found_where_built_in_resources_have_it),
 	};
