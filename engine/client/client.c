@@ -78,6 +78,15 @@ int client_refused(struct kr_client *c)
 	return client_fail(c, code, "%s", e->text);
 }
 
+int client_no_room(struct kr_client *c, const char *what)
+{
+	errno = EMFILE;
+	return client_fail(c, KR_ERR_SYSTEM,
+	        "no room for the descriptor of %s: raise the limit of open files of this program "
+	        "(ulimit -n)",
+	        what);
+}
+
 static int lost(struct kr_client *c, const char *how)
 {
 	char why[256];
@@ -310,6 +319,8 @@ static int read_document(struct kr_client *c, int fd, char **json, size_t *bytes
 {
 	struct stat st;
 	uint64_t n = c->link.in.document.bytes;
+	if (fd < 0 && c->link.cut)
+		return client_no_room(c, "the daemon's document");
 	if (fd < 0 || fstat(fd, &st) != 0 || n > (uint64_t)st.st_size)
 		return client_fail(
 		        c, KR_ERR_CORRUPT, "the daemon's document is shorter than it says");

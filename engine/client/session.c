@@ -129,6 +129,8 @@ static int on_welcome(struct kr_client *c)
 			munmap(page, sizeof *page);
 		if (event_fd >= 0)
 			close(event_fd);
+		if (event_fd < 0 && c->link.cut)
+			return client_no_room(c, "a page or an eventfd");
 		return client_fail(c, KR_ERR_CORRUPT,
 		        "what listens at %s gave no sealed page and eventfd: it is not kuberingd",
 		        c->socket_path);
