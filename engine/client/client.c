@@ -152,7 +152,10 @@ int client_ask(struct kr_client *c, enum attach_type want)
 
 void client_tell(struct kr_client *c)
 {
+	char error[CLIENT_ERROR_BYTES]; /* what the caller failed of is worth more */
+	memcpy(error, c->error, sizeof error);
 	(void)send_out(c, client_deadline(100 * NS_PER_MS));
+	memcpy(c->error, error, sizeof error);
 }
 
 /* --- connect and close ----------------------------------------------------------------------- */

@@ -231,8 +231,11 @@ void session_on_message(struct kr_client *c)
 		}
 	}
 	struct kr_list *l = m->head.id ? list_waiting(c, m->head.id) : NULL;
-	if (!l)
-		return; /* late, or an OK that nobody waits for */
+	if (!l) { /* late, or an OK that nobody waits for */
+		if (m->head.type == ATTACH_LIST)
+			list_tell_close(c, m->list.handle);
+		return;
+	}
 	l->open_id = 0;
 	l->refusal[0] = '\0';
 	if (m->head.type == ATTACH_LIST) {
@@ -299,6 +302,7 @@ static void reopen(struct kr_client *c, struct kr_list *l, int64_t now_ns)
 			(void)list_settle(l);
 			return;
 		}
+		list_tell_close(c, offer.handle); /* asked for again, it is another one */
 		l->retry_ns = now_ns + RETRY_REFUSED_MS * NS_PER_MS;
 		wait_timer(c, l->retry_ns);
 	}

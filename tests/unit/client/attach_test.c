@@ -172,6 +172,32 @@ static void lies_about_segments(void **state)
 	world_fini(&w);
 }
 
+/* What the daemon grants and the client cannot use is given back: else its watch would go on for
+ * nobody, and every attempt would add one. */
+static void openings_that_come_to_nothing_are_given_back(void **state)
+{
+	(void)state;
+	struct world w;
+	world_init(&w, 0);
+	assert_int_equal(connect_to(w.path, 200000000, &w.c), KR_OK);
+	fake_lie(w.d, FAKE_LIE_UNSEALED);
+	assert_int_equal(open_list(w.c, "test", "pods"), KR_ERR_CORRUPT);
+	assert_non_null(strstr(kr_last_error(w.c), "not sealed"));
+	assert_int_equal(fake_opens(w.d), 1);
+	fake_await_closes(w.d, 1);
+	fake_lie(w.d, FAKE_LIE_NONE);
+	fake_lock(w.d); /* the daemon's thread waits, its answer will be late */
+	assert_int_equal(open_list(w.c, "test", "pods"), KR_ERR_UNREACHABLE);
+	fake_unlock(w.d);
+	char *json;
+	size_t n;
+	assert_int_equal(kr_query(w.c, "status", &json, &n), KR_OK); /* answered after it */
+	free(json);
+	assert_int_equal(fake_opens(w.d), 2);
+	fake_await_closes(w.d, 2);
+	world_fini(&w);
+}
+
 static void refusals_keep_their_code_and_text(void **state)
 {
 	(void)state;
@@ -381,6 +407,7 @@ int main(void)
 	        cmocka_unit_test(versions_and_words),
 	        cmocka_unit_test(lies_about_the_client),
 	        cmocka_unit_test(lies_about_segments),
+	        cmocka_unit_test(openings_that_come_to_nothing_are_given_back),
 	        cmocka_unit_test(refusals_keep_their_code_and_text),
 	        cmocka_unit_test(specs_are_checked),
 	        cmocka_unit_test(queries),

@@ -390,7 +390,10 @@ static void the_new_daemon_refuses(void **state)
 		assert_int_equal(s.state, KR_LIST_STALE);
 	}
 	fake_lie(w.d, FAKE_LIE_UNSEALED); /* attaches, but its memory is not taken */
+	while (fake_opens(w.d) == 0)
+		assert_int_equal(kr_list_wait_live(l, 20000000), KR_TIMEOUT);
 	assert_int_equal(kr_list_wait_live(l, 300000000), KR_TIMEOUT);
+	fake_await_closes(w.d, fake_opens(w.d)); /* what cannot be used is given back */
 	fake_lie(w.d, FAKE_LIE_NONE);
 	world_sync(&w, "pods", 5);
 	assert_int_equal(kr_list_wait_live(l, WORLD_LONG_NS), KR_OK);
