@@ -92,7 +92,7 @@ static int say_hello(struct kr_client *c, int64_t now_ns)
 		return refuse_connect(c, -r);
 	}
 	c->phase = CLIENT_GREETING;
-	c->greet_until_ns = now_ns + c->timeout_ns;
+	c->greet_until_ns = client_deadline(c->timeout_ns); /* saturates */
 	wait_timer(c, c->greet_until_ns);
 	return KR_OK;
 }

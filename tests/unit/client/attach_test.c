@@ -325,6 +325,17 @@ static void no_descriptor_is_kept(void **state)
 	world_fini(&w);
 }
 
+/* KR_FOREVER is a time like any other. */
+static void a_client_with_all_the_time(void **state)
+{
+	(void)state;
+	struct world w;
+	world_init(&w, 0);
+	assert_int_equal(connect_to(w.path, KR_FOREVER, &w.c), KR_OK);
+	assert_int_equal(open_list(w.c, "test", "pods"), KR_OK);
+	world_fini(&w);
+}
+
 /* From here on no descriptor can be had, but for `more`. Returns the limit as it was. */
 static struct rlimit no_descriptors(unsigned more)
 {
@@ -413,6 +424,7 @@ int main(void)
 	        cmocka_unit_test(queries),
 	        cmocka_unit_test(a_cluster_that_does_not_answer_is_no_missing_daemon),
 	        cmocka_unit_test(no_descriptor_is_kept),
+	        cmocka_unit_test(a_client_with_all_the_time),
 	        cmocka_unit_test(a_host_without_descriptors),
 	        cmocka_unit_test(connecting_without_descriptors),
 	};
