@@ -22,6 +22,7 @@ enum {
 static void try_later(struct kr_client *c, int64_t now_ns)
 {
 	c->phase = CLIENT_DOWN;
+	wait_unwatch(c, c->link.fd);
 	link_close(&c->link);
 	c->try_ms = c->try_ms == 0 ? CLIENT_TRY_MIN_MS : c->try_ms * 2;
 	if (c->try_ms > CLIENT_TRY_MAX_MS)
@@ -137,6 +138,7 @@ static int on_welcome(struct kr_client *c)
 	}
 	if (c->page)
 		munmap(c->page, sizeof *c->page);
+	wait_unwatch(c, c->event_fd);
 	if (c->event_fd >= 0)
 		close(c->event_fd);
 	c->page = page;
