@@ -46,6 +46,8 @@ void session_lost(struct kr_client *c, const char *why)
 		l->retry_ns = 0;
 		home_drop(&l->next); /* what was not whole yet is of no use */
 	}
+	LIST_EACH (n, &c->shards) /* no answer comes any more; the same life may come again */
+		CONTAINER_OF(n, struct mapping, node)->ask_id = 0;
 	try_later(c, now);
 }
 
