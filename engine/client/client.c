@@ -78,6 +78,15 @@ int client_refused(struct kr_client *c)
 	return client_fail(c, code, "%s", e->text);
 }
 
+int client_no_room(struct kr_client *c, const char *what)
+{
+	errno = EMFILE;
+	return client_fail(c, KR_ERR_SYSTEM,
+	        "no room for the descriptor of %s: raise the limit of open files of this program "
+	        "(ulimit -n)",
+	        what);
+}
+
 static int lost(struct kr_client *c, const char *how)
 {
 	char why[256];
@@ -143,7 +152,10 @@ int client_ask(struct kr_client *c, enum attach_type want)
 
 void client_tell(struct kr_client *c)
 {
+	char error[CLIENT_ERROR_BYTES]; /* what the caller failed of is worth more */
+	memcpy(error, c->error, sizeof error);
 	(void)send_out(c, client_deadline(100 * NS_PER_MS));
+	memcpy(c->error, error, sizeof error);
 }
 
 /* --- connect and close ----------------------------------------------------------------------- */
@@ -310,6 +322,8 @@ static int read_document(struct kr_client *c, int fd, char **json, size_t *bytes
 {
 	struct stat st;
 	uint64_t n = c->link.in.document.bytes;
+	if (fd < 0 && c->link.cut)
+		return client_no_room(c, "the daemon's document");
 	if (fd < 0 || fstat(fd, &st) != 0 || n > (uint64_t)st.st_size)
 		return client_fail(
 		        c, KR_ERR_CORRUPT, "the daemon's document is shorter than it says");

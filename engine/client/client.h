@@ -87,6 +87,9 @@ int client_ask(struct kr_client *c, enum attach_type want);
 /* Sends c->link.out and does not wait for the answer, which is dropped when it comes. */
 void client_tell(struct kr_client *c);
 uint32_t client_id(struct kr_client *c);
+/* The answer in c->link.in came without a descriptor for `what` because this process cannot have
+ * one more: KR_ERR_SYSTEM. */
+int client_no_room(struct kr_client *c, const char *what);
 
 void client_put(struct kr_client **c);
 

@@ -90,6 +90,21 @@ void list_ask_open(struct kr_list *l, uint32_t id)
 	(void)link_add(link, l->text, all); /* spec_check saw that it fits */
 }
 
+void list_tell_close(struct kr_client *c, uint32_t handle)
+{
+	if (c->phase != CLIENT_UP)
+		return;
+	link_begin(&c->link, ATTACH_CLOSE_LIST, client_id(c), sizeof c->link.out.ref);
+	c->link.out.ref.handle = handle;
+	client_tell(c);
+}
+
+static void tell_close(struct kr_client *c, const struct home *h)
+{
+	if (h->life == c->life)
+		list_tell_close(c, h->handle);
+}
+
 int kr_list_open(struct kr_client *client, const struct kr_list_spec *spec, struct kr_list **list)
 {
 	const char *s[ATTACH_STRINGS];
@@ -123,6 +138,7 @@ int kr_list_open(struct kr_client *client, const struct kr_list_spec *spec, stru
 	if (r != KR_OK) {
 		l->closed = true;
 		list_unlink(&l->node);
+		tell_close(client, &l->home); /* granted, but not to be mapped */
 		list_put(&l);
 		return r;
 	}
@@ -156,15 +172,6 @@ void list_put(struct kr_list **list)
 	free(l);
 }
 
-static void tell_close(struct kr_client *c, const struct home *h)
-{
-	if (c->phase != CLIENT_UP || h->life != c->life)
-		return;
-	link_begin(&c->link, ATTACH_CLOSE_LIST, client_id(c), sizeof c->link.out.ref);
-	c->link.out.ref.handle = h->handle;
-	client_tell(c);
-}
-
 void kr_list_close(struct kr_list *list)
 {
 	if (!list || list->closed)
@@ -172,7 +179,9 @@ void kr_list_close(struct kr_list *list)
 	struct kr_client *c = list->client;
 	list->closed = true;
 	list_unlink(&list->node);
-	if (list->next.life == c->life)
+	if (list->offered)
+		list_tell_close(c, list->offer.handle);
+	else if (list->next.life == c->life)
 		tell_close(c, &list->next);
 	else
 		tell_close(c, &list->home);

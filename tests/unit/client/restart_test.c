@@ -372,6 +372,35 @@ static void the_same_life_again(void **state)
 	world_fini(&w);
 }
 
+/* The socket was lost while a segment was being asked for ahead: after the same life has come
+ * again, segments are asked for ahead as before, so that they are there when the daemon is not. */
+static void segments_are_fetched_ahead_after_a_lost_question(void **state)
+{
+	(void)state;
+	struct world w;
+	struct kr_object o;
+	char *json;
+	size_t n;
+	world_open(&w, 0);
+	struct kr_list *l = world_list(&w, "pods");
+	fake_lie(w.d, FAKE_LIE_SILENT);
+	world_sync(&w, "pods", 20000);
+	assert_int_equal(kr_list_wait_live(l, 0), KR_OK); /* asks for the first new segment */
+	fake_drop(w.d);
+	fake_lie(w.d, FAKE_LIE_NONE);
+	while (fake_opens(w.d) < 2)
+		(void)kr_list_wait_live(l, 20000000);
+	for (int i = 0; i < 32; i++) { /* each takes the answer before it, which asks on */
+		assert_int_equal(kr_query(w.c, "status", &json, &n), KR_OK);
+		free(json);
+	}
+	fake_kill(w.d);
+	fake_free(&w.d);
+	if (kr_get(l, "default", "n19999", 0, &o) != KR_OK)
+		fail_msg("%s", kr_last_error(w.c));
+	world_fini(&w);
+}
+
 static void the_new_daemon_refuses(void **state)
 {
 	(void)state;
@@ -390,7 +419,10 @@ static void the_new_daemon_refuses(void **state)
 		assert_int_equal(s.state, KR_LIST_STALE);
 	}
 	fake_lie(w.d, FAKE_LIE_UNSEALED); /* attaches, but its memory is not taken */
+	while (fake_opens(w.d) == 0)
+		assert_int_equal(kr_list_wait_live(l, 20000000), KR_TIMEOUT);
 	assert_int_equal(kr_list_wait_live(l, 300000000), KR_TIMEOUT);
+	fake_await_closes(w.d, fake_opens(w.d)); /* what cannot be used is given back */
 	fake_lie(w.d, FAKE_LIE_NONE);
 	world_sync(&w, "pods", 5);
 	assert_int_equal(kr_list_wait_live(l, WORLD_LONG_NS), KR_OK);
@@ -607,6 +639,7 @@ int main(void)
 	        cmocka_unit_test(the_end_was_never_mapped),
 	        cmocka_unit_test(a_list_that_was_never_whole_moves_quietly),
 	        cmocka_unit_test(the_same_life_again),
+	        cmocka_unit_test(segments_are_fetched_ahead_after_a_lost_question),
 	        cmocka_unit_test(the_new_daemon_refuses),
 	        cmocka_unit_test(an_orderly_stop_says_why),
 	        cmocka_unit_test(a_stopped_daemon_that_keeps_its_socket),
