@@ -71,6 +71,14 @@ void questions_fini(struct control *c)
 		forget(CONTAINER_OF(it, struct question, link));
 }
 
+bool questions_of_pins(const struct control *c)
+{
+	LIST_EACH (it, &c->questions)
+		if (CONTAINER_OF(it, struct question, link)->kind == QUESTION_PIN)
+			return true;
+	return false;
+}
+
 /* One at a time: to answer one may cut its consumer off, and others with it. */
 static struct question *question_about(const struct control *c, const struct known_cluster *k)
 {
