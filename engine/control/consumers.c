@@ -128,6 +128,7 @@ static void consumer_free(struct consumer *k)
 		close(k->eventfd);
 	hash_index_fini(&k->by_handle);
 	hash_index_fini(&k->by_list);
+	free(k->groups);
 	free(k);
 }
 
@@ -322,6 +323,21 @@ static void on_consumer(struct loop_fd *f, uint32_t events)
 
 /* --- a new one --------------------------------------------------------------------------- */
 
+/* Its own group and the others: with a directory service a user has hundreds. */
+static bool read_groups(struct consumer *k, int fd, gid_t own)
+{
+	gid_t few[1];
+	socklen_t n = sizeof few; /* too small: the kernel says how many bytes there are */
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, few, &n) < 0 && errno != ERANGE)
+		n = 0;
+	k->groups = malloc(sizeof own + n);
+	if (!k->groups || (n && getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, k->groups + 1, &n) < 0))
+		return false;
+	k->groups[0] = own;
+	k->group_count = 1 + (uint32_t)(n / sizeof own);
+	return true;
+}
+
 static bool who_is_it(struct consumer *k, int fd)
 {
 	struct ucred u;
@@ -331,13 +347,7 @@ static bool who_is_it(struct consumer *k, int fd)
 	k->pid = (uint32_t)u.pid;
 	k->uid = u.uid;
 	k->gid = u.gid;
-	k->groups[k->group_count++] = u.gid;
-	gid_t groups[CONSUMER_GROUPS_MAX - 1];
-	n = sizeof groups;
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &n) == 0)
-		for (size_t i = 0; i < n / sizeof groups[0]; i++)
-			k->groups[k->group_count++] = groups[i];
-	return true;
+	return read_groups(k, fd, u.gid);
 }
 
 static bool make_page(struct consumer *k)

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/err.h"
 #include "base/list.h"
@@ -14,7 +15,6 @@
 #include "shm/attach.h"
 
 enum {
-	CONSUMER_GROUPS_MAX = 64,
 	CONSUMER_PER_UID_MAX = 256, /* connections of one user */
 	CONSUMER_OPENINGS_MAX = 65536,
 	CONSUMER_QUESTIONS_MAX = 64,    /* under way at one time */
@@ -32,7 +32,7 @@ struct consumer {
 	bool greeted, leaving;
 	uint32_t gone_from; /* reactors that have let it go */
 	uint32_t pid, uid, gid;
-	uint32_t groups[CONSUMER_GROUPS_MAX];
+	gid_t *groups; /* own */
 	uint32_t group_count;
 	char name[64];
 	uint64_t since_ns;

@@ -1,6 +1,7 @@
 /* consumers_test.c - the control thread with a raw client on its socket and a reactor on a scripted
  * io: what hostile packets do, what happens when descriptors run out, who is subscribed to what. */
 #include <fcntl.h>
+#include <grp.h>
 #include <sys/resource.h>
 
 #include "unit/control/rig.h"
@@ -163,6 +164,40 @@ static void what_is_no_socket_is_not_removed(void **state)
 	rmdir(g.dir);
 }
 
+/* With a directory service a user has hundreds: the one that a realm names may be the last. */
+static void a_user_of_many_groups_is_in_all_of_them(void **state)
+{
+	enum { GROUPS = 300, LAST = 70000 + GROUPS - 1 };
+	gid_t before[256], many[GROUPS];
+	struct rig g;
+	union reply r;
+	(void)state;
+	int count = getgroups(256, before);
+	assert_true(count >= 0);
+	for (gid_t i = 0; i < GROUPS; i++)
+		many[i] = 70000 + i;
+	if (setgroups(GROUPS, many) < 0)
+		skip(); /* only root can be in groups at will */
+	rig_init(&g);
+	g.realm.uid_count = 0;
+	g.realm.gids = &(gid_t){LAST};
+	g.realm.gid_count = 1;
+	greet(&g);
+	ask_list(&g, 2, "v1", "");
+	assert_true(hear(&g, &r));
+	assert_int_equal(r.head.type, ATTACH_LIST);
+	assert_int_equal(g.control->consumers.rows[0]->group_count, 1 + GROUPS);
+	assert_int_equal(setgroups(0, NULL), 0);
+	close(g.client);
+	greet(&g);
+	ask_list(&g, 2, "v1", "");
+	assert_true(hear(&g, &r));
+	assert_int_equal(r.head.type, ATTACH_ERROR);
+	assert_int_equal(r.error.code, KR_ERR_DENIED);
+	assert_int_equal(setgroups((size_t)count, before), 0);
+	rig_fini(&g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -172,6 +207,7 @@ int main(void)
 	        cmocka_unit_test(names_that_are_paths_are_refused),
 	        cmocka_unit_test(questions_of_one_consumer_are_bounded),
 	        cmocka_unit_test(what_is_no_socket_is_not_removed),
+	        cmocka_unit_test(a_user_of_many_groups_is_in_all_of_them),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
