@@ -2,12 +2,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -267,6 +269,14 @@ void consumer_send(struct consumer *k, struct attach_head *m, int fd)
 	if (!sent)
 		consumer_leave(k); /* gone, or too many descriptors wait in its socket: waiting for
 		                      it to be writable would be a loop */
+}
+
+bool consumer_takes_status(struct consumer *k)
+{
+	int unread = 0;
+	if (!k->send_count && ioctl(k->fd.fd, SIOCOUTQ, &unread) == 0 && !unread)
+		k->status_sent = 0;
+	return k->status_count + k->status_sent < CONSUMER_STATUSES_MAX;
 }
 
 static void flush_sends(struct consumer *k)

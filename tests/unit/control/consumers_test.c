@@ -143,6 +143,60 @@ static void questions_of_one_consumer_are_bounded(void **state)
 	rig_fini(&g);
 }
 
+/* What is there to be read; descriptors are closed. How many documents are among it.
+ */
+static int read_documents(struct rig *g, int *refused)
+{
+	int documents = 0;
+	union {
+		char buf[CMSG_SPACE(2 * sizeof(int))];
+		struct cmsghdr align;
+	} u;
+	union reply r;
+	struct iovec iov = {&r, sizeof r};
+	for (;;) {
+		struct msghdr h = {.msg_iov = &iov,
+		        .msg_iovlen = 1,
+		        .msg_control = u.buf,
+		        .msg_controllen = sizeof u.buf};
+		if (recvmsg(g->client, &h, MSG_CMSG_CLOEXEC) <= 0)
+			return documents;
+		const struct cmsghdr *c = CMSG_FIRSTHDR(&h);
+		if (c)
+			close(*(const int *)(const void *)CMSG_DATA(c));
+		documents += r.head.type == ATTACH_DOCUMENT;
+		*refused += r.head.type == ATTACH_ERROR && r.error.code == KR_ERR_LIMIT;
+	}
+}
+
+/* Each is a memfd of some megabytes in a large daemon, charged to it. */
+static void documents_that_nobody_reads_are_few(void **state)
+{
+	struct attach_query q = {
+	        .head = {.type = ATTACH_QUERY, .id = 10}, .kind = ATTACH_QUERY_STATUS};
+	int refused = 0;
+	struct rig g;
+	(void)state;
+	rig_init(&g);
+	greet(&g);
+	for (int i = 0; i < 100; i++) {
+		say(&g, &q, sizeof q);
+		both(&g);
+	}
+	for (int i = 0; i < 10; i++)
+		both(&g);
+	assert_int_equal(g.control->consumers.count, 1);
+	assert_int_equal(read_documents(&g, &refused), CONSUMER_STATUSES_MAX);
+	assert_int_equal(refused, 100 - CONSUMER_STATUSES_MAX);
+	for (int i = 0; i < 3 * CONSUMER_STATUSES_MAX; i++) { /* who reads them gets more */
+		union reply r;
+		say(&g, &q, sizeof q);
+		assert_true(hear(&g, &r));
+		assert_int_equal(r.head.type, ATTACH_DOCUMENT);
+	}
+	rig_fini(&g);
+}
+
 static void what_is_no_socket_is_not_removed(void **state)
 {
 	struct rig g;
@@ -206,6 +260,7 @@ int main(void)
 	        cmocka_unit_test(a_list_opened_again_while_it_closes_is_subscribed),
 	        cmocka_unit_test(names_that_are_paths_are_refused),
 	        cmocka_unit_test(questions_of_one_consumer_are_bounded),
+	        cmocka_unit_test(documents_that_nobody_reads_are_few),
 	        cmocka_unit_test(what_is_no_socket_is_not_removed),
 	        cmocka_unit_test(a_user_of_many_groups_is_in_all_of_them),
 	};
