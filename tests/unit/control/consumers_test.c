@@ -252,6 +252,21 @@ static void a_user_of_many_groups_is_in_all_of_them(void **state)
 	rig_fini(&g);
 }
 
+/* What everyone may connect to, also who may see nothing. */
+static void one_user_cannot_take_all_places(void **state)
+{
+	struct settings_env env = {.uid = 1};
+	struct problem_list problems;
+	struct settings *s;
+	(void)state;
+	problem_list_init(&problems);
+	assert_int_equal(settings_load(NULL, &env, &problems, &s), ERR_OK);
+	assert_true(s->limits.consumers_max >= 2 * CONSUMER_PER_UID_MAX);
+	assert_true(s->limits.consumers_max <= REACTOR_CONSUMERS_MAX);
+	settings_free(&s);
+	problem_list_fini(&problems);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -261,6 +276,7 @@ int main(void)
 	        cmocka_unit_test(names_that_are_paths_are_refused),
 	        cmocka_unit_test(questions_of_one_consumer_are_bounded),
 	        cmocka_unit_test(documents_that_nobody_reads_are_few),
+	        cmocka_unit_test(one_user_cannot_take_all_places),
 	        cmocka_unit_test(what_is_no_socket_is_not_removed),
 	        cmocka_unit_test(a_user_of_many_groups_is_in_all_of_them),
 	};
