@@ -84,7 +84,7 @@ static const struct settings_limits default_limits = {
         .ring_entries = 65536,
         .event_bytes_max = 8 << 20,
         .lists_max = 65536,
-        .consumers_max = 256,
+        .consumers_max = 1024, /* four users at least: CONSUMER_PER_UID_MAX */
         .linger_seconds = 30,
 };
 

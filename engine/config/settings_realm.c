@@ -4,6 +4,7 @@
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -14,6 +15,7 @@ enum {
 	SETTINGS_RESOURCE_MAX = 63 + 1 + 253, /* "resource.group" */
 	SETTINGS_ID_MAX = 0xfffffffe,         /* the last 32-bit id means "none" to the kernel */
 	SETTINGS_NSS_BYTES = 8192,
+	SETTINGS_NSS_BYTES_MAX = 16 << 20,
 };
 
 struct settings_realm_fields {
@@ -165,23 +167,35 @@ static void settings_read_ids(struct fields *f, const struct yaml_node *at, cons
 	}
 }
 
+/* Of how many bytes an entry is nobody says: a group of a directory service names all its members.
+ */
 static bool settings_find_user(const char *name, uint32_t *id)
 {
-	char buf[SETTINGS_NSS_BYTES];
 	struct passwd pw, *found = NULL;
-	if (getpwnam_r(name, &pw, buf, sizeof buf, &found) != 0 || !found)
+	int e = ERANGE;
+	for (size_t n = SETTINGS_NSS_BYTES; e == ERANGE && n <= SETTINGS_NSS_BYTES_MAX; n *= 2) {
+		char *buf = malloc(n);
+		e = buf ? getpwnam_r(name, &pw, buf, n, &found) : ENOMEM;
+		free(buf);
+	}
+	if (e != 0 || !found)
 		return false;
-	*id = found->pw_uid;
+	*id = pw.pw_uid;
 	return true;
 }
 
 static bool settings_find_group(const char *name, uint32_t *id)
 {
-	char buf[SETTINGS_NSS_BYTES];
 	struct group gr, *found = NULL;
-	if (getgrnam_r(name, &gr, buf, sizeof buf, &found) != 0 || !found)
+	int e = ERANGE;
+	for (size_t n = SETTINGS_NSS_BYTES; e == ERANGE && n <= SETTINGS_NSS_BYTES_MAX; n *= 2) {
+		char *buf = malloc(n);
+		e = buf ? getgrnam_r(name, &gr, buf, n, &found) : ENOMEM;
+		free(buf);
+	}
+	if (e != 0 || !found)
 		return false;
-	*id = found->gr_gid;
+	*id = gr.gr_gid;
 	return true;
 }
 

@@ -2,12 +2,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -144,6 +146,7 @@ static void consumer_free(struct consumer *k)
 		close(k->eventfd);
 	hash_index_fini(&k->by_handle);
 	hash_index_fini(&k->by_list);
+	free(k->groups);
 	free(k);
 }
 
@@ -284,6 +287,14 @@ void consumer_send(struct consumer *k, struct attach_head *m, int fd)
 		                      it to be writable would be a loop */
 }
 
+bool consumer_takes_status(struct consumer *k)
+{
+	int unread = 0;
+	if (!k->send_count && ioctl(k->fd.fd, SIOCOUTQ, &unread) == 0 && !unread)
+		k->status_sent = 0;
+	return k->status_count + k->status_sent < CONSUMER_STATUSES_MAX;
+}
+
 static void flush_sends(struct consumer *k)
 {
 	while (!list_empty(&k->sends)) {
@@ -338,6 +349,21 @@ static void on_consumer(struct loop_fd *f, uint32_t events)
 
 /* --- a new one --------------------------------------------------------------------------- */
 
+/* Its own group and the others: with a directory service a user has hundreds. */
+static bool read_groups(struct consumer *k, int fd, gid_t own)
+{
+	gid_t few[1];
+	socklen_t n = sizeof few; /* too small: the kernel says how many bytes there are */
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, few, &n) < 0 && errno != ERANGE)
+		n = 0;
+	k->groups = malloc(sizeof own + n);
+	if (!k->groups || (n && getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, k->groups + 1, &n) < 0))
+		return false;
+	k->groups[0] = own;
+	k->group_count = 1 + (uint32_t)(n / sizeof own);
+	return true;
+}
+
 static bool who_is_it(struct consumer *k, int fd)
 {
 	struct ucred u;
@@ -347,13 +373,7 @@ static bool who_is_it(struct consumer *k, int fd)
 	k->pid = (uint32_t)u.pid;
 	k->uid = u.uid;
 	k->gid = u.gid;
-	k->groups[k->group_count++] = u.gid;
-	gid_t groups[CONSUMER_GROUPS_MAX - 1];
-	n = sizeof groups;
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &n) == 0)
-		for (size_t i = 0; i < n / sizeof groups[0]; i++)
-			k->groups[k->group_count++] = groups[i];
-	return true;
+	return read_groups(k, fd, u.gid);
 }
 
 static bool make_page(struct consumer *k)

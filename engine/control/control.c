@@ -164,7 +164,7 @@ err_t control_new(const struct control_config *config, struct control **out, str
 	if (!err) {
 		loop_on_wake(c->loop, on_wake, c);
 		c->started_ns = loop_now_ns(c->loop);
-		err = resolver_new(c->loop, on_addresses, c, &c->resolver);
+		err = resolver_new(c->loop, "/etc/resolv.conf", on_addresses, c, &c->resolver);
 		if (err)
 			errmsg_set(m, err, "name resolver cannot start");
 	}

@@ -34,8 +34,10 @@ static struct question *ask(
 	q->kind = kind;
 	q->consumer = k;
 	q->control = c;
-	if (k)
+	if (k) {
 		k->question_count++;
+		k->status_count += kind == QUESTION_STATUS;
+	}
 	list_init(&q->waiting);
 	loop_timer_init(&q->deadline, on_deadline);
 	list_push(&c->questions, &q->link);
@@ -47,8 +49,10 @@ static void forget(struct question *q)
 	loop_timer_set(q->control->loop, &q->deadline, UINT64_MAX);
 	list_unlink(&q->link);
 	list_unlink(&q->waiting);
-	if (q->consumer)
+	if (q->consumer) {
 		q->consumer->question_count--;
+		q->consumer->status_count -= q->kind == QUESTION_STATUS;
+	}
 	for (uint32_t i = 0; q->status && i < q->control->config.reactor_count; i++)
 		free(q->status[i]);
 	free(q->status);
@@ -69,6 +73,14 @@ void questions_fini(struct control *c)
 {
 	for (struct list *it; (it = c->questions.next) != &c->questions;)
 		forget(CONTAINER_OF(it, struct question, link));
+}
+
+bool questions_of_pins(const struct control *c)
+{
+	LIST_EACH (it, &c->questions)
+		if (CONTAINER_OF(it, struct question, link)->kind == QUESTION_PIN)
+			return true;
+	return false;
 }
 
 /* One at a time: to answer one may cut its consumer off, and others with it. */
@@ -152,11 +164,17 @@ static void finish_status(struct question *q)
 	struct control *c = q->control;
 	status_write(c, q->status, &doc);
 	forget(q);
+	k->status_sent++;
 	questions_answer(c, k, request, &doc);
 }
 
 void questions_status(struct control *c, struct consumer *k, uint32_t request)
 {
+	if (!consumer_takes_status(k)) {
+		consumer_fail(k, request, KR_ERR_LIMIT, ERR_LIMIT,
+		        "too many questions at one time: read the answers first");
+		return;
+	}
 	struct question *q = ask(c, k, request, QUESTION_STATUS);
 	if (!q)
 		return;

@@ -57,13 +57,25 @@ static void on_signal(int sig)
 		control_stop(running);
 }
 
-static void catch_signals(void)
+/* A SIGHUP that comes while we start would end us. It waits until there is something to reload; the
+ * reactors, which are started in between, leave it to the control thread. */
+static void hold_reload(sigset_t *before)
+{
+	sigset_t hup;
+	sigemptyset(&hup);
+	sigaddset(&hup, SIGHUP);
+	CHECK(pthread_sigmask(SIG_BLOCK, &hup, before) == 0);
+}
+
+/* before: the signal mask that main found. */
+static void catch_signals(const sigset_t *before)
 {
 	struct sigaction ours = {.sa_handler = on_signal}, ignore = {.sa_handler = SIG_IGN};
 	sigaction(SIGTERM, &ours, NULL);
 	sigaction(SIGINT, &ours, NULL);
 	sigaction(SIGPIPE, &ignore, NULL);
 	sigaction(SIGHUP, &ours, NULL);
+	CHECK(pthread_sigmask(SIG_SETMASK, before, NULL) == 0);
 }
 
 /* --- configuration ----------------------------------------------------------------------- */
@@ -320,7 +332,8 @@ static int failed(const char *what, const char *text)
 	return 1;
 }
 
-static int serve(struct control_config *cc, struct worker *w, struct control *control)
+static int serve(struct control_config *cc, struct worker *w, struct control *control,
+        const sigset_t *before)
 {
 	pthread_barrier_t ready;
 	struct reactor *reactors[MAIN_REACTORS_MAX];
@@ -346,7 +359,7 @@ static int serve(struct control_config *cc, struct worker *w, struct control *co
 	pthread_barrier_wait(&ready);
 	announce(cc, w, cc->config);
 	running = control;
-	catch_signals();
+	catch_signals(before);
 	notify_ready();
 	control_run(control);
 	notify_stopping();
@@ -357,7 +370,7 @@ static int serve(struct control_config *cc, struct worker *w, struct control *co
 	return 0;
 }
 
-static int daemon_main(struct config *config, struct options *options)
+static int daemon_main(struct config *config, struct options *options, const sigset_t *before)
 {
 	extern char **environ;
 	static struct worker workers[MAIN_REACTORS_MAX];
@@ -377,7 +390,7 @@ static int daemon_main(struct config *config, struct options *options)
 	        .load_arg = options};
 	if (control_new(&cc, &control, &m))
 		return failed("cannot start", m.text);
-	int status = serve(&cc, workers, control);
+	int status = serve(&cc, workers, control, before);
 	if (status)
 		return status; /* threads may be waiting for each other: the process ends here */
 	control_free(&control);
@@ -395,11 +408,13 @@ int main(int argc, char **argv)
 		return status;
 	if (options.check)
 		return check(&options);
+	sigset_t before;
+	hold_reload(&before);
 	struct config *config = load_first(&options);
 	if (!config)
 		return 1;
 	raise_limits();
-	status = daemon_main(config, &options);
+	status = daemon_main(config, &options, &before);
 	if (status == 0)
 		config_free(&config);
 	return status;

@@ -3,6 +3,9 @@
  * with the policy. */
 #include "config/settings.h"
 
+#include <errno.h>
+#include <grp.h>
+
 #include "scratch.h"
 
 static const char config[] =
@@ -202,6 +205,34 @@ static void policy_names_cannot_be_forged_with_dots(void **state)
 	settings_free(&s);
 }
 
+/* Stands before libc's: a directory service's, where an entry names all members of a group. */
+enum { STAFF_BYTES = 300000, STAFF_GID = 777 };
+int getgrnam_r(const char *name, struct group *gr, char *buf, size_t size, struct group **found)
+{
+	*found = NULL;
+	if (strcmp(name, "staff") != 0)
+		return 0;
+	if (size < STAFF_BYTES)
+		return ERANGE;
+	memset(buf, 0, size);
+	*gr = (struct group){.gr_name = buf, .gr_gid = STAFF_GID};
+	*found = gr;
+	return 0;
+}
+
+static void policy_a_group_may_have_many_members(void **state)
+{
+	struct settings *s =
+	        load(*state, "apiVersion: kubering.io/v1alpha1\nkind: Config\nrealms:\n"
+	                     "- {name: a, allow: {groups: [staff], users: [root]}, lists: "
+	                     "[{resources: [pods]}]}\n");
+	assert_int_equal(s->realms[0].gid_count, 1);
+	assert_int_equal(s->realms[0].gids[0], STAFF_GID);
+	assert_int_equal(s->realms[0].uid_count, 1);
+	assert_int_equal(s->realms[0].uids[0], 0);
+	settings_free(&s);
+}
+
 #define SCRATCH_TEST(f) cmocka_unit_test_setup_teardown(f, scratch_setup, scratch_teardown)
 
 int main(void)
@@ -210,6 +241,7 @@ int main(void)
 	        SCRATCH_TEST(policy_matrix_equals_the_model),
 	        SCRATCH_TEST(policy_secret_values_need_an_explicit_grant),
 	        SCRATCH_TEST(policy_no_realms_means_nobody),
+	        SCRATCH_TEST(policy_a_group_may_have_many_members),
 	        SCRATCH_TEST(policy_names_cannot_be_forged_with_dots),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
