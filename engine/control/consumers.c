@@ -11,12 +11,15 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/check.h"
 #include "config/settings.h"
 #include "control/core.h"
 #include "include/kubering.h"
+
+enum { ENDING_LOOKS = 20, ENDING_LOOK_NS = 10000000 };
 
 struct pending_send {
 	struct list link;
@@ -63,13 +66,31 @@ static void make_directory(const char *path)
 static void on_listener(struct loop_fd *f, uint32_t events);
 static void on_listen_again(struct loop_timer *t);
 
-/* What a dead daemon left. Anything else at that path is somebody's file: bind then says that it is
- * in use. */
-static void remove_old_socket(const char *path)
+/* The lock tells of kuberingd only; any program may listen there, with a socket of any type. */
+static bool is_served(const struct sockaddr_un *a)
+{
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	bool dead = fd >= 0 && connect(fd, (const struct sockaddr *)a, sizeof *a) < 0 &&
+	            errno == ECONNREFUSED;
+	if (fd >= 0)
+		close(fd);
+	return !dead;
+}
+
+/* What a dead daemon left. Anything else at that path is somebody's: bind then says that it is in
+ * use. A daemon that is just ending gives up its lock a moment before its socket. */
+static void remove_old_socket(const struct sockaddr_un *a)
 {
 	struct stat st;
-	if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
-		(void)!unlink(path); /* nobody serves it: we hold the lock */
+	if (lstat(a->sun_path, &st) != 0 || !S_ISSOCK(st.st_mode))
+		return;
+	for (int i = 0; i < ENDING_LOOKS; i++) {
+		if (!is_served(a)) {
+			(void)!unlink(a->sun_path);
+			return;
+		}
+		(void)nanosleep(&(struct timespec){0, ENDING_LOOK_NS}, NULL);
+	}
 }
 
 err_t consumers_listen(struct control *c, struct errmsg *m)
@@ -84,7 +105,7 @@ err_t consumers_listen(struct control *c, struct errmsg *m)
 	err_t err = take_lock(c, path, m);
 	if (err)
 		return err;
-	remove_old_socket(path);
+	remove_old_socket(&a);
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof a) < 0 || chmod(path, 0666) < 0 ||
 	        listen(fd, 1024) < 0) {
