@@ -1,3 +1,4 @@
+/* clang-format off: the example below is a file */
 /* settings.h - kubering.yaml: what the daemon does, and who may see what.
  *
  * The file is optional; without it the defaults below hold. It is strict (fields.h): a typing error
@@ -7,33 +8,43 @@
  *   apiVersion: kubering.io/v1alpha1
  *   kind: Config
  *   socket: /run/kubering/kubering.sock
- *   reactors: 2                               # 0: one per core
- *   io: auto                                  # auto, uring, epoll
- *   batchWaitMicros: 200                      # how long an event may wait for others, where
- *                                             # two or more come within that time: fewer wake-ups
- *   tlsRecords: own                           # TLS 1.3 after the handshake: own (with libipsec-mb
- *                                             # where it is installed), evp (without), openssl
- *   log: {format: logfmt, level: info}        # logfmt, json; debug, info, warn, error
- *   metrics: {listen: "127.0.0.1:9464"}       # or "off"
- *   limits: {shardBytes: 4Gi, ...}            # struct settings_limits
- *   kubeconfig: [/etc/kubering/kubeconfig]    # instead of $KUBECONFIG and ~/.kube/config
- *   clusters:                                 # the first entry that matches a context is the one
- * that counts for it
- *   - {context: "prod-*", qps: 5, watchList: auto}
- *   - {name: edge, context: edge-admin, kubeconfig: /etc/edge.yaml, strategy: websocket}
- *   - name: hub                               # a Headlamp backend and the clusters behind it
- *     headlamp: {url: "https://hub:4466", backendTokenFile: token, contexts: ["prod-*", dev]}
- *     strategy: auto                          # or multiplexed, legacy, http
- *     # headlamp may have clusterTokenFile: what the clusters behind it ask for, where a browser
- * would # have given it to the backend lists:                                    # kept open
- * without a consumer
+ *   reactors: 2                    # threads that hold connections, at most 64; 0: one per core
+ *   io: auto                       # auto, uring, epoll
+ *   batchWaitMicros: 200           # how long an event may wait for others, where two or more come
+ *                                  # within that time: fewer wake-ups; at most 100000
+ *   tlsRecords: own                # TLS 1.3 after the handshake: own (with libipsec-mb where it is
+ *                                  # installed), evp (without), openssl
+ *   log: {format: logfmt, level: info}         # logfmt, json; debug, info, warn, error
+ *   metrics: {listen: "127.0.0.1:9464"}        # /metrics, /livez, /readyz; or "off" (the default)
+ *   limits:                        # the defaults; struct settings_limits says of what
+ *     {shardBytes: 4Gi, listBytes: 1536Mi, clusterBytes: 4Gi, objectsMax: 1000000,
+ *      ringEntries: 65536, retainedBytes: 32Mi, eventBytesMax: 8Mi, listsMax: 65536,
+ *      consumersMax: 256, lingerSeconds: 30}   # retainedBytes: by what is live, if left out
+ *   kubeconfig: [/etc/kubering/kubeconfig]     # instead of $KUBECONFIG and ~/.kube/config
+ *   clusters:                      # the first entry that matches a context counts for it
+ *   - {context: "prod-*", qps: 5, watchList: auto, compression: off}   # watchList: or never
+ *   - {name: edge, context: edge-admin, kubeconfig: /etc/kubering/edge, strategy: websocket}
+ *   - name: hub                    # a Headlamp backend and the clusters behind it
+ *     strategy: auto               # or multiplexed, legacy, http
+ *     headlamp:                    # all but url may be left out; contexts: all that it has
+ *       url: https://hub:4466
+ *       contexts: ["prod-*", dev]
+ *       backendTokenFile: token    # or backendToken: what the backend asks for
+ *       clusterTokenFile: token    # or clusterToken: what the clusters behind it ask for, where a
+ *                                  # browser would have given it to the backend
+ *       user: someone              # whose cluster tokens, where the backend keeps them by user
+ *       insecureSkipTlsVerify: false   # or certificateAuthority: FILE
+ *   lists:                         # kept open without a consumer
  *   - {clusters: "prod-*", resource: pods.v1, namespace: web, labelSelector: app=web}
- *   realms:                                   # replaces the default realm
+ *   - {resource: nodes, fieldSelector: spec.unschedulable=true}
+ *   - {resource: configmaps, metadataOnly: true}
+ *   - {resource: deployments.v1.apps, keepManagedFields: true}
+ *   realms:                        # replaces the default realm
  *   - name: web
- *     allow: {users: [grafana], gids: [5000]}
+ *     allow: {users: [grafana], gids: [5000]}  # also uids, groups
  *     lists: [{clusters: ["prod-*"], resources: [pods, deployments.apps], namespaces: [web]}]
  *     secretValues: false
- *   execPolicy: Allowlist                     # AllowAll, DenyAll, Allowlist
+ *   execPolicy: Allowlist          # AllowAll (the default), DenyAll, Allowlist
  *   execAllowlist: [/usr/bin/aws]
  *
  * strategy. Without `headlamp`: direct (auto is the same) or websocket, both to the kube-apiserver.
@@ -54,6 +65,7 @@
  * Without `realms` there is one, "default", for the user the daemon runs as and root, over
  * everything; of Secrets only metadata.
  */
+/* clang-format on */
 #ifndef KR_CONFIG_SETTINGS_H
 #define KR_CONFIG_SETTINGS_H
 
@@ -72,6 +84,7 @@
 enum {
 	SETTINGS_BYTES_MAX = 4 << 20,
 	SETTINGS_NAME_MAX = 63,
+	SETTINGS_REALMS_MAX = 64,
 	SETTINGS_QPS_DEFAULT = 5,          /* as client-go */
 	SETTINGS_BATCH_WAIT_DEFAULT = 200, /* us */
 };
@@ -98,11 +111,11 @@ enum settings_compression { SETTINGS_COMPRESSION_OFF, SETTINGS_COMPRESSION_AUTO 
 enum settings_watch_list { SETTINGS_WATCH_LIST_AUTO, SETTINGS_WATCH_LIST_NEVER };
 
 struct settings_limits {
-	uint64_t shard_bytes;     /* shared memory of one reactor and realm */
-	uint64_t list_bytes;      /* objects of one list */
-	uint64_t cluster_bytes;   /* objects of one cluster */
-	uint64_t objects_max;     /* of one list */
-	uint64_t ring_entries;    /* of one shard; a power of two */
+	uint64_t shard_bytes;   /* shared memory of one reactor and realm */
+	uint64_t list_bytes;    /* objects of one list */
+	uint64_t cluster_bytes; /* objects of one cluster */
+	uint64_t objects_max;   /* of one list */
+	uint64_t ring_entries;  /* of one shard; a power of two */
 	/* replaced objects of one shard, for followers and views that are behind; 0: by what is
 	 * live (store.h) */
 	uint64_t retained_bytes;
