@@ -6,7 +6,6 @@ trap 'rm -rf "$work"' EXIT
 "$2" --install "$1" --prefix "$work/usr" >/dev/null
 test "$(find "$work/usr" -path '*include*' -name '*.h' | wc -l)" = 1
 pc=$(dirname "$(find "$work/usr" -name kubering.pc)")
-sed -i "s|^prefix=.*|prefix=$work/usr|" "$pc/kubering.pc"
 for example in list follow; do
 	"$3" -std=c11 -Wall -Wextra -Werror -o "$work/$example" "$4/$example.c" \
 		$(PKG_CONFIG_PATH=$pc pkg-config --cflags --libs kubering)
