@@ -167,10 +167,12 @@ static char *default_path(void)
 	if (env && *env)
 		return strdup(env);
 	const char *dir = secure_getenv("XDG_RUNTIME_DIR");
-	if (geteuid() == 0 || !dir || !*dir)
+	if (geteuid() == 0)
 		return strdup(system_path);
-	char *own = NULL;
-	if (asprintf(&own, "%s/kubering.sock", dir) < 0)
+	char *own = NULL; /* where kuberingd of this user listens (config/settings.c) */
+	int n = dir && dir[0] == '/' ? asprintf(&own, "%s/kubering.sock", dir)
+	                             : asprintf(&own, "/run/user/%u/kubering.sock", geteuid());
+	if (n < 0)
 		return NULL;
 	if (access(own, F_OK) != 0 && access(system_path, F_OK) == 0) {
 		free(own);
@@ -298,10 +300,6 @@ static bool ask_what(struct kr_client *c, const char *what)
 		q->kind = ATTACH_QUERY_STATUS;
 		return true;
 	}
-	if (strcmp(what, "doctor") == 0) {
-		q->kind = ATTACH_QUERY_DOCTOR;
-		return true;
-	}
 	if (strncmp(what, resolve, sizeof resolve - 1) != 0)
 		return false;
 	const char *cluster = what + sizeof resolve - 1;
@@ -365,8 +363,8 @@ int kr_query(struct kr_client *client, const char *what, char **json, size_t *by
 		return r;
 	if (!ask_what(client, what))
 		return client_fail(client, KR_ERR_ARGUMENT,
-		        "kr_query knows \"status\", \"doctor\" and \"resolve CLUSTER RESOURCE\", "
-		        "not \"%.100s\"",
+		        "kr_query knows \"status\" and \"resolve CLUSTER RESOURCE\", not "
+		        "\"%.100s\"",
 		        what);
 	bool of_cluster = client->link.out.query.kind == ATTACH_QUERY_RESOLVE;
 	r = client_ask(client, ATTACH_DOCUMENT);

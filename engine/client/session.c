@@ -53,10 +53,14 @@ void session_lost(struct kr_client *c, const char *why)
 
 static int refuse_connect(struct kr_client *c, int why)
 {
-	if (why == ENOENT || why == ECONNREFUSED)
+	if (why == ENOENT || why == ENOTDIR || why == ECONNREFUSED)
 		return client_fail(c, KR_ERR_UNREACHABLE,
 		        "no kuberingd at %s (%s): start it, or set KUBERING_SOCKET", c->socket_path,
-		        why == ENOENT ? "no such socket" : "connection refused");
+		        why == ECONNREFUSED ? "connection refused" : "no such socket");
+	if (why == EPROTOTYPE)
+		return client_fail(c, KR_ERR_UNREACHABLE,
+		        "what listens at %s is not kuberingd: set KUBERING_SOCKET to its socket",
+		        c->socket_path);
 	if (why == EACCES || why == EPERM)
 		return client_fail(c, KR_ERR_DENIED,
 		        "this user may not connect to %s: ask for access to the socket",

@@ -25,7 +25,7 @@ static const struct fields_row document_rows[] = {
         FIELDS_ROW("apiVersion", TEXT, struct settings_document, api_version),
         FIELDS_ROW("kind", TEXT, struct settings_document, kind),
         FIELDS_ROW("socket", PATH, struct settings_document, socket),
-        FIELDS_ROW("reactors", NUMBER, struct settings_document, reactors, .min = 0, .max = 256),
+        FIELDS_ROW("reactors", NUMBER, struct settings_document, reactors, .min = 0, .max = 64),
         FIELDS_ROW("io", WORD, struct settings_document, io, .words = {"auto", "uring", "epoll"}),
         FIELDS_ROW("batchWaitMicros", NUMBER, struct settings_document, batch_wait_us, .min = 0,
                 .max = 100000),

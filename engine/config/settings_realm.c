@@ -318,6 +318,11 @@ static void settings_read_realm(
 void settings_read_realms(struct fields *f, const struct yaml_node *list, struct settings *s)
 {
 	size_t count = fields_items(f, list, "realms");
+	if (count > SETTINGS_REALMS_MAX) {
+		fields_fail(f, list, "realms", "%zu realms, at most %d are served", count,
+		        SETTINGS_REALMS_MAX);
+		return;
+	}
 	struct settings_realm *realms = arena_array(&s->arena, count, sizeof *realms);
 	for (size_t i = 0; realms && i < count; i++)
 		settings_read_realm(f, list->items[i], realms, i);

@@ -245,6 +245,15 @@ static void answer_resolve(struct question *q, const struct discovery_resource *
 static void fail_resolve(struct question *q, int32_t code, err_t err, const char *text)
 {
 	if (q->kind == QUESTION_PIN) {
+		/* A cluster that is down is told of by its state; this is told of nowhere else. */
+		if (err == ERR_UNKNOWN_RESOURCE && !q->tries) {
+			char more[320];
+			snprintf(more, sizeof more,
+			        "a list of the configuration cannot be opened, it is tried again: "
+			        "%s",
+			        text);
+			q->control->config.warn(more);
+		}
 		list_unlink(&q->waiting);
 		loop_timer_set(q->control->loop, &q->deadline,
 		        loop_now_ns(q->control->loop) +

@@ -152,9 +152,8 @@ static err_t complete(struct config *config, const struct options *o, struct err
 {
 	struct settings *s = config->settings;
 	err_t err = add_lists(s, o, m);
-	if (!err && s->realm_count > REACTOR_REALMS_MAX)
-		err = errmsg_set(m, ERR_CONFIG, "%zu realms, at most %d are served", s->realm_count,
-		        REACTOR_REALMS_MAX);
+	_Static_assert(
+	        (int)SETTINGS_REALMS_MAX == (int)REACTOR_REALMS_MAX, "settings.c is the judge");
 	if (!err)
 		override(s, o);
 	return err;

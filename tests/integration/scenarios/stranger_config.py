@@ -37,6 +37,7 @@ def files(programs):
         refuse(world, config, "--list", flags=("--list", "/wrong"))
         refuse(world, config, "--io", "maybe", flags=("--io", "maybe"), status=2)
         refuse(world, config, "unexpected argument", flags=("positional",), status=2)
+        refuse(world, config, "--reactors takes 1 to 64", flags=("--reactors", str(2**32 + 1)), status=2)
 
 
 def one_broken_context(programs):

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 static int connect_to(const char *path, int64_t timeout_ns, struct kr_client **c)
@@ -60,6 +62,18 @@ static void no_daemon_is_told_with_what_to_do(void **state)
 	fclose(f);
 	assert_int_equal(connect_to(w.path, 0, &c), KR_ERR_UNREACHABLE);
 	assert_non_null(strstr(kr_last_error(NULL), "connection refused"));
+	char below[200]; /* a file where a directory should be */
+	snprintf(below, sizeof below, "%s/x", w.path);
+	assert_int_equal(connect_to(below, 0, &c), KR_ERR_UNREACHABLE);
+	unlink(w.path);
+	struct sockaddr_un other = {.sun_family = AF_UNIX}; /* another program's */
+	snprintf(other.sun_path, sizeof other.sun_path, "%s", w.path);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&other, sizeof other), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	assert_int_equal(connect_to(w.path, 0, &c), KR_ERR_UNREACHABLE);
+	assert_non_null(strstr(kr_last_error(NULL), "is not kuberingd"));
+	close(fd);
 	w.c = NULL;
 	world_fini(&w);
 }
@@ -266,10 +280,8 @@ static void queries(void **state)
 	assert_string_equal(
 	        json, "{\"kind\":2,\"cluster\":\"my cluster\",\"resource\":\"deploy\"}");
 	free(json);
-	assert_int_equal(kr_query(w.c, "doctor", &json, &n), KR_OK);
-	free(json);
-	static const char *const bad[] = {
-	        "", "statu", "resolve", "resolve ", "resolve x", "resolve x ", "resolve  x"};
+	static const char *const bad[] = {"", "statu", "doctor", "resolve", "resolve ", "resolve x",
+	        "resolve x ", "resolve  x"};
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
 		assert_int_equal(kr_query(w.c, bad[i], &json, &n), KR_ERR_ARGUMENT);
 		assert_null(json);
@@ -410,10 +422,36 @@ static void connecting_without_descriptors(void **state)
 	world_fini(&w);
 }
 
+/* Not root and without $XDG_RUNTIME_DIR, as in a cron job or behind su: the daemon and its
+ * consumers mean the same place. */
+static void without_a_runtime_directory_it_is_that_of_the_user(void **state)
+{
+	(void)state;
+	pid_t child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		struct kr_client *c;
+		char path[64];
+		if (geteuid() == 0 && setresuid(65533, 65533, 65533) != 0)
+			_exit(77);
+		unsetenv("XDG_RUNTIME_DIR");
+		unsetenv("KUBERING_SOCKET");
+		snprintf(path, sizeof path, "/run/user/%u/kubering.sock", geteuid());
+		bool system_wide = access("/run/kubering/kubering.sock", F_OK) == 0;
+		_exit(system_wide || (kr_connect(&c, NULL) == KR_ERR_UNREACHABLE &&
+		                             strstr(kr_last_error(NULL), path)));
+	}
+	int status;
+	assert_int_equal(waitpid(child, &status, 0), child);
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 1)
+		fail_msg("status %x", status);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(no_daemon_is_told_with_what_to_do),
+	        cmocka_unit_test(without_a_runtime_directory_it_is_that_of_the_user),
 	        cmocka_unit_test(options_are_sized),
 	        cmocka_unit_test(versions_and_words),
 	        cmocka_unit_test(lies_about_the_client),

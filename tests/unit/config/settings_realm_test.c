@@ -233,11 +233,36 @@ static void policy_a_group_may_have_many_members(void **state)
 	settings_free(&s);
 }
 
+/* What a start would refuse, --check refuses too. */
+static void there_are_as_many_realms_as_reactors_serve(void **state)
+{
+	static const struct settings_env env = {.uid = 1};
+	for (int extra = 0; extra <= 1; extra++) {
+		struct problem_list problems;
+		struct settings *s;
+		char text[8192];
+		int n = snprintf(text, sizeof text,
+		        "apiVersion: kubering.io/v1alpha1\nkind: Config\nrealms:\n");
+		for (int i = 0; i < SETTINGS_REALMS_MAX + extra; i++)
+			n += snprintf(text + n, sizeof text - (size_t)n,
+			        "- {name: r%d, allow: {uids: [0]}, lists: [{}]}\n", i);
+		problem_list_init(&problems);
+		err_t err =
+		        settings_load(scratch_write(*state, "k.yaml", text), &env, &problems, &s);
+		assert_int_equal(err, extra ? ERR_CONFIG : ERR_OK);
+		if (extra)
+			assert_non_null(strstr(scratch_problems(&problems), "at most 64"));
+		problem_list_fini(&problems);
+		settings_free(&s);
+	}
+}
+
 #define SCRATCH_TEST(f) cmocka_unit_test_setup_teardown(f, scratch_setup, scratch_teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	        SCRATCH_TEST(there_are_as_many_realms_as_reactors_serve),
 	        SCRATCH_TEST(policy_matrix_equals_the_model),
 	        SCRATCH_TEST(policy_secret_values_need_an_explicit_grant),
 	        SCRATCH_TEST(policy_no_realms_means_nobody),

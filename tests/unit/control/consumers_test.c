@@ -314,6 +314,37 @@ static void one_user_cannot_take_all_places(void **state)
 	problem_list_fini(&problems);
 }
 
+/* A typing error in --socket must not cut another program off. */
+static void a_socket_that_others_serve_is_not_removed(void **state)
+{
+	static const int types[] = {SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET};
+	(void)state;
+	for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+		struct rig g;
+		struct errmsg m = {0};
+		struct stat before, after;
+		rig_config(&g);
+		struct sockaddr_un a = {.sun_family = AF_UNIX};
+		snprintf(a.sun_path, sizeof a.sun_path, "%s", g.path);
+		int fd = socket(AF_UNIX, types[i] | SOCK_CLOEXEC, 0);
+		assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
+		if (types[i] != SOCK_DGRAM)
+			assert_int_equal(listen(fd, 1), 0);
+		assert_int_equal(stat(g.path, &before), 0);
+		assert_int_equal(rig_control(&g, &m), ERR_CONFIG);
+		assert_non_null(strstr(m.text, g.path));
+		assert_int_equal(stat(g.path, &after), 0);
+		assert_true(before.st_ino == after.st_ino);
+		close(fd); /* dead now: taken */
+		assert_int_equal(rig_control(&g, &m), ERR_OK);
+		control_free(&g.control);
+		char lock[128];
+		snprintf(lock, sizeof lock, "%s.lock", g.path);
+		(void)!unlink(lock);
+		rmdir(g.dir);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -327,6 +358,7 @@ int main(void)
 	        cmocka_unit_test(what_is_no_socket_is_not_removed),
 	        cmocka_unit_test(a_socket_that_is_there_listens),
 	        cmocka_unit_test(a_user_of_many_groups_is_in_all_of_them),
+	        cmocka_unit_test(a_socket_that_others_serve_is_not_removed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
