@@ -7,7 +7,6 @@ What scripts of users rest on: exit codes, what is on stdout and what is not, th
 import json
 import os
 import queue
-import re
 import select
 import signal
 import subprocess
@@ -22,7 +21,6 @@ SECONDS = 30
 OBJECTS = 25
 
 
-HERE = Path(__file__).resolve().parent
 EVIL = "evil\x1b[2J"  # the name of a context, and what a terminal would do with it
 
 
