@@ -38,6 +38,8 @@ def files(programs):
         refuse(world, config, "--list", "cannot be a namespace", flags=("--list", "pods/Web"))
         refuse(world, config, "--io", "maybe", flags=("--io", "maybe"), status=2)
         refuse(world, config, "unexpected argument", flags=("positional",), status=2)
+        for option in ("--config", "--kubeconfig", "--context", "--list", "--socket"):
+            refuse(world, config, "empty value", option[2:], flags=(option, ""), status=2)
         refuse(world, config, "--reactors takes 1 to 64", flags=("--reactors", str(2**32 + 1)), status=2)
 
 
