@@ -331,8 +331,7 @@ int command_doctor(const struct args *a)
 		             : "the daemon tells nothing (see the message on stderr)",
 		        gone ? "systemctl status kuberingd; journalctl -u kuberingd; or point "
 		               "--socket at it"
-		             : "ask as a user that it may tell: `realms` in kubering.yaml, or the "
-		               "daemon's own user");
+		             : "the message says what to do");
 	} else {
 		check(&d, VERDICT_OK, "socket", "the daemon answers", "");
 		check_daemon(&d, s);
