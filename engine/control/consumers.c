@@ -98,8 +98,9 @@ err_t consumers_listen(struct control *c, struct errmsg *m)
 	const char *path = c->config.socket_path;
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
 	if (strlen(path) >= sizeof a.sun_path)
-		return errmsg_set(m, ERR_CONFIG, "socket path %s is longer than %zu bytes", path,
-		        sizeof a.sun_path - 1);
+		return errmsg_set(m, ERR_CONFIG,
+		        "socket path %s is longer than %zu bytes: choose another with --socket",
+		        path, sizeof a.sun_path - 1);
 	strncpy(a.sun_path, path, sizeof a.sun_path - 1);
 	make_directory(path);
 	err_t err = take_lock(c, path, m);

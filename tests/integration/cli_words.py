@@ -272,6 +272,7 @@ def check_servers_gone(rig, fake):
     fake.wait()
     expect(rig.run("get", "configmaps", "-A", "--cluster", "fake-2", "--timeout", "5s"), 1, "connection refused")
     expect(rig.run("get", "pods", "-A", "--cluster", "fake-1", "--timeout", "0.2s"), 3, "timed out")
+    expect(rig.run("watch", "configmaps", "-A", "--cluster", "fake-1", "--timeout", "6s"), 3, "waiting for configmaps", "connection refused")
 
 
 def main():
