@@ -68,7 +68,10 @@ static const struct remedy remedies[] = {
         {"KUBE_FORBIDDEN", "grant get, list and watch on this resource; to see: kubectl auth can-i "
                            "watch RESOURCE -A"},
         {"KUBE_NOT_FOUND",
-                "the server does not have this resource (any more): kubectl api-resources"},
+                "the server does not have this resource (any more), or it cannot be watched: "
+                "kubectl api-resources -o wide"},
+        {"KUBE_SERVER", "it is asked again by itself; where the server says 400 or 422: is the "
+                        "selector right?"},
         {"KUBE_GONE_SLOW",
                 "the server throttles (API Priority and Fairness); it is asked again later"},
         {"KUBE_EXPIRED",
