@@ -127,6 +127,11 @@ static bool settings_is_label(struct span s, bool dots)
 	return true;
 }
 
+bool settings_is_namespace(const char *name)
+{
+	return strlen(name) <= SETTINGS_NAME_MAX && settings_is_label(span_of(name), false);
+}
+
 bool settings_resource_parse(const char *text, struct arena *arena, struct settings_resource *out)
 {
 	size_t n = strcspn(text, ".");
