@@ -344,7 +344,7 @@ static bool decimal(const char *s)
 
 static bool version_at_least(const char *have, const char *want)
 {
-	if (!decimal(have))
+	if (!decimal(have) || !decimal(want))
 		return strcmp(have, want) == 0;
 	size_t n = strlen(have), m = strlen(want);
 	return n != m ? n > m : strcmp(have, want) >= 0;
