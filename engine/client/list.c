@@ -240,8 +240,12 @@ bool list_settle(struct kr_list *l)
 		        now.whole)
 			return false; /* the old state is better than none */
 	}
-	mapping_put(&l->retired);
-	l->retired = home->shard; /* kr_get may have lent something out */
+	/* A loan holds the memory that it is out of, which may be gigabytes that nobody else has
+	 * any more: that one, and no other. */
+	if (l->lent && !l->retired)
+		l->retired = home->shard;
+	else
+		mapping_put(&home->shard);
 	*home = *next;
 	*next = (struct home){0};
 	return true;

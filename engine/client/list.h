@@ -27,7 +27,8 @@ struct kr_list {
 	struct list node;
 	struct kr_client *client; /* shared(refs) */
 	struct home home, next;
-	struct mapping *retired; /* shared(refs): what the last kr_get may have lent out */
+	struct mapping *retired; /* shared(refs): what the last kr_get lent out of, home no more */
+	bool lent;               /* it did: KR_BORROW */
 	struct object_buf buf;   /* of kr_get */
 	/* opening again */
 	uint32_t open_id; /* of the request under way, 0 = none */
