@@ -337,6 +337,30 @@ static void no_descriptor_is_kept(void **state)
 	world_fini(&w);
 }
 
+/* A daemon that is busy for a while, and more to close than its queue holds: none is forgotten. */
+static void many_closes_at_once(void **state)
+{
+	enum { LISTS = 600 };
+	static struct kr_list *lists[LISTS];
+	(void)state;
+	struct world w;
+	char *json;
+	size_t n;
+	world_open(&w, 0);
+	for (int i = 0; i < LISTS; i++)
+		lists[i] = world_list(&w, "pods");
+	fake_lock(w.d); /* its thread waits */
+	for (int i = 0; i < LISTS; i++)
+		kr_list_close(lists[i]);
+	fake_unlock(w.d);
+	for (int i = 0; i < LISTS && fake_closes(w.d) < LISTS; i++) {
+		assert_int_equal(kr_query(w.c, "status", &json, &n), KR_OK);
+		free(json);
+	}
+	fake_await_closes(w.d, LISTS);
+	world_fini(&w);
+}
+
 /* KR_FOREVER is a time like any other. */
 static void a_client_with_all_the_time(void **state)
 {
@@ -462,6 +486,7 @@ int main(void)
 	        cmocka_unit_test(queries),
 	        cmocka_unit_test(a_cluster_that_does_not_answer_is_no_missing_daemon),
 	        cmocka_unit_test(no_descriptor_is_kept),
+	        cmocka_unit_test(many_closes_at_once),
 	        cmocka_unit_test(a_client_with_all_the_time),
 	        cmocka_unit_test(a_host_without_descriptors),
 	        cmocka_unit_test(connecting_without_descriptors),
