@@ -98,11 +98,11 @@ enum settings_compression { SETTINGS_COMPRESSION_OFF, SETTINGS_COMPRESSION_AUTO 
 enum settings_watch_list { SETTINGS_WATCH_LIST_AUTO, SETTINGS_WATCH_LIST_NEVER };
 
 struct settings_limits {
-	uint64_t shard_bytes;     /* shared memory of one reactor and realm */
-	uint64_t list_bytes;      /* objects of one list */
-	uint64_t cluster_bytes;   /* objects of one cluster */
-	uint64_t objects_max;     /* of one list */
-	uint64_t ring_entries;    /* of one shard; a power of two */
+	uint64_t shard_bytes;   /* shared memory of one reactor and realm */
+	uint64_t list_bytes;    /* objects of one list */
+	uint64_t cluster_bytes; /* objects of one cluster */
+	uint64_t objects_max;   /* of one list */
+	uint64_t ring_entries;  /* of one shard; a power of two */
 	/* replaced objects of one shard, for followers and views that are behind; 0: by what is
 	 * live (store.h) */
 	uint64_t retained_bytes;
@@ -226,6 +226,9 @@ struct settings_peer { /* a consumer, as the kernel vouches for it */
 /* The decision for one request: the first realm that covers the list and allows the peer. The same
  * list may exist in two realms, once for each set of people (A2: never one segment for both). NULL:
  * not permitted. */
+/* May the peer see anything at all of that cluster? */
+bool settings_sees_cluster(
+        const struct settings *s, const char *cluster, const struct settings_peer *peer);
 const struct settings_realm *settings_admit(const struct settings *s,
         const struct settings_target *target, const struct settings_peer *peer);
 /* Does this realm cover the list and allow the peer? For one that has it open already. */
