@@ -195,6 +195,29 @@ static void clusters_come_move_and_go(void **state)
 	rig_fini(&g);
 }
 
+/* As while the reactors have not yet let go of what an earlier reload removed. Those behind the one
+ * for which there is no row are kept, and what they borrow is the new configuration's. */
+static void a_cluster_without_room_is_no_matter_of_the_others(void **state)
+{
+#define HUBS(contexts)                                                                             \
+	", {name: hub, headlamp: {url: \"http://127.0.0.1:9\", contexts: " contexts "}}"
+#define BEHIND(x) x("a", "1", "t") x("zz", "2", "t")
+	struct rig g;
+	rig_init(&g, *state, HEAD HUBS("[x]") "]\n", KUBECONFIG(BEHIND));
+	reload(&g, HEAD HUBS("[x]") "]\n", KUBECONFIG(BEHIND)); /* what the start gave never goes */
+	while (g.control->clusters.count < CONFIG_CLUSTERS_MAX)
+		assert_non_null(clusters_new(&g.control->clusters));
+	for (int i = 0; i < 3; i++) {
+		reload(&g, HEAD HUBS("[x, y, z]") "]\n", KUBECONFIG(BEHIND));
+		assert_int_equal(g.control->reload.partly.code, ERR_LIMIT);
+		assert_non_null(strstr(g.control->reload.partly.text, "reload again"));
+		assert_true(knows(&g, "a") && knows(&g, "zz"));
+		assert_false(knows(&g, "z"));
+	}
+	assert_int_equal(g.good, 4);
+	rig_fini(&g);
+}
+
 static void discovery_says(struct rig *g, uint32_t question, const char *body)
 {
 	struct reactor_note *n = calloc(1, sizeof *n);
@@ -371,6 +394,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        TEST(the_same_again_tells_the_reactor_nothing),
 	        TEST(clusters_come_move_and_go),
+	        TEST(a_cluster_without_room_is_no_matter_of_the_others),
 	        TEST(discovery_begins_anew_at_another_server),
 	        TEST(a_name_may_go_from_a_backend_to_a_kubeconfig),
 	        TEST(an_error_changes_nothing_and_is_kept_for_status),
