@@ -136,7 +136,8 @@ static void deny(struct consumer *k, uint32_t request, const char *resource, con
 {
 	char text[256];
 	snprintf(text, sizeof text,
-	        "user %u may not see %s of cluster \"%s\": grant it in `realms` of kubering.yaml",
+	        "user %u may not see %.64s of cluster \"%.100s\": grant it in `realms` of "
+	        "kubering.yaml",
 	        k->uid, resource, cluster);
 	consumer_fail(k, request, KR_ERR_DENIED, ERR_DENIED, text);
 }
