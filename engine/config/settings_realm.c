@@ -430,6 +430,20 @@ bool settings_grants(const struct settings *s, const struct settings_realm *real
 	       settings_allows(s, realm, peer->uid, peer->gids, peer->gid_count);
 }
 
+bool settings_sees_cluster(
+        const struct settings *s, const char *cluster, const struct settings_peer *peer)
+{
+	for (size_t i = 0; i < s->realm_count; i++) {
+		const struct settings_realm *r = &s->realms[i];
+		if (!settings_allows(s, r, peer->uid, peer->gids, peer->gid_count))
+			continue;
+		for (size_t k = 0; k < r->grant_count; k++)
+			if (settings_any_matches(&r->grants[k].clusters, cluster))
+				return true;
+	}
+	return false;
+}
+
 const struct settings_realm *settings_admit(const struct settings *s,
         const struct settings_target *target, const struct settings_peer *peer)
 {
