@@ -628,7 +628,7 @@ static void tickets_behind_what_openssl_does_not_see(void **state)
 			add_update(&t, false);
 		} else if (kind == 2) {
 			add(&t, HANDSHAKE, TICKET, 9, 0); /* over two records */
-			add(&t, HANDSHAKE, TICKET + 9, sizeof TICKET - 10, 0);
+			add(&t, HANDSHAKE, &TICKET[9], sizeof TICKET - 10, 0);
 		} else {
 			ADD(&t, DATA, "");
 		}
