@@ -10,7 +10,7 @@
 #include "reactor/core.h"
 #include "reactor/feed_stream.h"
 
-enum { FEED_STATUS_BYTES_MAX = 65536, FEED_CARRY_FIRST = 4096, FEED_AHEAD = 8 };
+enum { FEED_STATUS_BYTES_MAX = 65536, FEED_CARRY_FIRST = 4096 };
 
 static struct reactor *reactor_of(const struct feed *f)
 {
@@ -143,7 +143,7 @@ static bool take_line(struct span *data, struct span *line)
 static void fetch_ahead(struct feed *f, struct span body)
 {
 	struct reactor *r = reactor_of(f);
-	struct store_trace traces[FEED_AHEAD];
+	struct store_trace traces[STORE_TRACES_MAX];
 	struct span rest = r->ahead, namespace_, name;
 	const char *from = body.p;
 	size_t found = 0;
@@ -151,13 +151,10 @@ static void fetch_ahead(struct feed *f, struct span body)
 		return;
 	do {
 		if (!ahead_has(r, body.p) && json_shape_key(body, &namespace_, &name))
-			store_trace_index(f->list, namespace_, name, &traces[found++]);
+			store_trace_begin(f->list, namespace_, name, &traces[found++]);
 		r->fetched = (struct span){from, (size_t)(body.p + body.n - from)};
-	} while (found < FEED_AHEAD && http1_peek_chunk(&rest, &body));
-	for (size_t i = 0; i < found; i++)
-		store_trace_slot(f->list, &traces[i]);
-	for (size_t i = 0; i < found; i++)
-		store_trace_block(f->list, &traces[i]);
+	} while (found < STORE_TRACES_MAX && http1_peek_chunk(&rest, &body));
+	store_trace_rest(traces, found);
 }
 
 /* Documents end with a newline, which JSON has inside strings only as an escape. The incomplete
