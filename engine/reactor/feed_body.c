@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "reactor/ahead.h"
 #include "reactor/core.h"
+#include "reactor/feed_secret.h"
 #include "reactor/feed_stream.h"
 
 enum { FEED_STATUS_BYTES_MAX = 65536, FEED_CARRY_FIRST = 4096, FEED_AHEAD = 8 };
@@ -92,13 +93,15 @@ static void on_event(struct feed *f, const struct json_event *ev, const struct j
 }
 
 /* Most events are the object that is there but for a few values (json/shape.h). false: this one is
- * not, or we cannot tell. */
+ * not, or we cannot tell. Every event comes by here first. */
 static bool on_known_document(struct feed *f, struct span doc)
 {
 	struct json_event ev;
 	const struct json_status none = {0};
 	struct span namespace_, name;
 	struct store_held held;
+	if (UNLIKELY(f->secret))
+		feed_secret_blank(doc);
 	if (!json_shape_key(doc, &namespace_, &name) ||
 	        !store_peek(f->list, namespace_, name, &held) ||
 	        !json_shape_event(reactor_of(f)->parser, doc, &held.known, &f->hint, &ev))
@@ -202,6 +205,8 @@ static bool on_item(struct feed *f, struct span item)
 {
 	struct json_object o;
 	struct reactor *r = reactor_of(f);
+	if (UNLIKELY(f->secret))
+		feed_secret_blank(item);
 	err_t err = json_scan_object(r->parser, item, !f->spec.keep_managed_fields, &f->hint, &o);
 	if (!err)
 		err = store_sync_item(f->list, &o, now_of(f));
