@@ -110,6 +110,12 @@ static bool on_known_document(struct feed *f, struct span doc)
 	return true;
 }
 
+/* Accept asks for metadata, but a proxy may drop it, and then Secrets come whole. */
+static bool is_too_much(const struct feed *f, const struct json_object *o)
+{
+	return UNLIKELY(f->spec.metadata_only) && o->more;
+}
+
 static void on_new_document(struct feed *f, struct span doc)
 {
 	struct json_parser *p = reactor_of(f)->parser;
@@ -118,6 +124,8 @@ static void on_new_document(struct feed *f, struct span doc)
 	err_t err = json_scan_event(p, doc, !f->spec.keep_managed_fields, &f->hint, &ev);
 	if (!err && ev.type == JSON_EVENT_ERROR)
 		err = json_scan_status(p, ev.object.raw, &st);
+	else if (!err && ev.type != JSON_EVENT_BOOKMARK && is_too_much(f, &ev.object))
+		err = ERR_KUBE_WHOLE;
 	if (err)
 		feed_refuse(f, err);
 	else
@@ -208,6 +216,8 @@ static bool on_item(struct feed *f, struct span item)
 	if (UNLIKELY(f->secret))
 		feed_secret_blank(item);
 	err_t err = json_scan_object(r->parser, item, !f->spec.keep_managed_fields, &f->hint, &o);
+	if (!err && is_too_much(f, &o))
+		err = ERR_KUBE_WHOLE;
 	if (!err)
 		err = store_sync_item(f->list, &o, now_of(f));
 	if (err)

@@ -32,11 +32,16 @@ static struct feed *open_secrets(bool metadata_only)
 	return feed_at(&w, 0);
 }
 
-static void begin_stream(const char *items)
+static void list_is(const char *items)
 {
 	char list[4096];
 	snprintf(list, sizeof list, LIST_JSON("10", "%s"), items);
 	answer(&w, fake_io_sock(&w.io, 0), "200 OK", list);
+}
+
+static void begin_stream(const char *items)
+{
+	list_is(items);
 	fake_io_bytes(fake_io_sock(&w.io, 0), STREAM_HEAD);
 	turn(&w);
 }
@@ -125,11 +130,34 @@ static void only_the_values_of_these_names_are_emptied(void **state)
 	}
 }
 
+/* A proxy that drops Accept, or a server that does not know the form. */
+static void whole_secrets_are_refused(void **state)
+{
+	(void)state;
+	struct feed *f = open_secrets(true);
+	list_is("{" META("a", "5", "") ",\"data\":{\"p\":\"" VALUE "\"}}");
+	assert_int_equal(row_at(f)->objects, 0);
+	assert_int_equal(row_at(f)->last_error, ERR_KUBE_WHOLE);
+	world_fini(&w);
+
+	f = open_secrets(true);
+	begin_stream(PARTIAL META("a", "5", "") "}");
+	hear("{\"type\":\"BOOKMARK\",\"object\":{\"kind\":\"Secret\",\"type\":\"\","
+	     "\"metadata\":{\"resourceVersion\":\"11\"}}}\n");
+	assert_int_equal(row_at(f)->last_error, ERR_OK); /* nothing of it is kept */
+	hear("{\"type\":\"MODIFIED\",\"object\":{\"kind\":\"Secret\"," META(
+	        "a", "12", "") ",\"data\":{\"p\":\"" VALUE "\"}}}\n");
+	assert_false(holds(kept(f, "a"), VALUE));
+	assert_int_equal(row_at(f)->last_error, ERR_KUBE_WHOLE);
+	world_fini(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(what_apply_wrote_down_is_not_kept),
 	        cmocka_unit_test(granted_values_are_kept_whole),
+	        cmocka_unit_test(whole_secrets_are_refused),
 	        cmocka_unit_test(only_the_values_of_these_names_are_emptied),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
