@@ -1,6 +1,7 @@
 /* log.h - lines on stderr, as logfmt or JSON. Control paths only: nothing is logged per event,
  * ever. Values are quoted where they must be; secrets never come here (their types have no text).
- * Any thread; one line is one write, so lines do not mix. */
+ * Any thread; one line is one write, so lines do not mix. It never waits: a line that stderr does
+ * not take is counted, and the next one that it takes says how many there were. */
 #ifndef KR_BASE_LOG_H
 #define KR_BASE_LOG_H
 

@@ -78,6 +78,15 @@ int client_refused(struct kr_client *c)
 	return client_fail(c, code, "%s", e->text);
 }
 
+int client_no_room(struct kr_client *c, const char *what)
+{
+	errno = EMFILE;
+	return client_fail(c, KR_ERR_SYSTEM,
+	        "no room for the descriptor of %s: raise the limit of open files of this program "
+	        "(ulimit -n)",
+	        what);
+}
+
 static int lost(struct kr_client *c, const char *how)
 {
 	char why[256];
@@ -141,11 +150,6 @@ int client_ask(struct kr_client *c, enum attach_type want)
 	return r;
 }
 
-void client_tell(struct kr_client *c)
-{
-	(void)send_out(c, client_deadline(100 * NS_PER_MS));
-}
-
 /* --- connect and close ----------------------------------------------------------------------- */
 
 static char *default_path(void)
@@ -155,10 +159,12 @@ static char *default_path(void)
 	if (env && *env)
 		return strdup(env);
 	const char *dir = secure_getenv("XDG_RUNTIME_DIR");
-	if (geteuid() == 0 || !dir || !*dir)
+	if (geteuid() == 0)
 		return strdup(system_path);
-	char *own = NULL;
-	if (asprintf(&own, "%s/kubering.sock", dir) < 0)
+	char *own = NULL; /* where kuberingd of this user listens (config/settings.c) */
+	int n = dir && dir[0] == '/' ? asprintf(&own, "%s/kubering.sock", dir)
+	                             : asprintf(&own, "/run/user/%u/kubering.sock", geteuid());
+	if (n < 0)
 		return NULL;
 	if (access(own, F_OK) != 0 && access(system_path, F_OK) == 0) {
 		free(own);
@@ -231,6 +237,7 @@ void client_put(struct kr_client **client)
 	close_fd(&c->event_fd);
 	close_fd(&c->epoll_fd);
 	close_fd(&c->timer_fd);
+	free(c->owed);
 	free(c->socket_path);
 	free(c);
 }
@@ -286,10 +293,6 @@ static bool ask_what(struct kr_client *c, const char *what)
 		q->kind = ATTACH_QUERY_STATUS;
 		return true;
 	}
-	if (strcmp(what, "doctor") == 0) {
-		q->kind = ATTACH_QUERY_DOCTOR;
-		return true;
-	}
 	if (strncmp(what, resolve, sizeof resolve - 1) != 0)
 		return false;
 	const char *cluster = what + sizeof resolve - 1;
@@ -310,6 +313,8 @@ static int read_document(struct kr_client *c, int fd, char **json, size_t *bytes
 {
 	struct stat st;
 	uint64_t n = c->link.in.document.bytes;
+	if (fd < 0 && c->link.cut)
+		return client_no_room(c, "the daemon's document");
 	if (fd < 0 || fstat(fd, &st) != 0 || n > (uint64_t)st.st_size)
 		return client_fail(
 		        c, KR_ERR_CORRUPT, "the daemon's document is shorter than it says");
@@ -351,8 +356,8 @@ int kr_query(struct kr_client *client, const char *what, char **json, size_t *by
 		return r;
 	if (!ask_what(client, what))
 		return client_fail(client, KR_ERR_ARGUMENT,
-		        "kr_query knows \"status\", \"doctor\" and \"resolve CLUSTER RESOURCE\", "
-		        "not \"%.100s\"",
+		        "kr_query knows \"status\" and \"resolve CLUSTER RESOURCE\", not "
+		        "\"%.100s\"",
 		        what);
 	bool of_cluster = client->link.out.query.kind == ATTACH_QUERY_RESOLVE;
 	r = client_ask(client, ATTACH_DOCUMENT);

@@ -142,8 +142,9 @@ int link_recv(struct link *l)
 	if (n == 0)
 		return 0;
 	const struct attach_head *h = &l->in.head;
-	if ((m.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) || (size_t)n < sizeof *h ||
-	        h->magic != ATTACH_MAGIC || h->version != ATTACH_VERSION || h->bytes != (size_t)n ||
+	l->cut = (m.msg_flags & MSG_CTRUNC) != 0;
+	if ((m.msg_flags & MSG_TRUNC) || (size_t)n < sizeof *h || h->magic != ATTACH_MAGIC ||
+	        h->version != ATTACH_VERSION || h->bytes != (size_t)n ||
 	        h->bytes < least_bytes(h->type))
 		return -EPROTO;
 	if (h->type == ATTACH_ERROR)

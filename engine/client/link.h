@@ -37,6 +37,7 @@ struct link {
 	int fd;
 	union link_message in, out;
 	int fds[LINK_FDS_MAX]; /* own; of the last message received, -1 where there is none */
+	bool cut; /* it had more of them, and this process could not take them: its limit, mostly */
 };
 
 void link_init(struct link *l);

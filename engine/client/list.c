@@ -1,5 +1,6 @@
 #include "client/list.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +9,10 @@
 #include "client/sized.h"
 #include "client/wait.h"
 
-enum { WAIT_SLICE_MS = 50 }; /* bookmarks move a version without waking anyone */
+enum {
+	WAIT_SLICE_MS = 50, /* bookmarks move a version without waking anyone */
+	OWED_FIRST = 64,
+};
 
 /* --- open and close -------------------------------------------------------------------------- */
 
@@ -90,6 +94,42 @@ void list_ask_open(struct kr_list *l, uint32_t id)
 	(void)link_add(link, l->text, all); /* spec_check saw that it fits */
 }
 
+/* False: the queue is full. Another failure is the end of the socket, and that closes all of them.
+ */
+static bool send_close(struct kr_client *c, uint32_t handle)
+{
+	link_begin(&c->link, ATTACH_CLOSE_LIST, client_id(c), sizeof c->link.out.ref);
+	c->link.out.ref.handle = handle;
+	return link_send(&c->link) != -EAGAIN;
+}
+
+void list_tell_close(struct kr_client *c, uint32_t handle)
+{
+	if (c->phase != CLIENT_UP || (c->owed_count == 0 && send_close(c, handle)))
+		return;
+	if (c->owed_count == c->owed_room) {
+		size_t room = c->owed_room ? c->owed_room * 2 : OWED_FIRST;
+		uint32_t *more = realloc(c->owed, room * sizeof *more);
+		if (!more)
+			return; /* it stays open until the client goes */
+		c->owed = more;
+		c->owed_room = room;
+	}
+	c->owed[c->owed_count++] = handle;
+}
+
+void list_tell_owed(struct kr_client *c)
+{
+	while (c->owed_count > 0 && send_close(c, c->owed[c->owed_count - 1]))
+		c->owed_count--;
+}
+
+static void tell_close(struct kr_client *c, const struct home *h)
+{
+	if (h->life == c->life)
+		list_tell_close(c, h->handle);
+}
+
 int kr_list_open(struct kr_client *client, const struct kr_list_spec *spec, struct kr_list **list)
 {
 	const char *s[ATTACH_STRINGS];
@@ -123,6 +163,7 @@ int kr_list_open(struct kr_client *client, const struct kr_list_spec *spec, stru
 	if (r != KR_OK) {
 		l->closed = true;
 		list_unlink(&l->node);
+		tell_close(client, &l->home); /* granted, but not to be mapped */
 		list_put(&l);
 		return r;
 	}
@@ -156,15 +197,6 @@ void list_put(struct kr_list **list)
 	free(l);
 }
 
-static void tell_close(struct kr_client *c, const struct home *h)
-{
-	if (c->phase != CLIENT_UP || h->life != c->life)
-		return;
-	link_begin(&c->link, ATTACH_CLOSE_LIST, client_id(c), sizeof c->link.out.ref);
-	c->link.out.ref.handle = h->handle;
-	client_tell(c);
-}
-
 void kr_list_close(struct kr_list *list)
 {
 	if (!list || list->closed)
@@ -172,7 +204,9 @@ void kr_list_close(struct kr_list *list)
 	struct kr_client *c = list->client;
 	list->closed = true;
 	list_unlink(&list->node);
-	if (list->next.life == c->life)
+	if (list->offered)
+		list_tell_close(c, list->offer.handle);
+	else if (list->next.life == c->life)
 		tell_close(c, &list->next);
 	else
 		tell_close(c, &list->home);
@@ -206,8 +240,12 @@ bool list_settle(struct kr_list *l)
 		        now.whole)
 			return false; /* the old state is better than none */
 	}
-	mapping_put(&l->retired);
-	l->retired = home->shard; /* kr_get may have lent something out */
+	/* A loan holds the memory that it is out of, which may be gigabytes that nobody else has
+	 * any more: that one, and no other. */
+	if (l->lent && !l->retired)
+		l->retired = home->shard;
+	else
+		mapping_put(&home->shard);
 	*home = *next;
 	*next = (struct home){0};
 	return true;
@@ -335,7 +373,7 @@ static bool decimal(const char *s)
 
 static bool version_at_least(const char *have, const char *want)
 {
-	if (!decimal(have))
+	if (!decimal(have) || !decimal(want))
 		return strcmp(have, want) == 0;
 	size_t n = strlen(have), m = strlen(want);
 	return n != m ? n > m : strcmp(have, want) >= 0;

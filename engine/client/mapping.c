@@ -114,6 +114,8 @@ static int map_answer(struct mapping *s, uint32_t segment, const void **at, uint
 {
 	struct kr_client *c = s->client;
 	int fd = link_take_fd(&c->link, 0);
+	if (fd < 0 && c->link.cut)
+		return client_no_room(c, "a segment of shared memory");
 	if (fd < 0)
 		return client_fail(c, KR_ERR_CORRUPT,
 		        "the daemon's answer for segment %u of shard %u has no descriptor", segment,

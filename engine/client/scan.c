@@ -332,21 +332,32 @@ static int settle(struct scan *s, bool by_ring)
 	return READ_OK;
 }
 
+/* Pages that the chain has got since belong to it as well: behind the last one that was copied, or
+ * the first one of a list that had none. */
+static int chain_go_on(struct scan *s)
+{
+	struct shm_page tail;
+	struct shm_list row;
+	enum read_result r;
+	if (s->page_count > 0) {
+		r = mapping_page(s->shard, page_of(s, (size_t)(s->page_count - 1) * PLACES), &tail);
+		s->next_page = r == READ_OK ? tail.next : 0;
+	} else {
+		r = mapping_row(s->shard, s->row, s->gen, &row);
+		s->next_page = r == READ_OK ? row.first_page : 0;
+	}
+	return (int)r;
+}
+
 static int finish(struct scan *s, uint32_t step)
 {
 	int r = SCAN_MORE;
 	for (int i = 0; r == SCAN_MORE && i < SCAN_SPINS * 2 + SCAN_PATIENCE_MAX; i++) {
-		/* Pages that the chain has got since belong to it as well. */
-		struct shm_page tail;
-		if (s->page_count > 0) {
-			r = (int)mapping_page(
-			        s->shard, page_of(s, (size_t)(s->page_count - 1) * PLACES), &tail);
-			s->next_page = r == READ_OK ? tail.next : 0;
-			if (r == READ_OK)
-				r = copy_pages(s, step);
-			if (r != READ_OK)
-				return r;
-		}
+		r = chain_go_on(s);
+		if (r == READ_OK)
+			r = copy_pages(s, step);
+		if (r != READ_OK)
+			return r;
 		r = settle(s, i >= SCAN_SPINS);
 		if (r != SCAN_MORE || i < SCAN_SPINS * 2)
 			continue;

@@ -22,6 +22,7 @@ enum {
 static void try_later(struct kr_client *c, int64_t now_ns)
 {
 	c->phase = CLIENT_DOWN;
+	wait_unwatch(c, c->link.fd);
 	link_close(&c->link);
 	c->try_ms = c->try_ms == 0 ? CLIENT_TRY_MIN_MS : c->try_ms * 2;
 	if (c->try_ms > CLIENT_TRY_MAX_MS)
@@ -45,15 +46,22 @@ void session_lost(struct kr_client *c, const char *why)
 		l->retry_ns = 0;
 		home_drop(&l->next); /* what was not whole yet is of no use */
 	}
+	c->owed_count = 0;
+	LIST_EACH (n, &c->shards) /* no answer comes any more; the same life may come again */
+		CONTAINER_OF(n, struct mapping, node)->ask_id = 0;
 	try_later(c, now);
 }
 
 static int refuse_connect(struct kr_client *c, int why)
 {
-	if (why == ENOENT || why == ECONNREFUSED)
+	if (why == ENOENT || why == ENOTDIR || why == ECONNREFUSED)
 		return client_fail(c, KR_ERR_UNREACHABLE,
 		        "no kuberingd at %s (%s): start it, or set KUBERING_SOCKET", c->socket_path,
-		        why == ENOENT ? "no such socket" : "connection refused");
+		        why == ECONNREFUSED ? "connection refused" : "no such socket");
+	if (why == EPROTOTYPE)
+		return client_fail(c, KR_ERR_UNREACHABLE,
+		        "what listens at %s is not kuberingd: set KUBERING_SOCKET to its socket",
+		        c->socket_path);
 	if (why == EACCES || why == EPERM)
 		return client_fail(c, KR_ERR_DENIED,
 		        "this user may not connect to %s: ask for access to the socket",
@@ -92,7 +100,7 @@ static int say_hello(struct kr_client *c, int64_t now_ns)
 		return refuse_connect(c, -r);
 	}
 	c->phase = CLIENT_GREETING;
-	c->greet_until_ns = now_ns + c->timeout_ns;
+	c->greet_until_ns = client_deadline(c->timeout_ns); /* saturates */
 	wait_timer(c, c->greet_until_ns);
 	return KR_OK;
 }
@@ -129,12 +137,15 @@ static int on_welcome(struct kr_client *c)
 			munmap(page, sizeof *page);
 		if (event_fd >= 0)
 			close(event_fd);
+		if (event_fd < 0 && c->link.cut)
+			return client_no_room(c, "a page or an eventfd");
 		return client_fail(c, KR_ERR_CORRUPT,
 		        "what listens at %s gave no sealed page and eventfd: it is not kuberingd",
 		        c->socket_path);
 	}
 	if (c->page)
 		munmap(c->page, sizeof *c->page);
+	wait_unwatch(c, c->event_fd);
 	if (c->event_fd >= 0)
 		close(c->event_fd);
 	c->page = page;
@@ -229,8 +240,11 @@ void session_on_message(struct kr_client *c)
 		}
 	}
 	struct kr_list *l = m->head.id ? list_waiting(c, m->head.id) : NULL;
-	if (!l)
-		return; /* late, or an OK that nobody waits for */
+	if (!l) { /* late, or an OK that nobody waits for */
+		if (m->head.type == ATTACH_LIST)
+			list_tell_close(c, m->list.handle);
+		return;
+	}
 	l->open_id = 0;
 	l->refusal[0] = '\0';
 	if (m->head.type == ATTACH_LIST) {
@@ -297,6 +311,7 @@ static void reopen(struct kr_client *c, struct kr_list *l, int64_t now_ns)
 			(void)list_settle(l);
 			return;
 		}
+		list_tell_close(c, offer.handle); /* asked for again, it is another one */
 		l->retry_ns = now_ns + RETRY_REFUSED_MS * NS_PER_MS;
 		wait_timer(c, l->retry_ns);
 	}
@@ -312,6 +327,7 @@ static void reopen(struct kr_client *c, struct kr_list *l, int64_t now_ns)
 
 static void keep_up(struct kr_client *c, int64_t now_ns)
 {
+	list_tell_owed(c);
 	LIST_EACH_SAFE (n, &c->lists) {
 		if (c->phase != CLIENT_UP)
 			return;

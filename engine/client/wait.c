@@ -73,6 +73,12 @@ void wait_watch(struct kr_client *c, int fd)
 		(void)epoll_ctl(c->epoll_fd, EPOLL_CTL_ADD, fd, &e); /* EEXIST is fine */
 }
 
+void wait_unwatch(struct kr_client *c, int fd)
+{
+	if (c->epoll_fd >= 0 && fd >= 0)
+		(void)epoll_ctl(c->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+}
+
 void wait_timer(struct kr_client *c, int64_t at_ns)
 {
 	struct itimerspec t = {{0, 0}, {0, 0}};

@@ -20,6 +20,8 @@ void wait_block(struct kr_client *c, int64_t until_ns);
 void wait_signal(struct kr_client *c);
 /* Watches socket, eventfd and timer with kr_fd; after each change of one of them. */
 void wait_watch(struct kr_client *c, int fd);
+/* Before fd is closed: a child of the host may have it open still, and epoll goes by that. */
+void wait_unwatch(struct kr_client *c, int fd);
 /* When kr_fd shall become readable by itself (outage); INT64_MAX: not. */
 void wait_timer(struct kr_client *c, int64_t at_ns);
 

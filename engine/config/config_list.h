@@ -1,4 +1,4 @@
-/* config_list.h - lists named on the command line: `--list RESOURCE[.VERSION.GROUP][/NAMESPACE]`,
+/* config_list.h - lists named on the command line: `--list RESOURCE[.VERSION][.GROUP][/NAMESPACE]`,
  * kept open in every cluster that is served. */
 #ifndef KR_CONFIG_CONFIG_LIST_H
 #define KR_CONFIG_CONFIG_LIST_H

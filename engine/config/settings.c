@@ -25,7 +25,7 @@ static const struct fields_row document_rows[] = {
         FIELDS_ROW("apiVersion", TEXT, struct settings_document, api_version),
         FIELDS_ROW("kind", TEXT, struct settings_document, kind),
         FIELDS_ROW("socket", PATH, struct settings_document, socket),
-        FIELDS_ROW("reactors", NUMBER, struct settings_document, reactors, .min = 0, .max = 256),
+        FIELDS_ROW("reactors", NUMBER, struct settings_document, reactors, .min = 0, .max = 64),
         FIELDS_ROW("io", WORD, struct settings_document, io, .words = {"auto", "uring", "epoll"}),
         FIELDS_ROW("batchWaitMicros", NUMBER, struct settings_document, batch_wait_us, .min = 0,
                 .max = 100000),
@@ -84,7 +84,7 @@ static const struct settings_limits default_limits = {
         .ring_entries = 65536,
         .event_bytes_max = 8 << 20,
         .lists_max = 65536,
-        .consumers_max = 256,
+        .consumers_max = 1024, /* four users at least: CONSUMER_PER_UID_MAX */
         .linger_seconds = 30,
 };
 
@@ -209,6 +209,11 @@ static void settings_read_lists(struct fields *f, const struct yaml_node *list, 
 			        "resource must be RESOURCE[.VERSION][.GROUP] in lower case, such "
 			        "as "
 			        "pods.v1 or deployments.v1.apps");
+		if (l.list.namespace_ && !settings_is_namespace(l.list.namespace_))
+			fields_fail(f, yaml_get(item, "namespace"), path,
+			        "namespace \"%.64s\" cannot be: one name of lower case letters, "
+			        "digits and '-'; leave it out for all namespaces",
+			        l.list.namespace_);
 		lists[i] = l.list;
 	}
 	s->lists = lists;

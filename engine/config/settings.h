@@ -1,40 +1,9 @@
-/* settings.h - kubering.yaml: what the daemon does, and who may see what.
+/* settings.h - kubering.yaml: what the daemon does, and who may see what. engine/main/kubering.yaml
+ * shows every setting with its default.
  *
- * The file is optional; without it the defaults below hold. It is strict (fields.h): a typing error
- * is an error with line and column. Loading has no side effect, so a daemon that is told to reload
- * a broken file keeps the settings that it has (control/reload.h: what a reload changes).
- *
- *   apiVersion: kubering.io/v1alpha1
- *   kind: Config
- *   socket: /run/kubering/kubering.sock
- *   reactors: 2                               # 0: one per core
- *   io: auto                                  # auto, uring, epoll
- *   batchWaitMicros: 200                      # how long an event may wait for others, where
- *                                             # two or more come within that time: fewer wake-ups
- *   tlsRecords: own                           # TLS 1.3 after the handshake: own (with libipsec-mb
- *                                             # where it is installed), evp (without), openssl
- *   log: {format: logfmt, level: info}        # logfmt, json; debug, info, warn, error
- *   metrics: {listen: "127.0.0.1:9464"}       # or "off"
- *   limits: {shardBytes: 4Gi, ...}            # struct settings_limits
- *   kubeconfig: [/etc/kubering/kubeconfig]    # instead of $KUBECONFIG and ~/.kube/config
- *   clusters:                                 # the first entry that matches a context is the one
- * that counts for it
- *   - {context: "prod-*", qps: 5, watchList: auto}
- *   - {name: edge, context: edge-admin, kubeconfig: /etc/edge.yaml, strategy: websocket}
- *   - name: hub                               # a Headlamp backend and the clusters behind it
- *     headlamp: {url: "https://hub:4466", backendTokenFile: token, contexts: ["prod-*", dev]}
- *     strategy: auto                          # or multiplexed, legacy, http
- *     # headlamp may have clusterTokenFile: what the clusters behind it ask for, where a browser
- * would # have given it to the backend lists:                                    # kept open
- * without a consumer
- *   - {clusters: "prod-*", resource: pods.v1, namespace: web, labelSelector: app=web}
- *   realms:                                   # replaces the default realm
- *   - name: web
- *     allow: {users: [grafana], gids: [5000]}
- *     lists: [{clusters: ["prod-*"], resources: [pods, deployments.apps], namespaces: [web]}]
- *     secretValues: false
- *   execPolicy: Allowlist                     # AllowAll, DenyAll, Allowlist
- *   execAllowlist: [/usr/bin/aws]
+ * The file is optional. It is strict (fields.h): a typing error is an error with line and column.
+ * Loading has no side effect, so a daemon that is told to reload a broken file keeps the settings
+ * that it has (control/reload.h: what a reload changes).
  *
  * strategy. Without `headlamp`: direct (auto is the same) or websocket, both to the kube-apiserver.
  * With it: auto, multiplexed, legacy or http. The entry then needs a name, the backend's; its
@@ -72,6 +41,7 @@
 enum {
 	SETTINGS_BYTES_MAX = 4 << 20,
 	SETTINGS_NAME_MAX = 63,
+	SETTINGS_REALMS_MAX = 64,
 	SETTINGS_QPS_DEFAULT = 5,          /* as client-go */
 	SETTINGS_BATCH_WAIT_DEFAULT = 200, /* us */
 };
@@ -98,11 +68,11 @@ enum settings_compression { SETTINGS_COMPRESSION_OFF, SETTINGS_COMPRESSION_AUTO 
 enum settings_watch_list { SETTINGS_WATCH_LIST_AUTO, SETTINGS_WATCH_LIST_NEVER };
 
 struct settings_limits {
-	uint64_t shard_bytes;     /* shared memory of one reactor and realm */
-	uint64_t list_bytes;      /* objects of one list */
-	uint64_t cluster_bytes;   /* objects of one cluster */
-	uint64_t objects_max;     /* of one list */
-	uint64_t ring_entries;    /* of one shard; a power of two */
+	uint64_t shard_bytes;   /* shared memory of one reactor and realm */
+	uint64_t list_bytes;    /* objects of one list */
+	uint64_t cluster_bytes; /* objects of one cluster */
+	uint64_t objects_max;   /* of one list */
+	uint64_t ring_entries;  /* of one shard; a power of two */
 	/* replaced objects of one shard, for followers and views that are behind; 0: by what is
 	 * live (store.h) */
 	uint64_t retained_bytes;
@@ -226,6 +196,9 @@ struct settings_peer { /* a consumer, as the kernel vouches for it */
 /* The decision for one request: the first realm that covers the list and allows the peer. The same
  * list may exist in two realms, once for each set of people (A2: never one segment for both). NULL:
  * not permitted. */
+/* May the peer see anything at all of that cluster? */
+bool settings_sees_cluster(
+        const struct settings *s, const char *cluster, const struct settings_peer *peer);
 const struct settings_realm *settings_admit(const struct settings *s,
         const struct settings_target *target, const struct settings_peer *peer);
 /* Does this realm cover the list and allow the peer? For one that has it open already. */

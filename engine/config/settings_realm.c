@@ -4,6 +4,7 @@
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -14,6 +15,7 @@ enum {
 	SETTINGS_RESOURCE_MAX = 63 + 1 + 253, /* "resource.group" */
 	SETTINGS_ID_MAX = 0xfffffffe,         /* the last 32-bit id means "none" to the kernel */
 	SETTINGS_NSS_BYTES = 8192,
+	SETTINGS_NSS_BYTES_MAX = 16 << 20,
 };
 
 struct settings_realm_fields {
@@ -125,6 +127,11 @@ static bool settings_is_label(struct span s, bool dots)
 	return true;
 }
 
+bool settings_is_namespace(const char *name)
+{
+	return strlen(name) <= SETTINGS_NAME_MAX && settings_is_label(span_of(name), false);
+}
+
 bool settings_resource_parse(const char *text, struct arena *arena, struct settings_resource *out)
 {
 	size_t n = strcspn(text, ".");
@@ -165,23 +172,35 @@ static void settings_read_ids(struct fields *f, const struct yaml_node *at, cons
 	}
 }
 
+/* Of how many bytes an entry is nobody says: a group of a directory service names all its members.
+ */
 static bool settings_find_user(const char *name, uint32_t *id)
 {
-	char buf[SETTINGS_NSS_BYTES];
 	struct passwd pw, *found = NULL;
-	if (getpwnam_r(name, &pw, buf, sizeof buf, &found) != 0 || !found)
+	int e = ERANGE;
+	for (size_t n = SETTINGS_NSS_BYTES; e == ERANGE && n <= SETTINGS_NSS_BYTES_MAX; n *= 2) {
+		char *buf = malloc(n);
+		e = buf ? getpwnam_r(name, &pw, buf, n, &found) : ENOMEM;
+		free(buf);
+	}
+	if (e != 0 || !found)
 		return false;
-	*id = found->pw_uid;
+	*id = pw.pw_uid;
 	return true;
 }
 
 static bool settings_find_group(const char *name, uint32_t *id)
 {
-	char buf[SETTINGS_NSS_BYTES];
 	struct group gr, *found = NULL;
-	if (getgrnam_r(name, &gr, buf, sizeof buf, &found) != 0 || !found)
+	int e = ERANGE;
+	for (size_t n = SETTINGS_NSS_BYTES; e == ERANGE && n <= SETTINGS_NSS_BYTES_MAX; n *= 2) {
+		char *buf = malloc(n);
+		e = buf ? getgrnam_r(name, &gr, buf, n, &found) : ENOMEM;
+		free(buf);
+	}
+	if (e != 0 || !found)
 		return false;
-	*id = found->gr_gid;
+	*id = gr.gr_gid;
 	return true;
 }
 
@@ -304,6 +323,11 @@ static void settings_read_realm(
 void settings_read_realms(struct fields *f, const struct yaml_node *list, struct settings *s)
 {
 	size_t count = fields_items(f, list, "realms");
+	if (count > SETTINGS_REALMS_MAX) {
+		fields_fail(f, list, "realms", "%zu realms, at most %d are served", count,
+		        SETTINGS_REALMS_MAX);
+		return;
+	}
 	struct settings_realm *realms = arena_array(&s->arena, count, sizeof *realms);
 	for (size_t i = 0; realms && i < count; i++)
 		settings_read_realm(f, list->items[i], realms, i);
@@ -404,6 +428,20 @@ bool settings_grants(const struct settings *s, const struct settings_realm *real
 {
 	return settings_covers(realm, target) &&
 	       settings_allows(s, realm, peer->uid, peer->gids, peer->gid_count);
+}
+
+bool settings_sees_cluster(
+        const struct settings *s, const char *cluster, const struct settings_peer *peer)
+{
+	for (size_t i = 0; i < s->realm_count; i++) {
+		const struct settings_realm *r = &s->realms[i];
+		if (!settings_allows(s, r, peer->uid, peer->gids, peer->gid_count))
+			continue;
+		for (size_t k = 0; k < r->grant_count; k++)
+			if (settings_any_matches(&r->grants[k].clusters, cluster))
+				return true;
+	}
+	return false;
 }
 
 const struct settings_realm *settings_admit(const struct settings *s,

@@ -2,21 +2,26 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/check.h"
 #include "config/settings.h"
 #include "control/core.h"
 #include "include/kubering.h"
+
+enum { ENDING_LOOKS = 20, ENDING_LOOK_NS = 10000000 };
 
 struct pending_send {
 	struct list link;
@@ -59,53 +64,80 @@ static void make_directory(const char *path)
 	char *slash = strrchr(dir, '/');
 	if (slash && slash != dir) {
 		*slash = 0;
-		(void)!mkdir(dir, 0755); /* if that fails, bind says why */
+		if (mkdir(dir, 0755) == 0)       /* if that fails, the lock says why */
+			(void)!chmod(dir, 0755); /* whatever the umask: it is for consumers */
 	}
 }
 
 static void on_listener(struct loop_fd *f, uint32_t events);
 static void on_listen_again(struct loop_timer *t);
 
-/* What a dead daemon left. Anything else at that path is somebody's file: bind then says that it is
- * in use. */
-static void remove_old_socket(const char *path)
+/* path: checked against SOCKET_PATH_MAX; more: what stands behind it. */
+static struct sockaddr_un address_of(const char *path, const char *more)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	int n = snprintf(a.sun_path, sizeof a.sun_path, "%s%s", path, more);
+	CHECK((size_t)n < sizeof a.sun_path);
+	return a;
+}
+
+/* The lock tells of kuberingd only; any program may listen there, with a socket of any type. */
+static bool is_served(const struct sockaddr_un *a)
+{
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	bool dead = fd >= 0 && connect(fd, (const struct sockaddr *)a, sizeof *a) < 0 &&
+	            errno == ECONNREFUSED;
+	if (fd >= 0)
+		close(fd);
+	return !dead;
+}
+
+/* What a dead daemon left. Anything else at that path is somebody's, and the new socket does not
+ * get the name then. A daemon that is just ending gives up its lock a moment before its socket. */
+static void remove_old_socket(const struct sockaddr_un *a)
 {
 	struct stat st;
-	if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
-		(void)!unlink(path); /* nobody serves it: we hold the lock */
+	if (lstat(a->sun_path, &st) != 0 || !S_ISSOCK(st.st_mode))
+		return;
+	for (int i = 0; i < ENDING_LOOKS; i++) {
+		if (!is_served(a)) {
+			(void)!unlink(a->sun_path);
+			return;
+		}
+		(void)nanosleep(&(struct timespec){0, ENDING_LOOK_NS}, NULL);
+	}
 }
 
 /* A socket at that path. It gets its name when it listens and is open to all, so whoever finds it
  * can connect. -1: errno says why. */
 static int listen_at(const char *path)
 {
-	struct sockaddr_un a = {.sun_family = AF_UNIX};
-	CHECK((size_t)snprintf(a.sun_path, sizeof a.sun_path, "%s" SOCKET_EARLY, path) <
-	        sizeof a.sun_path);
-	remove_old_socket(a.sun_path); /* of a start that did not come to its end */
+	struct sockaddr_un named = address_of(path, ""), early = address_of(path, SOCKET_EARLY);
+	remove_old_socket(&named);
+	remove_old_socket(&early); /* of a start that did not come to its end */
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	bool named = fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof a) == 0 &&
-	             listen(fd, 1024) == 0 && chmod(a.sun_path, 0666) == 0 &&
-	             link(a.sun_path, path) == 0;
-	int e = errno;
-	(void)!unlink(a.sun_path);
-	if (!named && fd >= 0)
+	bool done = fd >= 0 && bind(fd, (struct sockaddr *)&early, sizeof early) == 0 &&
+	            listen(fd, 1024) == 0 && chmod(early.sun_path, 0666) == 0 &&
+	            link(early.sun_path, path) == 0;
+	int e = errno == EEXIST ? EADDRINUSE : errno;
+	(void)!unlink(early.sun_path);
+	if (!done && fd >= 0)
 		close(fd);
 	errno = e;
-	return named ? fd : -1;
+	return done ? fd : -1;
 }
 
 err_t consumers_listen(struct control *c, struct errmsg *m)
 {
 	const char *path = c->config.socket_path;
 	if (strlen(path) > SOCKET_PATH_MAX)
-		return errmsg_set(m, ERR_CONFIG, "socket path %s is longer than %d bytes", path,
-		        (int)SOCKET_PATH_MAX);
+		return errmsg_set(m, ERR_CONFIG,
+		        "socket path %s is longer than %d bytes: choose another with --socket",
+		        path, (int)SOCKET_PATH_MAX);
 	make_directory(path);
 	err_t err = take_lock(c, path, m);
 	if (err)
 		return err;
-	remove_old_socket(path);
 	int fd = listen_at(path);
 	if (fd < 0)
 		return errmsg_set(m, ERR_CONFIG,
@@ -144,6 +176,7 @@ static void consumer_free(struct consumer *k)
 		close(k->eventfd);
 	hash_index_fini(&k->by_handle);
 	hash_index_fini(&k->by_list);
+	free(k->groups);
 	free(k);
 }
 
@@ -285,6 +318,14 @@ void consumer_send(struct consumer *k, struct attach_head *m, int fd)
 		                      it to be writable would be a loop */
 }
 
+bool consumer_takes_status(struct consumer *k)
+{
+	int unread = 0;
+	if (!k->send_count && ioctl(k->fd.fd, SIOCOUTQ, &unread) == 0 && !unread)
+		k->status_sent = 0;
+	return k->status_count + k->status_sent < CONSUMER_STATUSES_MAX;
+}
+
 static void flush_sends(struct consumer *k)
 {
 	while (!list_empty(&k->sends)) {
@@ -339,6 +380,21 @@ static void on_consumer(struct loop_fd *f, uint32_t events)
 
 /* --- a new one --------------------------------------------------------------------------- */
 
+/* Its own group and the others: with a directory service a user has hundreds. */
+static bool read_groups(struct consumer *k, int fd, gid_t own)
+{
+	gid_t few[1];
+	socklen_t n = sizeof few; /* too small: the kernel says how many bytes there are */
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, few, &n) < 0 && errno != ERANGE)
+		n = 0;
+	k->groups = malloc(sizeof own + n);
+	if (!k->groups || (n && getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, k->groups + 1, &n) < 0))
+		return false;
+	k->groups[0] = own;
+	k->group_count = 1 + (uint32_t)(n / sizeof own);
+	return true;
+}
+
 static bool who_is_it(struct consumer *k, int fd)
 {
 	struct ucred u;
@@ -348,13 +404,7 @@ static bool who_is_it(struct consumer *k, int fd)
 	k->pid = (uint32_t)u.pid;
 	k->uid = u.uid;
 	k->gid = u.gid;
-	k->groups[k->group_count++] = u.gid;
-	gid_t groups[CONSUMER_GROUPS_MAX - 1];
-	n = sizeof groups;
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &n) == 0)
-		for (size_t i = 0; i < n / sizeof groups[0]; i++)
-			k->groups[k->group_count++] = groups[i];
-	return true;
+	return read_groups(k, fd, u.gid);
 }
 
 static bool make_page(struct consumer *k)

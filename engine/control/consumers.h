@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/err.h"
 #include "base/list.h"
@@ -14,10 +15,10 @@
 #include "shm/attach.h"
 
 enum {
-	CONSUMER_GROUPS_MAX = 64,
 	CONSUMER_PER_UID_MAX = 256, /* connections of one user */
 	CONSUMER_OPENINGS_MAX = 65536,
 	CONSUMER_QUESTIONS_MAX = 64,    /* under way at one time */
+	CONSUMER_STATUSES_MAX = 4,      /* of these, of status; or answered and not read yet */
 	CONSUMER_LISTEN_AGAIN_MS = 200, /* no descriptor or memory was left for a new connection */
 	CONSUMER_SENDS_MAX =
 	        64, /* answers waiting for a consumer that does not read: then it is cut off */
@@ -32,7 +33,7 @@ struct consumer {
 	bool greeted, leaving;
 	uint32_t gone_from; /* reactors that have let it go */
 	uint32_t pid, uid, gid;
-	uint32_t groups[CONSUMER_GROUPS_MAX];
+	gid_t *groups; /* own */
 	uint32_t group_count;
 	char name[64];
 	uint64_t since_ns;
@@ -44,6 +45,8 @@ struct consumer {
 	struct list sends; /* answers that did not fit into the socket yet */
 	uint32_t send_count;
 	uint32_t question_count;
+	uint32_t status_count; /* of these, of status */
+	uint32_t status_sent;  /* since its socket was last seen empty */
 };
 
 struct consumers {
@@ -65,6 +68,9 @@ void consumers_bye(struct control *c);
 
 /* An answer; fd >= 0 travels with it and is closed here. Cuts a consumer off that does not read. */
 void consumer_send(struct consumer *k, struct attach_head *message, int fd);
+/* May it have another status? One that does not read what it asked for may not: each is a memfd as
+ * large as the daemon has lists, and ours until it is read. */
+bool consumer_takes_status(struct consumer *k);
 /* The first answer, with its page and its eventfd. */
 void consumer_welcome(struct consumer *k, struct attach_head *message);
 void consumer_fail(struct consumer *k, uint32_t request, int32_t code, err_t err, const char *text);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "control/core.h"
+#include "control/questions.h"
 #include "control/report.h"
 #include "store/store.h"
 
@@ -136,7 +137,7 @@ static bool is_ready(const struct control *c)
 	if (loop_now_ns(c->loop) - c->started_ns > METRICS_READY_S * 1000000000ull)
 		return true; /* one dead cluster must not keep the others from being served */
 	sum_up(c, &s);
-	return s.pinned_waiting == 0 && list_empty(&c->questions) && backends_were_asked(c);
+	return s.pinned_waiting == 0 && !questions_of_pins(c) && backends_were_asked(c);
 }
 
 /* --- HTTP -------------------------------------------------------------------------------- */
@@ -224,8 +225,16 @@ static void on_listener(struct loop_fd *f, uint32_t events)
 	struct control *c = CONTAINER_OF(f, struct control, metrics.listener);
 	(void)events;
 	int fd = accept4(f->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (fd < 0)
+	if (fd < 0 && (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED))
 		return;
+	if (fd < 0) {
+		/* The connection stays in the backlog, and the socket readable: look away, or the
+		 * loop spins. */
+		loop_set_events(c->loop, f, 0);
+		loop_timer_set(c->loop, &c->metrics.listen_again,
+		        loop_now_ns(c->loop) + CONSUMER_LISTEN_AGAIN_MS * 1000000ull);
+		return;
+	}
 	/* When all places are taken the oldest goes: somebody connects and says nothing. */
 	if (c->metrics.connection_count == METRICS_CONNECTIONS_MAX)
 		close_conn(CONTAINER_OF(c->metrics.connections.next, struct metrics_conn, link));
@@ -244,6 +253,13 @@ static void on_listener(struct loop_fd *f, uint32_t events)
 	}
 }
 
+static void on_listen_again(struct loop_timer *t)
+{
+	struct control *c = CONTAINER_OF(t, struct control, metrics.listen_again);
+	if (c->metrics.listener.watched)
+		loop_set_events(c->loop, &c->metrics.listener, EPOLLIN);
+}
+
 err_t metrics_listen(struct control *c, struct errmsg *m)
 {
 	struct sockaddr_in a = {.sin_family = AF_INET,
@@ -251,6 +267,7 @@ err_t metrics_listen(struct control *c, struct errmsg *m)
 	        .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int one = 1;
 	list_init(&c->metrics.connections);
+	loop_timer_init(&c->metrics.listen_again, on_listen_again);
 	if (!c->config.metrics_port)
 		return ERR_OK;
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -276,6 +293,7 @@ void metrics_fini(struct control *c)
 	while (!list_empty(&c->metrics.connections))
 		close_conn(CONTAINER_OF(c->metrics.connections.next, struct metrics_conn, link));
 	int fd = c->metrics.listener.fd;
+	loop_timer_set(c->loop, &c->metrics.listen_again, UINT64_MAX);
 	loop_unwatch(c->loop, &c->metrics.listener);
 	close(fd);
 }

@@ -34,8 +34,10 @@ static struct question *ask(
 	q->kind = kind;
 	q->consumer = k;
 	q->control = c;
-	if (k)
+	if (k) {
 		k->question_count++;
+		k->status_count += kind == QUESTION_STATUS;
+	}
 	list_init(&q->waiting);
 	loop_timer_init(&q->deadline, on_deadline);
 	list_push(&c->questions, &q->link);
@@ -47,8 +49,10 @@ static void forget(struct question *q)
 	loop_timer_set(q->control->loop, &q->deadline, UINT64_MAX);
 	list_unlink(&q->link);
 	list_unlink(&q->waiting);
-	if (q->consumer)
+	if (q->consumer) {
 		q->consumer->question_count--;
+		q->consumer->status_count -= q->kind == QUESTION_STATUS;
+	}
 	for (uint32_t i = 0; q->status && i < q->control->config.reactor_count; i++)
 		free(q->status[i]);
 	free(q->status);
@@ -69,6 +73,14 @@ void questions_fini(struct control *c)
 {
 	for (struct list *it; (it = c->questions.next) != &c->questions;)
 		forget(CONTAINER_OF(it, struct question, link));
+}
+
+bool questions_of_pins(const struct control *c)
+{
+	LIST_EACH (it, &c->questions)
+		if (CONTAINER_OF(it, struct question, link)->kind == QUESTION_PIN)
+			return true;
+	return false;
 }
 
 /* One at a time: to answer one may cut its consumer off, and others with it. */
@@ -152,11 +164,17 @@ static void finish_status(struct question *q)
 	struct control *c = q->control;
 	status_write(c, q->status, &doc);
 	forget(q);
+	k->status_sent++;
 	questions_answer(c, k, request, &doc);
 }
 
 void questions_status(struct control *c, struct consumer *k, uint32_t request)
 {
+	if (!consumer_takes_status(k)) {
+		consumer_fail(k, request, KR_ERR_LIMIT, ERR_LIMIT,
+		        "too many questions at one time: read the answers first");
+		return;
+	}
 	struct question *q = ask(c, k, request, QUESTION_STATUS);
 	if (!q)
 		return;
@@ -227,6 +245,15 @@ static void answer_resolve(struct question *q, const struct discovery_resource *
 static void fail_resolve(struct question *q, int32_t code, err_t err, const char *text)
 {
 	if (q->kind == QUESTION_PIN) {
+		/* A cluster that is down is told of by its state; this is told of nowhere else. */
+		if (err == ERR_UNKNOWN_RESOURCE && !q->tries) {
+			char more[320];
+			snprintf(more, sizeof more,
+			        "a list of the configuration cannot be opened, it is tried again: "
+			        "%s",
+			        text);
+			q->control->config.warn(more);
+		}
 		list_unlink(&q->waiting);
 		loop_timer_set(q->control->loop, &q->deadline,
 		        loop_now_ns(q->control->loop) +
@@ -255,7 +282,8 @@ static bool fetch(struct control *c, const struct known_cluster *k, const char *
 	struct reactor_msg *m = reactor_msg_new(REACTOR_FETCH);
 	if (!m)
 		return false;
-	m->id = m->cluster = k->id;
+	m->cluster = k->id;
+	m->id = clusters_question(k);
 	m->fetch.accept = strdup(DISCOVERY_ACCEPT);
 	if (asprintf(&m->fetch.target, "%s%s", k->conf.server.path, path) < 0)
 		m->fetch.target = NULL;
@@ -300,6 +328,7 @@ static void discovery_done(struct control *c, struct known_cluster *k, err_t err
 
 static void discover(struct control *c, struct known_cluster *k)
 {
+	discovery_free(&k->discovery_next); /* of one whose answer was lost */
 	k->discovery_next = discovery_new();
 	k->discovery_step = 0;
 	k->discovering = true;
@@ -308,9 +337,19 @@ static void discover(struct control *c, struct known_cluster *k)
 		discovery_done(c, k, ERR_NO_MEMORY, "out of memory");
 }
 
+void questions_moved(struct control *c, struct known_cluster *k)
+{
+	if (!k->discovering)
+		return;
+	discovery_free(&k->discovery_next);
+	k->discovering = false;
+	if (!list_empty(&k->discovery_waiters))
+		discover(c, k);
+}
+
 void questions_on_fetched(struct control *c, struct reactor_note *n)
 {
-	struct known_cluster *k = c->clusters.rows[n->id];
+	struct known_cluster *k = clusters_asked(c, n->id);
 	char text[384];
 	if (!k->discovering)
 		return;

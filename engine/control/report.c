@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/utf8.h"
+
 void report_fini(struct report *t)
 {
 	free(t->p);
@@ -52,31 +54,13 @@ void report_printf(struct report *t, const char *fmt, ...)
 	t->n += (size_t)n;
 }
 
-/* Length of the UTF-8 sequence at s, 0 if it is none (RFC 3629: no overlong forms, no surrogates).
- */
-static size_t utf8_at(const unsigned char *s, size_t n)
-{
-	if (s[0] < 0x80)
-		return 1;
-	size_t len = s[0] >= 0xF0 ? 4 : s[0] >= 0xE0 ? 3 : 2;
-	if (s[0] < 0xC2 || s[0] > 0xF4 || n < len)
-		return 0;
-	for (size_t i = 1; i < len; i++)
-		if ((s[i] & 0xC0) != 0x80)
-			return 0;
-	if ((s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xED && s[1] > 0x9F) ||
-	        (s[0] == 0xF0 && s[1] < 0x90) || (s[0] == 0xF4 && s[1] > 0x8F))
-		return 0;
-	return len;
-}
-
 static void escaped(struct report *t, struct span s)
 {
 	const unsigned char *p = (const unsigned char *)s.p;
 	for (size_t i = 0; i < s.n;) {
 		size_t len = utf8_at(p + i, s.n - i);
 		if (!len) {
-			report_add(t, SPAN("\xEF\xBF\xBD"));
+			report_add(t, SPAN(UTF8_REPLACEMENT));
 			i++;
 		} else if (p[i] == '"' || p[i] == '\\') {
 			report_printf(t, "\\%c", p[i++]);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 
 #include "base/list.h"
 
@@ -17,8 +18,18 @@ struct resolver_socket {
 	struct resolver *resolver;
 };
 
+/* Tells a resolv.conf from the one that was there before. */
+struct resolver_conf_state {
+	dev_t dev;
+	ino_t ino;
+	off_t bytes;
+	struct timespec written;
+};
+
 struct resolver {
 	struct loop *loop;
+	const char *conf; /* borrow */
+	struct resolver_conf_state conf_state;
 	ares_channel channel;
 	resolver_fn on_answer;
 	void *arg;
@@ -63,15 +74,16 @@ static void on_socket(struct loop_fd *f, uint32_t events)
 static void follow_sockets(struct resolver *r)
 {
 	ares_socket_t fds[RESOLVER_SOCKETS];
-	int bits = ares_getsock(r->channel, fds, RESOLVER_SOCKETS);
+	/* ARES_GETSOCK_WRITABLE shifts into the sign. */
+	uint32_t bits = (uint32_t)ares_getsock(r->channel, fds, RESOLVER_SOCKETS);
 	/* All first: a socket may have moved to another place in the table, and the kernel knows it
 	 * once only. */
 	for (int i = 0; i < RESOLVER_SOCKETS; i++)
 		loop_unwatch(r->loop, &r->sockets[i].fd);
 	for (int i = 0; i < RESOLVER_SOCKETS; i++) {
 		struct resolver_socket *s = &r->sockets[i];
-		uint32_t events = (ARES_GETSOCK_READABLE(bits, i) ? (uint32_t)EPOLLIN : 0) |
-		                  (ARES_GETSOCK_WRITABLE(bits, i) ? (uint32_t)EPOLLOUT : 0);
+		uint32_t events = (bits >> i & 1 ? (uint32_t)EPOLLIN : 0) |
+		                  (bits >> (i + RESOLVER_SOCKETS) & 1 ? (uint32_t)EPOLLOUT : 0);
 		if (!events)
 			continue;
 		s->resolver = r;
@@ -83,7 +95,41 @@ static void follow_sockets(struct resolver *r)
 	        r->loop, &r->timer, r->pending ? loop_now_ns(r->loop) + 100000000u : UINT64_MAX);
 }
 
-err_t resolver_new(struct loop *l, resolver_fn on_answer, void *arg, struct resolver **out)
+static struct resolver_conf_state state_of(const char *path)
+{
+	struct stat st;
+	if (stat(path, &st) < 0)
+		return (struct resolver_conf_state){0};
+	return (struct resolver_conf_state){st.st_dev, st.st_ino, st.st_size, st.st_mtim};
+}
+
+static bool is_same(const struct resolver_conf_state *a, const struct resolver_conf_state *b)
+{
+	return a->dev == b->dev && a->ino == b->ino && a->bytes == b->bytes &&
+	       a->written.tv_sec == b->written.tv_sec && a->written.tv_nsec == b->written.tv_nsec;
+}
+
+/* true: it has a channel, which knows the name servers of now. */
+static bool open_channel(struct resolver *r)
+{
+	struct ares_options o = {.timeout = RESOLVER_TIMEOUT_MS,
+	        .tries = RESOLVER_TRIES,
+	        .resolvconf_path = (char *)(uintptr_t)r->conf};
+	ares_channel channel;
+	struct resolver_conf_state state =
+	        state_of(r->conf); /* before it is read: rather once too often */
+	if (ares_init_options(
+	            &channel, &o, ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_RESOLVCONF))
+		return false;
+	if (r->channel)
+		ares_destroy(r->channel);
+	r->channel = channel;
+	r->conf_state = state;
+	return true;
+}
+
+err_t resolver_new(
+        struct loop *l, const char *conf, resolver_fn on_answer, void *arg, struct resolver **out)
 {
 	struct resolver *r = calloc(1, sizeof *r);
 	if (!r)
@@ -93,9 +139,8 @@ err_t resolver_new(struct loop *l, resolver_fn on_answer, void *arg, struct reso
 	r->arg = arg;
 	loop_timer_init(&r->timer, on_timer);
 	list_init(&r->waiting);
-	struct ares_options o = {.timeout = RESOLVER_TIMEOUT_MS, .tries = RESOLVER_TRIES};
-	if (ares_library_init(ARES_LIB_INIT_ALL) ||
-	        ares_init_options(&r->channel, &o, ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES)) {
+	r->conf = conf;
+	if (ares_library_init(ARES_LIB_INIT_ALL) || !open_channel(r)) {
 		free(r);
 		return ERR_DNS;
 	}
@@ -170,9 +215,26 @@ static void start(struct resolver *r, struct question *q)
 	ares_getaddrinfo(r->channel, q->host, service, &hints, answered, q);
 }
 
+/* c-ares reads it once, and a daemon may start before the network does, or outlive it. false: the
+ * questions under way come first. */
+static bool is_up_to_date(struct resolver *r)
+{
+	struct resolver_conf_state now = state_of(r->conf);
+	if (is_same(&now, &r->conf_state))
+		return true;
+	if (r->pending)
+		return false;
+	for (int i = 0; i < RESOLVER_SOCKETS; i++)
+		loop_unwatch(r->loop, &r->sockets[i].fd);
+	(void)open_channel(r); /* out of memory: the one that there is goes on */
+	return true;
+}
+
 /* Not from an answer: c-ares is inside one of its own loops then. */
 static void start_some(struct resolver *r)
 {
+	if (list_empty(&r->waiting) || !is_up_to_date(r))
+		return;
 	while (r->pending < RESOLVER_IN_FLIGHT) {
 		struct list *it = list_pop(&r->waiting);
 		if (!it)

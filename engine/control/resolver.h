@@ -29,8 +29,9 @@ typedef void (*resolver_fn)(void *arg, uint32_t id, const struct resolver_answer
 
 struct resolver;
 
-err_t resolver_new(
-        struct loop *l, resolver_fn on_answer, void *arg, struct resolver **out) MUST_USE;
+/* conf: /etc/resolv.conf, but for tests; it is read again when it has changed. */
+err_t resolver_new(struct loop *l, const char *conf, resolver_fn on_answer, void *arg,
+        struct resolver **out) MUST_USE;
 void resolver_free(struct resolver **r);
 /* on_answer(arg, id, ...) comes once, perhaps from inside this call. */
 void resolver_ask(struct resolver *r, uint32_t id, const char *host, uint16_t port);

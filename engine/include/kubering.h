@@ -118,8 +118,9 @@ struct kr_object {
 
 struct kr_options {
 	size_t size;
-	const char *socket_path; /* NULL: $KUBERING_SOCKET, /run/kubering/kubering.sock (root),
-	                            $XDG_RUNTIME_DIR/kubering.sock */
+	const char *socket_path; /* NULL: $KUBERING_SOCKET; else, not for root and where it exists,
+	                            $XDG_RUNTIME_DIR/kubering.sock; else
+	                            /run/kubering/kubering.sock */
 	const char *name;        /* shown in `kubering status`; NULL: the program's name */
 	int64_t timeout_ns;      /* for connect and for each question to the daemon; 0 = 5 s */
 };
@@ -160,18 +161,21 @@ struct kr_list_spec {
 	int keep_managed_fields;
 };
 
-/* Opens a list: the first opener starts its watch, all share it. Does not wait for the sync.
- * KR_ERR_UNKNOWN_CLUSTER, _UNKNOWN_RESOURCE, _DENIED, _LIMIT, _UNREACHABLE, _ARGUMENT. */
+/* Opens a list: the first opener starts its watch, all share it. Does not wait for the sync, nor
+ * ask the cluster whether there is such a resource: if not, the list is parked. kr_query "resolve"
+ * finds group, version and plural of what people write. KR_ERR_UNKNOWN_CLUSTER, _DENIED, _LIMIT,
+ * _UNREACHABLE, _ARGUMENT. */
 KR_API int kr_list_open(
         struct kr_client *client, const struct kr_list_spec *spec, struct kr_list **list);
 /* Gives the list back; the last closer ends the watch after a linger. Views and follows of it are
  * dead after this: only kr_view_end and kr_follow_end may still be called on them. NULL is fine. */
 KR_API void kr_list_close(struct kr_list *list);
 /* Waits until the list is live (whole and fresh). KR_TIMEOUT; KR_ERR_STALE with kr_last_error() =
- * the reason when it is parked (forbidden, absent). */
+ * the reason when it is parked (forbidden, absent). Where a server refuses the question itself, a
+ * selector as a rule, it is asked again: then kr_list_status() has KUBE_SERVER and "400 ...". */
 KR_API int kr_list_wait_live(struct kr_list *list, int64_t timeout_ns);
-/* Waits until the list's version is at least resource_version (numeric comparison): read your own
- * writes. */
+/* Waits until the list's version is at least resource_version (numeric comparison; what is no
+ * number is waited for as it is): read your own writes. */
 KR_API int kr_list_wait_version(
         struct kr_list *list, const char *resource_version, int64_t timeout_ns);
 

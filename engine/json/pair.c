@@ -109,26 +109,25 @@ static char behind(const struct pair *p, const char *at)
 	return at < p->was_end ? *at : '\0';
 }
 
-/* Backslashes stand in strings only, so a quote behind an odd number of them is text. */
-static bool is_escaped(const struct pair *p, const char *quote)
-{
-	const char *q = quote;
-	while (q > p->was_begin && q[-1] == '\\')
-		q--;
-	return (quote - q) & 1;
-}
-
-/* The nearest quote before `at` that is not escaped. NULL: there is none, or, with *far, it is
- * further away than we look. */
+/* The nearest quote before `at` that is not escaped: backslashes stand in strings only, so one
+ * behind an odd number of them is text. NULL: there is none, or, with *far, it, or where its
+ * backslashes begin, is further away than we look: a megabyte of them would be gone through for
+ * each token behind it. */
 static const char *quote_before(const struct pair *p, const char *at, bool *far)
 {
 	size_t n = (size_t)(at - p->was_begin);
 	*far = n > PAIR_BACK_MAX;
 	const char *from = *far ? at - PAIR_BACK_MAX : p->was_begin;
-	do
-		at = memrchr(from, '"', (size_t)(at - from));
-	while (at && is_escaped(p, at));
-	return at;
+	while ((at = memrchr(from, '"', (size_t)(at - from)))) {
+		const char *q = at;
+		while (q > from && q[-1] == '\\')
+			q--;
+		if (q == from && *far)
+			return NULL;
+		if (((at - q) & 1) == 0)
+			return at;
+	}
+	return NULL;
 }
 
 enum place { PLACE_STRING, PLACE_BETWEEN, PLACE_UNKNOWN };

@@ -240,8 +240,9 @@ __attribute__((unused)) static bool agrees(
         struct json_parser *p, struct span doc, const struct json_object *o)
 {
 	struct json_event ev;
-	if (json_scan_event(p, doc, o->cut.n > 0, NULL, &ev))
-		return false;
+	err_t e = json_scan_event(p, doc, o->cut.n > 0, NULL, &ev);
+	if (e)
+		return e == ERR_JSON_DEPTH;
 	const struct json_object *q = &ev.object;
 	return ev.type == JSON_EVENT_MODIFIED && q->raw.p == o->raw.p && q->raw.n == o->raw.n &&
 	       q->cut.n == o->cut.n && (o->cut.n == 0 || q->cut.p == o->cut.p) &&

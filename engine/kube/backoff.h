@@ -4,6 +4,7 @@
 #ifndef KR_KUBE_BACKOFF_H
 #define KR_KUBE_BACKOFF_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/prng.h"
@@ -20,12 +21,20 @@ static inline uint64_t backoff_jitter(struct prng *r, uint64_t step_ns)
 {
 	return step_ns / 2 + prng_below(r, step_ns / 2 + 1);
 }
+/* What there was of health is over. true: it was enough to forget the past. */
+static inline bool backoff_end(struct backoff *b, uint64_t now_ns)
+{
+	bool healthy =
+	        b->healthy_since_ns && now_ns - b->healthy_since_ns >= BACKOFF_HEALTHY_S * KUBE_S;
+	if (healthy)
+		b->failures = 0;
+	b->healthy_since_ns = 0;
+	return healthy;
+}
 /* One more failure; returns how long to wait. */
 static inline uint64_t backoff_fail(struct backoff *b, struct prng *r, uint64_t now_ns)
 {
-	if (b->healthy_since_ns && now_ns - b->healthy_since_ns >= BACKOFF_HEALTHY_S * KUBE_S)
-		b->failures = 0;
-	b->healthy_since_ns = 0;
+	(void)backoff_end(b, now_ns);
 	uint64_t ms = b->failures < 7 ? (uint64_t)BACKOFF_FIRST_MS << b->failures : BACKOFF_MAX_MS;
 	if (ms > BACKOFF_MAX_MS)
 		ms = BACKOFF_MAX_MS;

@@ -164,7 +164,7 @@ static void ask(struct watch *w, uint64_t now_ns, struct watch_out *out)
 		w->request = may_stream_list(w, now_ns) ? WATCH_REQ_STREAM_LIST : WATCH_REQ_PAGE;
 	w->first_page = w->request == WATCH_REQ_PAGE && !w->pages;
 	w->http_status = 0;
-	w->events_seen = w->bookmark_seen = false;
+	w->events_seen = w->changes_seen = w->bookmark_seen = false;
 	w->last_byte_ns = now_ns;
 	enter(w, WATCH_ASKING);
 	w->deadline_ns = now_ns + WATCH_HEAD_S * KUBE_S;
@@ -438,11 +438,16 @@ static void expired(struct watch *w, bool reusable, uint64_t now_ns, struct watc
 	w->unlimited = page; /* the token aged while we read: one answer without pages does not */
 	say(w, ERR_KUBE_EXPIRED, NULL);
 	out->acts |= WATCH_STATE;
-	/* The first 410 after health is answered at once; a server that says 410 to a fresh list is
-	 * backed off from. */
-	if (w->errors_in_row++ > 1) {
+	/* The first 410s after health are answered at once; a server that says 410 to a fresh list
+	 * is backed off from. That the list came whole is no health: it is what each turn costs. */
+	if (backoff_end(&w->backoff, now_ns))
+		w->expiries = 0;
+	if (w->expiries == WATCH_EXPIRIES_MAX) {
 		fail(w, ERR_KUBE_EXPIRED, NULL, now_ns, out);
-	} else if (reusable) {
+		return;
+	}
+	w->expiries++;
+	if (reusable) {
 		ask(w, now_ns, out);
 	} else {
 		out->acts |= WATCH_CLOSE;
@@ -617,7 +622,12 @@ static enum watch_apply on_end_marker(
 static enum watch_apply on_initial_event(
         struct watch *w, const struct json_event *ev, uint64_t now_ns, struct watch_out *out)
 {
-	w->deadline_ns = now_ns + WATCH_MARKER_S * KUBE_S;
+	/* What is there comes as ADDED, then perhaps some changes, then the marker. Where changes
+	 * go on and on, nobody knows of a marker: a busy list must not wait for it until it is
+	 * quiet. */
+	w->changes_seen |= ev->type == JSON_EVENT_MODIFIED || ev->type == JSON_EVENT_DELETED;
+	if (!w->changes_seen)
+		w->deadline_ns = now_ns + WATCH_MARKER_S * KUBE_S;
 	switch (ev->type) {
 	case JSON_EVENT_BOOKMARK:
 		return ev->initial_events_end

@@ -57,13 +57,25 @@ static void on_signal(int sig)
 		control_stop(running);
 }
 
-static void catch_signals(void)
+/* A SIGHUP that comes while we start would end us. It waits until there is something to reload; the
+ * reactors, which are started in between, leave it to the control thread. */
+static void hold_reload(sigset_t *before)
+{
+	sigset_t hup;
+	sigemptyset(&hup);
+	sigaddset(&hup, SIGHUP);
+	CHECK(pthread_sigmask(SIG_BLOCK, &hup, before) == 0);
+}
+
+/* before: the signal mask that main found. */
+static void catch_signals(const sigset_t *before)
 {
 	struct sigaction ours = {.sa_handler = on_signal}, ignore = {.sa_handler = SIG_IGN};
 	sigaction(SIGTERM, &ours, NULL);
 	sigaction(SIGINT, &ours, NULL);
 	sigaction(SIGPIPE, &ignore, NULL);
 	sigaction(SIGHUP, &ours, NULL);
+	CHECK(pthread_sigmask(SIG_SETMASK, before, NULL) == 0);
 }
 
 /* --- configuration ----------------------------------------------------------------------- */
@@ -140,9 +152,8 @@ static err_t complete(struct config *config, const struct options *o, struct err
 {
 	struct settings *s = config->settings;
 	err_t err = add_lists(s, o, m);
-	if (!err && s->realm_count > REACTOR_REALMS_MAX)
-		err = errmsg_set(m, ERR_CONFIG, "%zu realms, at most %d are served", s->realm_count,
-		        REACTOR_REALMS_MAX);
+	_Static_assert(
+	        (int)SETTINGS_REALMS_MAX == (int)REACTOR_REALMS_MAX, "settings.c is the judge");
 	if (!err)
 		override(s, o);
 	return err;
@@ -326,7 +337,8 @@ static int failed(const char *what, const char *text)
 	return 1;
 }
 
-static int serve(struct control_config *cc, struct worker *w, struct control *control)
+static int serve(struct control_config *cc, struct worker *w, struct control *control,
+        const sigset_t *before)
 {
 	pthread_barrier_t ready;
 	struct reactor *reactors[MAIN_REACTORS_MAX];
@@ -352,7 +364,7 @@ static int serve(struct control_config *cc, struct worker *w, struct control *co
 	pthread_barrier_wait(&ready);
 	announce(cc, w, cc->config);
 	running = control;
-	catch_signals();
+	catch_signals(before);
 	notify_ready();
 	control_run(control);
 	notify_stopping();
@@ -363,7 +375,7 @@ static int serve(struct control_config *cc, struct worker *w, struct control *co
 	return 0;
 }
 
-static int daemon_main(struct config *config, struct options *options)
+static int daemon_main(struct config *config, struct options *options, const sigset_t *before)
 {
 	extern char **environ;
 	static struct worker workers[MAIN_REACTORS_MAX];
@@ -383,7 +395,7 @@ static int daemon_main(struct config *config, struct options *options)
 	        .load_arg = options};
 	if (control_new(&cc, &control, &m))
 		return failed("cannot start", m.text);
-	int status = serve(&cc, workers, control);
+	int status = serve(&cc, workers, control, before);
 	if (status)
 		return status; /* threads may be waiting for each other: the process ends here */
 	control_free(&control);
@@ -402,11 +414,13 @@ int main(int argc, char **argv)
 	if (options.check)
 		return check(&options);
 	keep_memory_private();
+	sigset_t before;
+	hold_reload(&before);
 	struct config *config = load_first(&options);
 	if (!config)
 		return 1;
 	raise_limits();
-	status = daemon_main(config, &options);
+	status = daemon_main(config, &options, &before);
 	if (status == 0)
 		config_free(&config);
 	return status;

@@ -19,7 +19,7 @@ static const char usage[] =
         "  --kubeconfig FILE     instead of $KUBECONFIG and ~/.kube/config\n"
         "  --context NAME        a context or a pattern; may be repeated (default: the current "
         "context)\n"
-        "  --list LIST           RESOURCE[.VERSION.GROUP][/NAMESPACE] to keep open; may be "
+        "  --list LIST           RESOURCE[.VERSION][.GROUP][/NAMESPACE] to keep open; may be "
         "repeated\n"
         "  --socket PATH         where consumers attach\n"
         "  --reactors N          threads that hold connections (default: one per core)\n"
@@ -98,11 +98,11 @@ static int take(struct options *o, int opt)
 			return wrong("too many --list", optarg);
 		o->lists[o->list_count++] = optarg;
 		return -1;
-	case OPT_REACTORS:
-		o->reactors = (unsigned)strtoul(optarg, &end, 10);
-		return *end || !o->reactors || o->reactors > 64
-		               ? wrong("--reactors takes 1 to 64", optarg)
-		               : -1;
+	case OPT_REACTORS: {
+		unsigned long n = strtoul(optarg, &end, 10);
+		o->reactors = (unsigned)n;
+		return *end || !n || n > 64 ? wrong("--reactors takes 1 to 64", optarg) : -1;
+	}
 	case OPT_HELP: fputs(usage, stdout); return 0;
 	case OPT_VERSION: puts("kuberingd " KR_VERSION); return 0;
 	default: fputs("see kuberingd --help\n", stderr); return OPTIONS_EXIT_USAGE;
@@ -112,7 +112,10 @@ static int take(struct options *o, int opt)
 int options_parse(int argc, char **argv, struct options *o)
 {
 	memset(o, 0, sizeof *o);
-	for (int opt; (opt = getopt_long(argc, argv, "", table, NULL)) != -1;) {
+	int at = 0;
+	for (int opt; (opt = getopt_long(argc, argv, "", table, &at)) != -1;) {
+		if (opt != '?' && table[at].has_arg && !*optarg) /* an unset variable of a script */
+			return wrong("empty value of", table[at].name);
 		int status = take(o, opt);
 		if (status >= 0)
 			return status;

@@ -11,7 +11,7 @@ struct options { /* strings borrowed from argv */
 	const char *config, *kubeconfig, *socket, *io, *log_format;
 	const char *contexts[OPTIONS_CONTEXTS_MAX];
 	size_t context_count;
-	const char *lists[OPTIONS_LISTS_MAX]; /* RESOURCE[.VERSION.GROUP][/NAMESPACE] */
+	const char *lists[OPTIONS_LISTS_MAX]; /* RESOURCE[.VERSION][.GROUP][/NAMESPACE] */
 	size_t list_count;
 	unsigned reactors;
 	bool check;

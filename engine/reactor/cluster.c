@@ -188,7 +188,11 @@ void cluster_admit(struct cluster *c, uint64_t now_ns)
 	if (!c->has_credential)
 		return; /* control sends one as soon as there is one */
 	if (!c->address_count) {
-		want_addresses(c);
+		/* The question is the probe of a cluster whose name is not known. */
+		if (c->gate.shut && now_ns < c->gate.open_at_ns)
+			wheel_set(&c->reactor->wheel, &c->timer, c->gate.open_at_ns);
+		else
+			want_addresses(c);
 		return;
 	}
 	uint64_t retry_ns = UINT64_MAX;
@@ -289,8 +293,12 @@ void cluster_set_addresses(struct cluster *c, const struct reactor_msg *m, uint6
 	if (m->addresses.count && !take_addresses(c, m))
 		err = ERR_NO_MEMORY;
 	if (!c->address_count) {
+		bool was_shut = c->gate.shut;
 		set_why(c, err, NULL, m->text[0] ? m->text : err_text(err));
+		c->gate.probing = was_shut; /* else it is the failure that shut it, once more */
 		gate_on_failure(&c->gate, &c->rng, now_ns);
+		if (!was_shut)
+			tell_control(c);
 		tell_waiting(c);
 		wheel_set(&c->reactor->wheel, &c->timer, c->gate.open_at_ns);
 		return;

@@ -38,7 +38,10 @@ static err_t reserve_tight(struct store_list *l, uint32_t no, const struct json_
 	struct store *s = l->store;
 	uint64_t bytes = change_block_bytes(l, &s->key, o);
 	uint64_t old = no ? blocks_bytes(&s->blocks, slots_at(&s->slots, no)->block) : 0;
-	err_t e = list_charge(l, l->live_bytes - old + bytes);
+	uint64_t want = l->live_bytes - old + bytes;
+	/* Not lowered before the block is there: what a budget that a reload made smaller has let
+	 * go, it does not give back. */
+	err_t e = list_charge(l, want > l->live_bytes ? want : l->live_bytes);
 	if (e == ERR_OK)
 		e = change_block(l, &s->key, o, recv_ns, false, ref);
 	return e;

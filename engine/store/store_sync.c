@@ -82,7 +82,7 @@ static void sync_count(struct store_list *l, uint32_t no, uint64_t sign)
 static err_t stage_reserve(struct store_list *l, uint32_t no, bool seen, uint64_t bytes)
 {
 	struct store *s = l->store;
-	uint64_t before = 0;
+	uint64_t before = 0, want;
 	err_t e = ERR_OK;
 	if (seen) {
 		uint64_t staged = slots_note(&s->slots, no)->staged;
@@ -94,8 +94,9 @@ static err_t stage_reserve(struct store_list *l, uint32_t no, bool seen, uint64_
 		e = store_index_reserve(s, &l->refusal);
 	if (e == ERR_OK && no == 0)
 		e = list_slot_reserve(l);
-	if (e == ERR_OK)
-		e = sync_charge(l, l->sync.bytes - before + bytes);
+	want = l->sync.bytes - before + bytes;
+	if (e == ERR_OK) /* not lowered before the block is there: see reserve_tight */
+		e = sync_charge(l, want > l->sync.bytes ? want : l->sync.bytes);
 	return e;
 }
 
@@ -140,6 +141,8 @@ static err_t stage(struct store_list *l, uint32_t no, const struct json_object *
 	json_shape_marks(o, &note->version_at, &note->cut_at);
 	note->seen = l->sync.id;
 	sync_count(l, no, 1);
+	err_t lower = seen ? sync_charge(l, l->sync.bytes) : ERR_OK;
+	CHECK(lower == ERR_OK);
 	return ERR_OK;
 }
 

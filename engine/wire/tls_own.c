@@ -370,6 +370,7 @@ static err_t on_alert(struct tls_conn *c, const uint8_t *p, size_t n, struct err
 	if (n != ALERT_BYTES)
 		return refuse(c, SSL_AD_UNEXPECTED_MESSAGE, "an alert that is not two bytes", m);
 	if (p[1] == SSL_AD_USER_CANCELLED) {
+		drop_ssl(c); /* it has not seen this record */
 		if (++c->own->cancels <= CANCELS_MAX)
 			return ERR_OK; /* a close_notify should follow (6.1) */
 		return refuse(c, SSL_AD_UNEXPECTED_MESSAGE, "too many warning alerts", m);

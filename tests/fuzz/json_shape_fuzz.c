@@ -27,7 +27,10 @@ static void check(struct span doc, const struct json_known *known, bool strip)
 		CHECK(name.p + name.n <= doc.p + doc.n && name.n <= JSON_NAME_MAX);
 	if (!json_shape_event(parser, doc, known, &hint, &got))
 		return;
-	CHECK(json_scan_event(other, doc, strip, NULL, &want) == ERR_OK);
+	err_t e = json_scan_event(other, doc, strip, NULL, &want);
+	if (e == ERR_JSON_DEPTH) /* shape.h */
+		return;
+	CHECK(e == ERR_OK);
 	const struct json_object *a = &got.object, *b = &want.object;
 	CHECK(want.type == JSON_EVENT_MODIFIED && a->raw.p == b->raw.p && a->raw.n == b->raw.n);
 	CHECK(a->cut.n == b->cut.n && (a->cut.n == 0 || a->cut.p == b->cut.p));

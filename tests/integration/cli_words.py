@@ -21,6 +21,9 @@ SECONDS = 30
 OBJECTS = 25
 
 
+EVIL = "evil\x1b[2J"  # the name of a context, and what a terminal would do with it
+
+
 class Rig:
     def __init__(self, folder):
         self.folder, self.socket, self.children = folder, folder / "k.sock", []
@@ -106,7 +109,8 @@ def check_usage(rig):
     for words in ([], ["nonsense"], ["get"], ["get", "pods", "--nonsense"], ["get", "pods", "-o", "xml"], ["get", "pods", "-n"],
                   ["get", "pods", "a", "b"], ["get", "pods", "-n", "x", "-A"], ["get", "pods", "x", "-A"],
                   ["get", "pods", "--timeout", "soon"], ["watch", "pods", "--diff", "-o", "yaml"], ["status", "-A"],
-                  ["status", "-o", "yaml"], ["get", "pods", "--diff"], ["get", "pods", "--cluster", "x", "--all-clusters"]):
+                  ["status", "-o", "yaml"], ["get", "pods", "--diff"], ["get", "pods", "-n", ""], ["get", "pods", "-n="],
+                  ["get", "pods", "--cluster="], ["status", "--socket", ""], ["get", "pods,nodes"], ["get", "po ds"], ["get", "pods/"], ["get", "pods", "--cluster", "x", "--all-clusters"]):
         expect(rig.run(*words), 2, "")
     for words in (["--nonsense", "status"], ["--socket"], ["-A", "status"], ["--socket", rig.folder / "x", "nonsense"]):
         expect(rig.run(*words), 2, "error")
@@ -134,6 +138,11 @@ def check_get(rig):
     expect(rig.run("get", "nosuch", *one), 1, "nosuch", "api-resources")
     expect(rig.run("get", "pods", "--cluster", "nowhere"), 1, "nowhere")
     expect(rig.run("get", "pods", "nosuch", *one), 1, "not found")
+    for words in (["get"], ["watch"]):  # asked again it would be refused again
+        expect(rig.run(*words, "pods", "-l", "a=(", "--timeout", "0", *one), 1, "400")
+        expect(rig.run(*words, "pods", "--field-selector", "a", "--timeout", "0", *one), 1, "400")
+    assert "is the selector right?" in expect(rig.run("doctor"), 0)
+    assert expect(rig.run("get", "pods", "-A", "-l", "", *one), 0)
     lines = expect(rig.run("get", "pods", "-A", *one), 0).splitlines()
     assert len(lines) == OBJECTS + 1 and lines[0].split() == ["NAMESPACE", "NAME", "READY", "STATUS", "RESTARTS", "AGE"], lines[0]
     assert len({line.index(word) for line, word in ((lines[0], "NAME "), (lines[0], "READY"))}) == 2
@@ -158,11 +167,34 @@ def check_get(rig):
     assert {item["cluster"] for item in tagged} == {"fake-1", "fake-2"}
 
 
+def check_kept_open(rig):
+    """A list that is to be kept open and cannot be is in the log, and nowhere else."""
+    path = rig.folder / "kept.log"
+    with open(path, "ab") as log:
+        rig.spawn(DAEMON, "--kubeconfig", rig.kubeconfig, "--context", "*", "--list", "podz", "--socket", rig.folder / "p.sock", stderr=log)
+    until(lambda: all(f'cluster \\"{name}\\" has no resource \\"podz\\"' in path.read_text() for name in ("fake-1", "fake-2")), "podz is named")
+
+
+def check_words_of_strangers(rig):
+    """What a server or a kubeconfig says does not command the terminal."""
+    stranger = rig.folder / "stranger"
+    write_kubeconfig(stranger, EVIL)
+    socket = rig.folder / "s.sock"
+    rig.spawn(DAEMON, "--kubeconfig", stranger, "--context", "*", "--socket", socket, stderr=subprocess.DEVNULL)
+    until(lambda: rig.run("status", socket=socket).returncode == 0, "kuberingd answers")
+    for words in (["get", "pods"], ["get", "pods", "--all-clusters"], ["get", "pods", "--cluster", EVIL], ["status"], ["clusters"], ["doctor"]):
+        done = rig.run(*words, socket=socket)
+        assert b"\x1b" not in done.stdout + done.stderr and b"evil^[" in done.stdout + done.stderr, done
+
+
 def check_status(rig):
     status = json.loads(expect(rig.run("status", "-o", "json"), 0))
     assert {cluster["name"] for cluster in status["clusters"]} == {"fake-1", "fake-2"}
     assert any(row["resource"] == "pods" and row["objects"] == OBJECTS for row in status["lists"])
     assert [row["name"] for row in json.loads(expect(rig.run("clusters", "-o", "json", "--cluster", "fake-2"), 0))] == ["fake-2"]
+    for command in ("clusters", "lists"):
+        expect(rig.run(command, "--cluster", "nowhere"), 1, "nowhere")
+        expect(rig.run(command, "-o", "json", "--cluster", "nowhere"), 1, "nowhere")
     assert "live" in expect(rig.run("lists"), 0) and "fake-1" in expect(rig.run("status"), 0)
     assert "0 broken" in expect(rig.run("doctor"), 0)
     assert {row["result"] for row in json.loads(expect(rig.run("doctor", "-o", "json"), 0))} <= {"ok", "warning"}
@@ -214,6 +246,7 @@ def check_servers_gone(rig, fake):
     fake.wait()
     expect(rig.run("get", "configmaps", "-A", "--cluster", "fake-2", "--timeout", "5s"), 1, "connection refused")
     expect(rig.run("get", "pods", "-A", "--cluster", "fake-1", "--timeout", "0.2s"), 3, "timed out")
+    expect(rig.run("watch", "configmaps", "-A", "--cluster", "fake-1", "--timeout", "6s"), 3, "waiting for configmaps", "connection refused")
 
 
 def main():
@@ -226,6 +259,8 @@ def main():
             daemon = rig.start_daemon()
             check_get(rig)
             check_status(rig)
+            check_kept_open(rig)
+            check_words_of_strangers(rig)
             check_watch(rig)
             check_daemon_gone(rig, daemon)
             check_servers_gone(rig, fake)

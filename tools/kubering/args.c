@@ -133,6 +133,9 @@ static bool check(const struct args *a, enum args_command command)
 		return true;
 	if (!a->resource || !*a->resource)
 		say_error("which RESOURCE? For example: kubering get pods -A");
+	else if (strpbrk(a->resource, " ,/"))
+		say_error("\"%s\" is not one RESOURCE, such as pods, deploy or deployments.v1.apps",
+		        a->resource);
 	else if (a->cluster && a->all_clusters)
 		say_error("--cluster and --all-clusters exclude each other");
 	else if (a->namespace_ && a->all_namespaces)
@@ -149,6 +152,13 @@ static bool check(const struct args *a, enum args_command command)
 	else
 		return true;
 	return false;
+}
+
+/* No selector selects everything, as in kubectl. */
+static bool may_be_empty(const struct option *o)
+{
+	return o->offset == offsetof(struct args, labels) ||
+	       o->offset == offsetof(struct args, fields);
 }
 
 static bool take_option(struct args *a, enum args_command command, int argc, char **argv, int *i)
@@ -169,6 +179,12 @@ static bool take_option(struct args *a, enum args_command command, int argc, cha
 			return false;
 		}
 		value = argv[++*i];
+	}
+	if (o->value == VALUE_STRING && !*value && !may_be_empty(o)) {
+		/* an unset variable of a script must not turn into every namespace */
+		say_error("%s is empty%s", arg,
+		        o->letter == 'n' ? "; for all namespaces say -A" : "");
+		return false;
 	}
 	return set(a, command, o, value);
 }

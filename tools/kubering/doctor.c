@@ -42,8 +42,10 @@ static void check(
 		text_add_char(&d->out, '}');
 		return;
 	}
-	text_printf(&d->out, "%s%-8s%s %s: ", say_color(stdout, colors[v]), words[v],
-	        say_color(stdout, SAY_PLAIN), name);
+	text_printf(&d->out, "%s%-8s%s ", say_color(stdout, colors[v]), words[v],
+	        say_color(stdout, SAY_PLAIN));
+	text_add_safe(&d->out, span_of(name));
+	text_add(&d->out, SPAN(": "));
 	text_add_safe(&d->out, span_of(text));
 	text_add_char(&d->out, '\n');
 	if (*remedy)
@@ -62,12 +64,14 @@ static const struct remedy remedies[] = {
         {"CRED_EXPIRED", "log in again: the credential of this context has expired"},
         {"CRED_FILE", "the token, key or certificate file named in the kubeconfig: is it there, "
                       "may the daemon read it?"},
-        {"CRED_EXEC", "run the exec plugin of this context by hand, as the daemon's user; its "
-                      "message is in the daemon's log"},
+        {"CRED_EXEC", "run the exec plugin of this context by hand, as the daemon's user"},
         {"KUBE_FORBIDDEN", "grant get, list and watch on this resource; to see: kubectl auth can-i "
                            "watch RESOURCE -A"},
         {"KUBE_NOT_FOUND",
-                "the server does not have this resource (any more): kubectl api-resources"},
+                "the server does not have this resource (any more), or it cannot be watched: "
+                "kubectl api-resources -o wide"},
+        {"KUBE_SERVER", "it is asked again by itself; where the server says 400 or 422: is the "
+                        "selector right?"},
         {"KUBE_GONE_SLOW",
                 "the server throttles (API Priority and Fairness); it is asked again later"},
         {"KUBE_EXPIRED",
@@ -93,7 +97,7 @@ static const char *remedy_for(struct json_node error)
 	for (size_t i = 0; name.n > 0 && i < sizeof remedies / sizeof remedies[0]; i++)
 		if (memmem(name.p, name.n, remedies[i].part, strlen(remedies[i].part)))
 			return remedies[i].text;
-	return name.n > 0 ? "the daemon's log says more" : "";
+	return name.n > 0 ? "it is tried again by itself, less and less often" : "";
 }
 
 static void add_error(struct text *t, struct json_node error)
@@ -283,15 +287,15 @@ static void check_clusters(struct doctor *d, struct json_node s)
 
 static void check_list(struct doctor *d, struct json_node l)
 {
-	struct text name = {0}, t = {0};
-	struct span state = json_dom_string(json_dom_get(l, "state")),
-	            ns = json_dom_string(json_dom_get(l, "namespace"));
+	struct text name = {0}, scope = {0}, t = {0};
+	struct span state = json_dom_string(json_dom_get(l, "state"));
 	struct json_node error = json_dom_get(l, "last_error");
 	double quiet = json_dom_double(json_dom_get(l, "byte_age_seconds"), 0);
 	text_printf(&name, "list %.*s/", SPAN_ARG(json_dom_string(json_dom_get(l, "cluster"))));
 	report_add_resource(&name, l);
-	if (ns.n > 0)
-		text_printf(&name, " -n %.*s", SPAN_ARG(ns));
+	report_add_scope(&scope, l);
+	if (strcmp(text_cstr(&scope), "*") != 0)
+		text_printf(&name, " -n %s", text_cstr(&scope));
 	text_printf(&t, "%.*s", SPAN_ARG(state));
 	if (!span_is(state, "live")) {
 		text_add(&t, SPAN(" for "));
@@ -310,6 +314,7 @@ static void check_list(struct doctor *d, struct json_node l)
 		check(d, VERDICT_OK, text_cstr(&name), text_cstr(&t), "");
 	}
 	text_fini(&name);
+	text_fini(&scope);
 	text_fini(&t);
 }
 
@@ -323,10 +328,13 @@ int command_doctor(const struct args *a)
 	if (d.json)
 		text_add_char(&d.out, '[');
 	if (code != CODE_OK) {
+		bool gone = code == CODE_UNREACHABLE;
 		check(&d, VERDICT_BROKEN, "socket",
-		        "the daemon does not answer (see the message on stderr)",
-		        "systemctl status kuberingd; journalctl -u kuberingd; or point --socket at "
-		        "it");
+		        gone ? "the daemon does not answer (see the message on stderr)"
+		             : "the daemon tells nothing (see the message on stderr)",
+		        gone ? "systemctl status kuberingd; journalctl -u kuberingd; or point "
+		               "--socket at it"
+		             : "the message says what to do");
 	} else {
 		check(&d, VERDICT_OK, "socket", "the daemon answers", "");
 		check_daemon(&d, s);

@@ -19,8 +19,8 @@ struct help {
 #define EACH                                                                                       \
 	"      --timeout D          such as 30s, 1m30s or 500ms; 0 = for ever\n"                   \
 	"      --socket PATH        of kuberingd; else $KUBERING_SOCKET, "                         \
-	"/run/kubering/kubering.sock (root),\n"                                                    \
-	"                           $XDG_RUNTIME_DIR/kubering.sock\n"                              \
+	"$XDG_RUNTIME_DIR/kubering.sock (not root)\n"                                              \
+	"                           if it is there, /run/kubering/kubering.sock\n"                 \
 	"  -h, --help               this text\n"
 
 #define ABOUT                                                                                      \
@@ -76,7 +76,7 @@ static const struct help texts[] = {
                 "      --cluster C          only those of this one\n" ABOUT EACH,
                 "  kubering lists [options]\n"},
         {"top",
-                "Events and bytes per second of each list, busiest first; refreshes itself on a "
+                "Events per second and size of each list, busiest first; refreshes itself on a "
                 "terminal, else prints one second.",
                 "  kubering top\n  kubering top --timeout 10s\n", ABOUT EACH,
                 "  kubering top [options]\n"},

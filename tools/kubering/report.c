@@ -61,6 +61,17 @@ void report_add_resource(struct text *t, struct json_node list)
 		text_printf(t, ".%.*s", SPAN_ARG(group));
 }
 
+void report_add_scope(struct text *t, struct json_node list)
+{
+	struct span labels = json_dom_string(json_dom_get(list, "label_selector"));
+	struct span fields = json_dom_string(json_dom_get(list, "field_selector"));
+	cell_text(t, json_dom_get(list, "namespace"), "*");
+	if (labels.n > 0)
+		text_printf(t, " -l %.*s", SPAN_ARG(labels));
+	if (fields.n > 0)
+		text_printf(t, " --field-selector %.*s", SPAN_ARG(fields));
+}
+
 /* --- tables -------------------------------------------------------------------------- */
 
 static void add_text(struct table *t, struct json_node n, const char *otherwise)
@@ -137,13 +148,7 @@ static void list_row(struct table *t, struct json_node l)
 	report_add_resource(&cell, l);
 	table_add_cell(t, (struct span){cell.p, cell.n});
 	text_clear(&cell);
-	cell_text(&cell, json_dom_get(l, "namespace"), "*");
-	struct span labels = json_dom_string(json_dom_get(l, "label_selector"));
-	struct span fields = json_dom_string(json_dom_get(l, "field_selector"));
-	if (labels.n > 0)
-		text_printf(&cell, " -l %.*s", SPAN_ARG(labels));
-	if (fields.n > 0)
-		text_printf(&cell, " --field-selector %.*s", SPAN_ARG(fields));
+	report_add_scope(&cell, l);
 	table_add_cell(t, (struct span){cell.p, cell.n});
 	add_text(t, json_dom_get(l, "state"), NULL);
 	add_text(t, json_dom_get(l, "objects"), "-");

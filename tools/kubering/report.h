@@ -17,6 +17,8 @@ void report_add_bytes(struct text *t, double bytes);
 void report_add_age(struct text *t, struct json_node seconds);
 /* "deployments.apps" */
 void report_add_resource(struct text *t, struct json_node list);
+/* "web -l app=x": the namespace ("*" for all) and the selectors. */
+void report_add_scope(struct text *t, struct json_node list);
 /* Tables of status, to stdout. */
 void report_backends(struct json_node status, const struct args *a);
 void report_clusters(struct json_node status, const struct args *a);

@@ -7,11 +7,23 @@
 #include <unistd.h>
 
 #include "include/kubering.h"
+#include "kubering/text.h"
 
 static void wipe(void)
 {
 	if (isatty(STDERR_FILENO))
 		fputs("\r\033[K", stderr);
+}
+
+/* Names and messages in it may be of a server that is not ours to trust. */
+static void put_safe(const char *fmt, va_list ap)
+{
+	struct text raw = {0}, safe = {0};
+	text_vprintf(&raw, fmt, ap);
+	text_add_safe(&safe, (struct span){raw.p, raw.n});
+	fputs(text_cstr(&safe), stderr);
+	text_fini(&raw);
+	text_fini(&safe);
 }
 
 static void line(const char *label, enum say_color color, const char *fmt, va_list ap)
@@ -20,7 +32,7 @@ static void line(const char *label, enum say_color color, const char *fmt, va_li
 	if (label)
 		fprintf(stderr, "%s%s:%s ", say_color(stderr, color), label,
 		        say_color(stderr, SAY_PLAIN));
-	vfprintf(stderr, fmt, ap);
+	put_safe(fmt, ap);
 	fputc('\n', stderr);
 }
 
@@ -69,7 +81,7 @@ void say_progress(const char *fmt, ...)
 		return;
 	wipe();
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	put_safe(fmt, ap);
 	va_end(ap);
 	fflush(stderr);
 }

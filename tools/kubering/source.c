@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "kubering/say.h"
 #include "kubering/text.h"
@@ -13,6 +14,7 @@
 enum {
 	ASK_SECONDS = 35, /* discovery of a far cluster may take 30 s */
 	SLICE_MS = 100,
+	QUIET_SECONDS = 5, /* without a terminal: then one line says what is waited for */
 	NAMES_SHOWN = 12,
 };
 
@@ -248,6 +250,14 @@ static bool reached(const struct kr_list_status *st, enum source_want want)
 	return st->whole && (want == SOURCE_WHOLE || st->state == KR_LIST_LIVE);
 }
 
+/* The server has read the question and does not take it, a selector as a rule: the same question
+ * gets the same answer. (The daemon asks again, as a list that was live once may meet this too.) */
+static bool refused(const struct kr_list_status *st)
+{
+	return !st->whole && strcmp(st->error_name, "KUBE_SERVER") == 0 &&
+	       (strncmp(st->error_text, "400 ", 4) == 0 || strncmp(st->error_text, "422 ", 4) == 0);
+}
+
 /* KR_OK: all are ready. KR_TIMEOUT: not yet; *blocked is one that is not. Others: *blocked cannot
  * come. */
 static int look(struct sources *s, enum source_want want, size_t *blocked, struct progress *p)
@@ -258,7 +268,7 @@ static int look(struct sources *s, enum source_want want, size_t *blocked, struc
 	for (size_t i = 0; i < s->n; i++) {
 		struct kr_list_status st = {.size = sizeof st};
 		int r = kr_list_status(s->v[i].list, &st);
-		if (r == KR_OK && st.state == KR_LIST_PARKED)
+		if (r == KR_OK && (st.state == KR_LIST_PARKED || refused(&st)))
 			r = KR_ERR_STALE;
 		if (r == KR_OK && st.state == KR_LIST_CLOSED)
 			r = KR_ERR_CLOSED;
@@ -279,6 +289,15 @@ static int look(struct sources *s, enum source_want want, size_t *blocked, struc
 		p->moved_ns = source_clock_ns();
 	p->objects = objects;
 	return result;
+}
+
+/* Who reads a pipe sees no progress; a watch may wait for ever. */
+static void say_waiting(const struct source *v)
+{
+	struct kr_list_status st = {.size = sizeof st};
+	if (!isatty(STDERR_FILENO) && kr_list_status(v->list, &st) == KR_OK)
+		say_note("waiting for %s in cluster %s: %s%s%s", v->kind.resource, v->cluster,
+		        state_word(st.state), st.error_text[0] ? ": " : "", st.error_text);
 }
 
 static void show(const struct sources *s, size_t blocked, const struct progress *p)
@@ -319,6 +338,7 @@ int sources_wait(struct sources *s, const struct args *a, enum source_want want,
 {
 	int64_t start = source_clock_ns(), shown = start;
 	struct progress p = {.moved_ns = start};
+	bool told = false;
 	for (;;) {
 		size_t blocked = 0;
 		int r = look(s, want, &blocked, &p);
@@ -338,6 +358,10 @@ int sources_wait(struct sources *s, const struct args *a, enum source_want want,
 			if (now - shown >= NS_PER_S / 2) {
 				show(s, blocked, &p);
 				shown = now;
+			}
+			if (!told && now - start >= QUIET_SECONDS * NS_PER_S) {
+				say_waiting(&s->v[blocked]);
+				told = true;
 			}
 			(void)kr_list_wait_live(s->v[blocked].list, SLICE_MS * 1000000ll);
 		}

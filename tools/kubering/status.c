@@ -17,7 +17,7 @@ static void head(struct json_node s)
 	report_add_age(&t, json_dom_get(s, "uptime_seconds"));
 	text_printf(&t, ", io %.*s", SPAN_ARG(json_dom_string(json_dom_path(s, "io.kind"))));
 	struct span why = json_dom_string(json_dom_path(s, "io.reason"));
-	if (why.n > 0)
+	if (why.n > 0 && !span_eq(why, json_dom_string(json_dom_path(s, "io.kind"))))
 		text_printf(&t, " (%.*s)", SPAN_ARG(why));
 	struct json_iter it = {0};
 	struct json_node n;
@@ -37,8 +37,11 @@ static void head(struct json_node s)
 	        {"warning", "the last reload: "}, {"needs_restart", "waits for a restart: "}};
 	for (size_t i = 0; i < sizeof notes / sizeof notes[0]; i++) {
 		struct span said = json_dom_string(json_dom_get(c, notes[i].key));
-		if (said.n > 0)
-			printf("%s%.*s\n", notes[i].text, SPAN_ARG(said));
+		if (said.n == 0)
+			continue;
+		text_clear(&t);
+		text_add_safe(&t, said);
+		printf("%s%s\n", notes[i].text, text_cstr(&t));
 	}
 	text_fini(&t);
 }
@@ -69,6 +72,21 @@ int command_status(const struct args *a)
 	return code;
 }
 
+/* A cluster that is not there has no lists either: without a word that looks like a quiet one. */
+static int check_cluster(const struct args *a, struct json_node status)
+{
+	struct json_iter it = {0};
+	struct json_node c;
+	if (!a->cluster)
+		return CODE_OK;
+	while (json_dom_next(json_dom_get(status, "clusters"), &it, NULL, &c))
+		if (span_is(json_dom_string(json_dom_get(c, "name")), a->cluster))
+			return CODE_OK;
+	say_error("no such cluster: \"%s\"; known clusters are listed by: kubering clusters",
+	        a->cluster);
+	return CODE_FAILED;
+}
+
 /* One member of the status: as a table, or as a JSON array. */
 static int part(const struct args *a, const char *member, const char *cluster_key,
         void (*print)(struct json_node, const struct args *))
@@ -78,6 +96,8 @@ static int part(const struct args *a, const char *member, const char *cluster_ke
 	struct json_iter it = {0};
 	struct text t = {0};
 	int code = report_status(a, dom, &root, NULL);
+	if (code == CODE_OK)
+		code = check_cluster(a, root);
 	if (code == CODE_OK && a->output == OUTPUT_JSON) {
 		text_add_char(&t, '[');
 		while (json_dom_next(json_dom_get(root, member), &it, NULL, &row)) {
@@ -122,7 +142,9 @@ int command_version(const struct args *a)
 	             : "kubering   %s (layout %s)\n",
 	        kr_version(), kr_layout_version());
 	if (code != CODE_OK)
-		text_add(&t, json ? SPAN("null}\n") : SPAN("kuberingd  not reachable\n"));
+		text_add(&t, json                       ? SPAN("null}\n")
+		             : code == CODE_UNREACHABLE ? SPAN("kuberingd  not reachable\n")
+		                                        : SPAN("kuberingd  does not say\n"));
 	else
 		text_printf(&t,
 		        json ? "{\"version\":\"%.*s\",\"layout\":\"%.*s\"}}\n"

@@ -61,13 +61,11 @@ void text_add_char(struct text *t, char c)
 	text_add(t, (struct span){&c, 1});
 }
 
-void text_printf(struct text *t, const char *fmt, ...)
+void text_vprintf(struct text *t, const char *fmt, va_list ap)
 {
-	va_list ap, again;
-	va_start(ap, fmt);
+	va_list again;
 	va_copy(again, ap);
 	int n = vsnprintf(NULL, 0, fmt, ap);
-	va_end(ap);
 	if (n > 0) {
 		text_reserve(t, (size_t)n);
 		vsnprintf(t->p + t->n, (size_t)n + 1, fmt, again);
@@ -86,6 +84,14 @@ static bool is_reordering(const char *p, size_t n)
 	if (u[1] == 0x80)
 		return u[2] == 0x8e || u[2] == 0x8f || (u[2] >= 0xaa && u[2] <= 0xae);
 	return u[1] == 0x81 && u[2] >= 0xa6 && u[2] <= 0xa9;
+}
+
+void text_printf(struct text *t, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	text_vprintf(t, fmt, ap);
+	va_end(ap);
 }
 
 void text_add_safe(struct text *t, struct span s)

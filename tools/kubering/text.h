@@ -7,6 +7,7 @@
 #ifndef KR_KUBERING_TEXT_H
 #define KR_KUBERING_TEXT_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -23,6 +24,8 @@ void text_fini(struct text *t);
 void text_reserve(struct text *t, size_t n);
 void text_add(struct text *t, struct span s);
 void text_add_char(struct text *t, char c);
+void text_vprintf(struct text *t, const char *fmt, va_list ap)
+        __attribute__((format(printf, 2, 0)));
 void text_printf(struct text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* One line for a terminal: cut at the first line break ("..." says so), other control characters as
  * ^X. */

@@ -115,7 +115,7 @@ static void add_row(struct table *t, const struct line *l)
 	report_add_resource(&cell, l->list);
 	table_add_cell(t, (struct span){cell.p, cell.n});
 	text_clear(&cell);
-	cell_text(&cell, json_dom_get(l->list, "namespace"), "*");
+	report_add_scope(&cell, l->list);
 	table_add_cell(t, (struct span){cell.p, cell.n});
 	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
 		text_clear(&cell);

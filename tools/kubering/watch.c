@@ -138,8 +138,11 @@ static void diff_text(struct watch *w, struct watched *l, const struct kr_change
 	                       : ch->type == KR_DELETED ? SAY_RED
 	                                                : SAY_BOLD;
 	text_clear(&w->line);
-	text_printf(&w->line, "%s%s/%s%s%s%s", say_color(stdout, color), l->source->cluster,
-	        o->namespace_, *o->namespace_ ? "/" : "", o->name, say_color(stdout, SAY_PLAIN));
+	text_printf(&w->line, "%s%s/", say_color(stdout, color), l->source->cluster);
+	text_add_safe(&w->line, span_of(o->namespace_));
+	text_add(&w->line, *o->namespace_ ? SPAN("/") : SPAN(""));
+	text_add_safe(&w->line, span_of(o->name));
+	text_add(&w->line, span_of(say_color(stdout, SAY_PLAIN)));
 	if (ch->type == KR_MODIFIED) {
 		text_add_char(&w->line, '\n');
 		if (merge_patch(w, ch) == KR_OK &&

@@ -1,8 +1,7 @@
 /* follow.c - prints what changes in a list, field by field, and proves to itself that it missed
- * nothing.
+ * nothing. RESOURCE is one of the core group; it ends after CHANGES, or never.
  *
- *   cc follow.c $(pkg-config --cflags --libs kubering) && ./a.out CLUSTER RESOURCE [CHANGES] ends
- * after so many, or never
+ *   cc follow.c $(pkg-config --cflags --libs kubering) && ./a.out CLUSTER RESOURCE [CHANGES]
  */
 #include <kubering.h>
 #include <stdio.h>

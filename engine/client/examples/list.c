@@ -1,7 +1,7 @@
-/* list.c - prints a list as it is now: one line per object, then its version.
+/* list.c - prints a list as it is now: one line per object, then its version. RESOURCE is one of
+ * the core group, such as pods.
  *
- *   cc list.c $(pkg-config --cflags --libs kubering) && ./a.out CLUSTER RESOURCE     (RESOURCE of
- * the core group, such as pods)
+ *   cc list.c $(pkg-config --cflags --libs kubering) && ./a.out CLUSTER RESOURCE
  */
 #include <kubering.h>
 #include <stdio.h>

@@ -14,6 +14,8 @@ from kit.servers import TOKEN, Daemon, Fakekube, kubeconfig
 from kit.world import World, expect, expect_all, wait_until
 from scenarios.headlamp import equal, free_port, hub
 
+EARLY_STARTS = 5
+
 
 class Rig:
     """A daemon whose kubeconfig and kubering.yaml are written anew at will, and a cluster `good` on a server of its own, which must
@@ -404,4 +406,20 @@ def systemd(programs):
             expect(daemon.end() == 0 and bus.recv(200) == b"STOPPING=1", "stopping")
 
 
-SCENARIOS = {f"reload.{f.__name__}": f for f in (clusters, login, broken, many, churn, policy, headlamp, systemd)}
+def early(programs):
+    """SIGHUP while the daemon still starts: it neither ends it nor is lost."""
+    with World(programs, "early") as world:
+        config = world.file("kubeconfig", kubeconfig({"a": ({"server": "http://127.0.0.1:1"}, {})}))
+        lock = world.folder / "k.sock.lock"
+        for _ in range(EARLY_STARTS):
+            lock.unlink(missing_ok=True)
+            daemon = Daemon(world, config, "--reactors", 8, wait=False)
+            while daemon.check() and not lock.exists():  # the configuration has been read; the reactors come next
+                pass
+            daemon.process.send(signal.SIGHUP)
+            wait_until("it starts", lambda: daemon.check() and daemon.ready())
+            wait_until("it reloads", lambda: daemon.status()["configuration"]["reloads"] == 1)
+            expect(daemon.end() == 0, lambda: f"SIGTERM: {daemon.said()}")
+
+
+SCENARIOS = {f"reload.{f.__name__}": f for f in (early, clusters, login, broken, many, churn, policy, headlamp, systemd)}

@@ -40,8 +40,12 @@ def files(programs):
         refuse(world, config, "ringEntries", settings={"limits": {"ringEntries": 1000}})
         refuse(world, config, "listBytes", settings={"limits": {"listBytes": "8Gi", "shardBytes": "1Gi"}})
         refuse(world, config, "--list", flags=("--list", "/wrong"))
+        refuse(world, config, "--list", "cannot be a namespace", flags=("--list", "pods/Web"))
         refuse(world, config, "--io", "maybe", flags=("--io", "maybe"), status=2)
         refuse(world, config, "unexpected argument", flags=("positional",), status=2)
+        for option in ("--config", "--kubeconfig", "--context", "--list", "--socket"):
+            refuse(world, config, "empty value", option[2:], flags=(option, ""), status=2)
+        refuse(world, config, "--reactors takes 1 to 64", flags=("--reactors", str(2**32 + 1)), status=2)
 
 
 def one_broken_context(programs):

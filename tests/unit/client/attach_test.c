@@ -1,8 +1,12 @@
 /* Attaching: what the daemon says, what it must not say, and what the user is told. */
 #include "client_world.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
 
 static int connect_to(const char *path, int64_t timeout_ns, struct kr_client **c)
 {
@@ -58,6 +62,18 @@ static void no_daemon_is_told_with_what_to_do(void **state)
 	fclose(f);
 	assert_int_equal(connect_to(w.path, 0, &c), KR_ERR_UNREACHABLE);
 	assert_non_null(strstr(kr_last_error(NULL), "connection refused"));
+	char below[200]; /* a file where a directory should be */
+	snprintf(below, sizeof below, "%s/x", w.path);
+	assert_int_equal(connect_to(below, 0, &c), KR_ERR_UNREACHABLE);
+	unlink(w.path);
+	struct sockaddr_un other = {.sun_family = AF_UNIX}; /* another program's */
+	snprintf(other.sun_path, sizeof other.sun_path, "%s", w.path);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&other, sizeof other), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	assert_int_equal(connect_to(w.path, 0, &c), KR_ERR_UNREACHABLE);
+	assert_non_null(strstr(kr_last_error(NULL), "is not kuberingd"));
+	close(fd);
 	w.c = NULL;
 	world_fini(&w);
 }
@@ -170,6 +186,32 @@ static void lies_about_segments(void **state)
 	world_fini(&w);
 }
 
+/* What the daemon grants and the client cannot use is given back: else its watch would go on for
+ * nobody, and every attempt would add one. */
+static void openings_that_come_to_nothing_are_given_back(void **state)
+{
+	(void)state;
+	struct world w;
+	world_init(&w, 0);
+	assert_int_equal(connect_to(w.path, 200000000, &w.c), KR_OK);
+	fake_lie(w.d, FAKE_LIE_UNSEALED);
+	assert_int_equal(open_list(w.c, "test", "pods"), KR_ERR_CORRUPT);
+	assert_non_null(strstr(kr_last_error(w.c), "not sealed"));
+	assert_int_equal(fake_opens(w.d), 1);
+	fake_await_closes(w.d, 1);
+	fake_lie(w.d, FAKE_LIE_NONE);
+	fake_lock(w.d); /* the daemon's thread waits, its answer will be late */
+	assert_int_equal(open_list(w.c, "test", "pods"), KR_ERR_UNREACHABLE);
+	fake_unlock(w.d);
+	char *json;
+	size_t n;
+	assert_int_equal(kr_query(w.c, "status", &json, &n), KR_OK); /* answered after it */
+	free(json);
+	assert_int_equal(fake_opens(w.d), 2);
+	fake_await_closes(w.d, 2);
+	world_fini(&w);
+}
+
 static void refusals_keep_their_code_and_text(void **state)
 {
 	(void)state;
@@ -238,10 +280,8 @@ static void queries(void **state)
 	assert_string_equal(
 	        json, "{\"kind\":2,\"cluster\":\"my cluster\",\"resource\":\"deploy\"}");
 	free(json);
-	assert_int_equal(kr_query(w.c, "doctor", &json, &n), KR_OK);
-	free(json);
-	static const char *const bad[] = {
-	        "", "statu", "resolve", "resolve ", "resolve x", "resolve x ", "resolve  x"};
+	static const char *const bad[] = {"", "statu", "doctor", "resolve", "resolve ", "resolve x",
+	        "resolve x ", "resolve  x"};
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
 		assert_int_equal(kr_query(w.c, bad[i], &json, &n), KR_ERR_ARGUMENT);
 		assert_null(json);
@@ -297,19 +337,159 @@ static void no_descriptor_is_kept(void **state)
 	world_fini(&w);
 }
 
+/* A daemon that is busy for a while, and more to close than its queue holds: none is forgotten. */
+static void many_closes_at_once(void **state)
+{
+	enum { LISTS = 600 };
+	static struct kr_list *lists[LISTS];
+	(void)state;
+	struct world w;
+	char *json;
+	size_t n;
+	world_open(&w, 0);
+	for (int i = 0; i < LISTS; i++)
+		lists[i] = world_list(&w, "pods");
+	fake_lock(w.d); /* its thread waits */
+	for (int i = 0; i < LISTS; i++)
+		kr_list_close(lists[i]);
+	fake_unlock(w.d);
+	for (int i = 0; i < LISTS && fake_closes(w.d) < LISTS; i++) {
+		assert_int_equal(kr_query(w.c, "status", &json, &n), KR_OK);
+		free(json);
+	}
+	fake_await_closes(w.d, LISTS);
+	world_fini(&w);
+}
+
+/* KR_FOREVER is a time like any other. */
+static void a_client_with_all_the_time(void **state)
+{
+	(void)state;
+	struct world w;
+	world_init(&w, 0);
+	assert_int_equal(connect_to(w.path, KR_FOREVER, &w.c), KR_OK);
+	assert_int_equal(open_list(w.c, "test", "pods"), KR_OK);
+	world_fini(&w);
+}
+
+/* From here on no descriptor can be had, but for `more`. Returns the limit as it was. */
+static struct rlimit no_descriptors(unsigned more)
+{
+	struct rlimit old, none;
+	int next = 0;
+	while (fcntl(next, F_GETFD) != -1 || more-- > 0)
+		next++;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	none = old;
+	none.rlim_cur = (rlim_t)next;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	return old;
+}
+
+/* A host that has used up its descriptors does not lose the daemon for it: what is mapped is read
+ * on, what is not is told with the reason, and taken when there is room again. */
+static void a_host_without_descriptors(void **state)
+{
+	(void)state;
+	struct world w;
+	struct kr_object o;
+	struct kr_view v;
+	struct kr_change ch;
+	char *json;
+	size_t n;
+	world_open(&w, 0);
+	struct kr_list *l = world_list(&w, "pods");
+	assert_int_equal(kr_view_begin(l, &v), KR_OK);
+	kr_view_end(&v);
+	world_sync(&w, "pods", 20000); /* more than a segment of blocks */
+	struct rlimit old = no_descriptors(0);
+	assert_int_equal(kr_get(l, "default", "n19999", 0, &o), KR_ERR_SYSTEM);
+	assert_int_equal(errno, EMFILE);
+	assert_non_null(strstr(kr_last_error(w.c), "limit of open files"));
+	assert_int_equal(kr_follow_next(&v.follow, &ch, WORLD_LONG_NS), KR_OK);
+	assert_int_equal(ch.type, KR_RESET); /* of the sync: nobody went away */
+	assert_int_equal(fake_consumers(w.d), 1);
+	struct kr_list_status s = {.size = sizeof s};
+	assert_int_equal(kr_list_status(l, &s), KR_OK);
+	assert_int_equal(s.state, KR_LIST_LIVE);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	assert_int_equal(kr_get(l, "default", "n19999", 0, &o), KR_OK);
+	assert_string_equal(o.name, "n19999");
+	assert_int_equal(kr_query(w.c, "status", &json, &n), KR_OK);
+	free(json);
+	kr_follow_end(&v.follow);
+	world_fini(&w);
+}
+
+static void connecting_without_descriptors(void **state)
+{
+	(void)state;
+	struct world w;
+	world_init(&w, 0);
+	w.c = NULL;
+	for (unsigned more = 1; more <= 3; more++) { /* socket, page, eventfd */
+		int status;
+		pid_t child = fork();
+		assert_true(child >= 0);
+		if (child == 0) {
+			struct kr_client *c;
+			(void)no_descriptors(more);
+			int r = connect_to(w.path, WORLD_LONG_NS, &c), why = errno;
+			if (more == 3)
+				_exit(r == KR_OK ? 0 : 1);
+			bool told = strstr(kr_last_error(NULL), "limit of open files") != NULL;
+			_exit(r == KR_ERR_SYSTEM && why == EMFILE && told ? 0 : 1);
+		}
+		assert_int_equal(waitpid(child, &status, 0), child);
+		assert_int_equal(status, 0);
+	}
+	world_fini(&w);
+}
+
+/* Not root and without $XDG_RUNTIME_DIR, as in a cron job or behind su: the daemon and its
+ * consumers mean the same place. */
+static void without_a_runtime_directory_it_is_that_of_the_user(void **state)
+{
+	(void)state;
+	pid_t child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		struct kr_client *c;
+		char path[64];
+		if (geteuid() == 0 && setresuid(65533, 65533, 65533) != 0)
+			_exit(77);
+		unsetenv("XDG_RUNTIME_DIR");
+		unsetenv("KUBERING_SOCKET");
+		snprintf(path, sizeof path, "/run/user/%u/kubering.sock", geteuid());
+		bool system_wide = access("/run/kubering/kubering.sock", F_OK) == 0;
+		_exit(system_wide || (kr_connect(&c, NULL) == KR_ERR_UNREACHABLE &&
+		                             strstr(kr_last_error(NULL), path)));
+	}
+	int status;
+	assert_int_equal(waitpid(child, &status, 0), child);
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 1)
+		fail_msg("status %x", status);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(no_daemon_is_told_with_what_to_do),
+	        cmocka_unit_test(without_a_runtime_directory_it_is_that_of_the_user),
 	        cmocka_unit_test(options_are_sized),
 	        cmocka_unit_test(versions_and_words),
 	        cmocka_unit_test(lies_about_the_client),
 	        cmocka_unit_test(lies_about_segments),
+	        cmocka_unit_test(openings_that_come_to_nothing_are_given_back),
 	        cmocka_unit_test(refusals_keep_their_code_and_text),
 	        cmocka_unit_test(specs_are_checked),
 	        cmocka_unit_test(queries),
 	        cmocka_unit_test(a_cluster_that_does_not_answer_is_no_missing_daemon),
 	        cmocka_unit_test(no_descriptor_is_kept),
+	        cmocka_unit_test(many_closes_at_once),
+	        cmocka_unit_test(a_client_with_all_the_time),
+	        cmocka_unit_test(a_host_without_descriptors),
+	        cmocka_unit_test(connecting_without_descriptors),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

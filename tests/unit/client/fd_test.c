@@ -1,9 +1,12 @@
 /* kr_fd: never readable for nothing for long, never silent when there is something. */
 #include "client_world.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include "base/prng.h"
 
@@ -182,6 +185,68 @@ static void restart_wakes(void **state)
 	world_fini(&w);
 }
 
+/* What a child that the host forked keeps open: copies of the client's socket and eventfd. Puts
+ * them into copies, returns how many. */
+static unsigned copy_descriptors(const struct world *w, int copies[], unsigned max)
+{
+	enum { COPIES_FROM = 256 };
+	unsigned n = 0;
+	for (int fd = 0; fd < COPIES_FROM; fd++) {
+		struct sockaddr_un peer = {.sun_path = ""};
+		socklen_t bytes = sizeof peer;
+		char path[32], name[32] = "";
+		snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+		bool socket = getpeername(fd, (struct sockaddr *)&peer, &bytes) == 0 &&
+		              strcmp(peer.sun_path, w->path) == 0;
+		bool event = readlink(path, name, sizeof name - 1) > 0 &&
+		             strcmp(name, "anon_inode:[eventfd]") == 0;
+		if (socket || event) {
+			assert_true(n < max);
+			copies[n] = fcntl(fd, F_DUPFD_CLOEXEC, COPIES_FROM);
+			assert_true(copies[n++] >= COPIES_FROM);
+		}
+	}
+	return n;
+}
+
+/* An epoll set forgets a descriptor only when nobody has it open any more: a child of the host may,
+ * and then the dead socket would make kr_fd readable for ever. */
+static void what_a_child_keeps_open_does_not_wake(void **state)
+{
+	(void)state;
+	struct world w;
+	struct kr_view v;
+	struct kr_change ch;
+	int r, copies[16];
+	world_open(&w, 0);
+	struct kr_list *l = world_list(&w, "pods");
+	world_sync(&w, "pods", 3);
+	begin(l, &v);
+	assert_true(kr_fd(w.c) >= 0);
+	assert_int_equal(kr_follow_next(&v.follow, &ch, 0), KR_TIMEOUT);
+	unsigned n = copy_descriptors(&w, copies, 16);
+	assert_true(n >= 2);
+	fake_kill(w.d);
+	fake_free(&w.d);
+	world_daemon(&w);
+	world_sync(&w, "pods", 4);
+	do {
+		while ((r = kr_follow_next(&v.follow, &ch, 0)) == KR_TIMEOUT)
+			wait_fd(&w);
+		assert_int_equal(r, KR_OK);
+	} while (ch.type != KR_SYNCED);
+	while (kr_follow_next(&v.follow, &ch, 0) == KR_OK)
+		;
+	assert_false(readable(&w));
+	world_put(&w, "pods", "n0", 101);
+	wait_fd(&w);
+	assert_int_equal(kr_follow_next(&v.follow, &ch, 0), KR_OK);
+	kr_follow_end(&v.follow);
+	while (n > 0)
+		close(copies[--n]);
+	world_fini(&w);
+}
+
 static void fd_of_nothing(void **state)
 {
 	(void)state;
@@ -195,6 +260,7 @@ int main(void)
 	        cmocka_unit_test(two_follows_do_not_eat_each_others_wakes),
 	        cmocka_unit_test(no_wake_is_lost),
 	        cmocka_unit_test(restart_wakes),
+	        cmocka_unit_test(what_a_child_keeps_open_does_not_wake),
 	        cmocka_unit_test(fd_of_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

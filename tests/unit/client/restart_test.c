@@ -372,6 +372,91 @@ static void the_same_life_again(void **state)
 	world_fini(&w);
 }
 
+/* Shards of dead daemons that are mapped somewhere in this process. */
+static unsigned control_segments(void)
+{
+	char line[512];
+	unsigned n = 0;
+	FILE *f = fopen("/proc/self/maps", "r");
+	assert_non_null(f);
+	while (fgets(line, sizeof line, f))
+		n += strstr(line, "memfd:kubering-control") != NULL;
+	fclose(f);
+	return n;
+}
+
+static void settle(struct world *w, struct kr_list *l)
+{
+	replace(w);
+	world_sync(w, "pods", 5);
+	int r;
+	do
+		r = kr_list_wait_live(l, 20000000);
+	while (r != KR_OK || fake_opens(w->d) == 0);
+}
+
+/* The memory of a dead daemon is kept for a loan that is out, and for nothing else: nobody else
+ * holds it, so it would be paid for twice. */
+static void the_old_memory_goes_with_the_last_use(void **state)
+{
+	(void)state;
+	struct world w;
+	struct kr_view v;
+	struct kr_object o, seen;
+	world_open(&w, 0);
+	struct kr_list *l = world_list(&w, "pods");
+	world_sync(&w, "pods", 5);
+	assert_int_equal(kr_get(l, "default", "n1", 0, &o), KR_OK); /* a copy holds nothing */
+	settle(&w, l);
+	assert_int_equal(control_segments(), 2); /* the daemon's, and ours of it */
+	assert_int_equal(kr_get(l, "default", "n1", KR_BORROW, &o), KR_OK);
+	assert_int_equal(kr_view_begin_flags(l, &v, KR_BORROW), KR_OK);
+	assert_int_equal(kr_view_next(&v, &seen), KR_OK);
+	for (int i = 0; i < 3; i++) {
+		settle(&w, l);
+		assert_int_equal(control_segments(), 3);
+		assert_true(fake_json_is(o.json, o.json_bytes, "default", "n1", o.uid, "1"));
+		assert_int_equal(kr_check(l, &o), KR_OK);
+		assert_int_equal(kr_check(l, &seen), KR_OK);
+	}
+	assert_int_equal(kr_get(l, "default", "n1", 0, &o), KR_OK); /* ends it */
+	assert_int_equal(control_segments(), 3);
+	assert_int_equal(kr_check(l, &seen), KR_OK);
+	kr_view_end(&v);
+	assert_int_equal(control_segments(), 2);
+	assert_int_equal(kr_check(l, &seen), KR_ERR_TORN);
+	world_fini(&w);
+}
+
+/* The socket was lost while a segment was being asked for ahead: after the same life has come
+ * again, segments are asked for ahead as before, so that they are there when the daemon is not. */
+static void segments_are_fetched_ahead_after_a_lost_question(void **state)
+{
+	(void)state;
+	struct world w;
+	struct kr_object o;
+	char *json;
+	size_t n;
+	world_open(&w, 0);
+	struct kr_list *l = world_list(&w, "pods");
+	fake_lie(w.d, FAKE_LIE_SILENT);
+	world_sync(&w, "pods", 20000);
+	assert_int_equal(kr_list_wait_live(l, 0), KR_OK); /* asks for the first new segment */
+	fake_drop(w.d);
+	fake_lie(w.d, FAKE_LIE_NONE);
+	while (fake_opens(w.d) < 2)
+		(void)kr_list_wait_live(l, 20000000);
+	for (int i = 0; i < 32; i++) { /* each takes the answer before it, which asks on */
+		assert_int_equal(kr_query(w.c, "status", &json, &n), KR_OK);
+		free(json);
+	}
+	fake_kill(w.d);
+	fake_free(&w.d);
+	if (kr_get(l, "default", "n19999", 0, &o) != KR_OK)
+		fail_msg("%s", kr_last_error(w.c));
+	world_fini(&w);
+}
+
 static void the_new_daemon_refuses(void **state)
 {
 	(void)state;
@@ -390,7 +475,10 @@ static void the_new_daemon_refuses(void **state)
 		assert_int_equal(s.state, KR_LIST_STALE);
 	}
 	fake_lie(w.d, FAKE_LIE_UNSEALED); /* attaches, but its memory is not taken */
+	while (fake_opens(w.d) == 0)
+		assert_int_equal(kr_list_wait_live(l, 20000000), KR_TIMEOUT);
 	assert_int_equal(kr_list_wait_live(l, 300000000), KR_TIMEOUT);
+	fake_await_closes(w.d, fake_opens(w.d)); /* what cannot be used is given back */
 	fake_lie(w.d, FAKE_LIE_NONE);
 	world_sync(&w, "pods", 5);
 	assert_int_equal(kr_list_wait_live(l, WORLD_LONG_NS), KR_OK);
@@ -607,6 +695,8 @@ int main(void)
 	        cmocka_unit_test(the_end_was_never_mapped),
 	        cmocka_unit_test(a_list_that_was_never_whole_moves_quietly),
 	        cmocka_unit_test(the_same_life_again),
+	        cmocka_unit_test(the_old_memory_goes_with_the_last_use),
+	        cmocka_unit_test(segments_are_fetched_ahead_after_a_lost_question),
 	        cmocka_unit_test(the_new_daemon_refuses),
 	        cmocka_unit_test(an_orderly_stop_says_why),
 	        cmocka_unit_test(a_stopped_daemon_that_keeps_its_socket),

@@ -2,6 +2,9 @@
 #include "client_world.h"
 
 #include <malloc.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 
 #include "shm/layout.h"
 
@@ -450,6 +453,63 @@ static void what_breaks_the_rules_is_corrupt(void **state)
 	world_fini(&w);
 }
 
+enum { FIRST_ROUNDS = 200, FIRST_WORLDS = 3 };
+
+struct first_writer {
+	struct world *w;
+	_Atomic unsigned go, done; /* rounds */
+};
+
+static void *first_main(void *arg)
+{
+	struct first_writer *t = arg;
+	for (unsigned round = 1; round <= FIRST_ROUNDS; round++) {
+		while (t->go < round)
+			sched_yield();
+		world_put(t->w, "first", "n0", 101);
+		t->done = round;
+	}
+	return NULL;
+}
+
+/* The first object of an empty list brings its first page: a view that began before it was there is
+ * whole all the same, with the object or without. */
+static void first_rounds(void)
+{
+	struct world w;
+	pthread_t t;
+	world_open(&w, 0);
+	struct first_writer writer = {.w = &w};
+	assert_int_equal(pthread_create(&t, NULL, first_main, &writer), 0);
+	for (unsigned round = 1; round <= FIRST_ROUNDS; round++) {
+		struct kr_view v = {.count = 0};
+		struct kr_list *l = world_list(&w, "first");
+		world_sync(&w, "first", 0);
+		writer.go = round;
+		while (v.count == 0) {
+			int r = kr_view_begin(l, &v);
+			if (r != KR_OK)
+				fail_msg("round %u: %s", round, kr_last_error(w.c));
+			kr_view_end(&v);
+		}
+		while (writer.done < round)
+			sched_yield();
+		kr_list_close(l);
+		fake_lock(w.d);
+		fake_close_list(w.d, "test", "first");
+		fake_unlock(w.d);
+	}
+	assert_int_equal(pthread_join(t, NULL), 0);
+	world_fini(&w);
+}
+
+static void the_first_object_of_a_list_may_come_at_any_moment(void **state)
+{
+	(void)state;
+	for (int i = 0; i < FIRST_WORLDS; i++)
+		first_rounds();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -464,6 +524,7 @@ int main(void)
 	        cmocka_unit_test(every_step_of_a_batch),
 	        cmocka_unit_test(a_writer_that_died_in_a_slot_is_stuck),
 	        cmocka_unit_test(what_breaks_the_rules_is_corrupt),
+	        cmocka_unit_test(the_first_object_of_a_list_may_come_at_any_moment),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,9 @@
  * with the policy. */
 #include "config/settings.h"
 
+#include <errno.h>
+#include <grp.h>
+
 #include "scratch.h"
 
 static const char config[] =
@@ -202,14 +205,85 @@ static void policy_names_cannot_be_forged_with_dots(void **state)
 	settings_free(&s);
 }
 
+static void policy_sees_a_cluster_by_any_grant(void **state)
+{
+	struct settings *s = load(*state, config);
+	struct settings_peer web = {100, NULL, 0}, team = {5, &(gid_t){501}, 1};
+	struct settings_peer nothing = {103, NULL, 0}, stranger = {9, NULL, 0};
+	EACH(c, clusters)
+	{
+		assert_true(settings_sees_cluster(s, clusters[c], &web)); /* nodes: of all */
+		assert_int_equal(settings_sees_cluster(s, clusters[c], &team),
+		        strcmp(clusters[c], "dev") == 0);
+		assert_false(settings_sees_cluster(s, clusters[c], &nothing));
+		assert_false(settings_sees_cluster(s, clusters[c], &stranger));
+	}
+	settings_free(&s);
+}
+
+/* Stands before libc's: a directory service's, where an entry names all members of a group. */
+enum { STAFF_BYTES = 300000, STAFF_GID = 777 };
+int getgrnam_r(const char *name, struct group *gr, char *buf, size_t size, struct group **found)
+{
+	*found = NULL;
+	if (strcmp(name, "staff") != 0)
+		return 0;
+	if (size < STAFF_BYTES)
+		return ERANGE;
+	memset(buf, 0, size);
+	*gr = (struct group){.gr_name = buf, .gr_gid = STAFF_GID};
+	*found = gr;
+	return 0;
+}
+
+static void policy_a_group_may_have_many_members(void **state)
+{
+	struct settings *s =
+	        load(*state, "apiVersion: kubering.io/v1alpha1\nkind: Config\nrealms:\n"
+	                     "- {name: a, allow: {groups: [staff], users: [root]}, lists: "
+	                     "[{resources: [pods]}]}\n");
+	assert_int_equal(s->realms[0].gid_count, 1);
+	assert_int_equal(s->realms[0].gids[0], STAFF_GID);
+	assert_int_equal(s->realms[0].uid_count, 1);
+	assert_int_equal(s->realms[0].uids[0], 0);
+	settings_free(&s);
+}
+
+/* What a start would refuse, --check refuses too. */
+static void there_are_as_many_realms_as_reactors_serve(void **state)
+{
+	static const struct settings_env env = {.uid = 1};
+	for (int extra = 0; extra <= 1; extra++) {
+		struct problem_list problems;
+		struct settings *s;
+		char text[8192];
+		int n = snprintf(text, sizeof text,
+		        "apiVersion: kubering.io/v1alpha1\nkind: Config\nrealms:\n");
+		for (int i = 0; i < SETTINGS_REALMS_MAX + extra; i++)
+			n += snprintf(text + n, sizeof text - (size_t)n,
+			        "- {name: r%d, allow: {uids: [0]}, lists: [{}]}\n", i);
+		problem_list_init(&problems);
+		err_t err =
+		        settings_load(scratch_write(*state, "k.yaml", text), &env, &problems, &s);
+		assert_int_equal(err, extra ? ERR_CONFIG : ERR_OK);
+		if (extra)
+			assert_non_null(strstr(scratch_problems(&problems), "at most 64"));
+		problem_list_fini(&problems);
+		settings_free(&s);
+	}
+}
+
 #define SCRATCH_TEST(f) cmocka_unit_test_setup_teardown(f, scratch_setup, scratch_teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	        SCRATCH_TEST(there_are_as_many_realms_as_reactors_serve),
 	        SCRATCH_TEST(policy_matrix_equals_the_model),
 	        SCRATCH_TEST(policy_secret_values_need_an_explicit_grant),
 	        SCRATCH_TEST(policy_no_realms_means_nobody),
+	        SCRATCH_TEST(policy_sees_a_cluster_by_any_grant),
+	        SCRATCH_TEST(policy_a_group_may_have_many_members),
 	        SCRATCH_TEST(policy_names_cannot_be_forged_with_dots),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

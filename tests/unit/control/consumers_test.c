@@ -1,6 +1,7 @@
 /* consumers_test.c - the control thread with a raw client on its socket and a reactor on a scripted
  * io: what hostile packets do, what happens when descriptors run out, who is subscribed to what. */
 #include <fcntl.h>
+#include <grp.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
@@ -144,6 +145,60 @@ static void questions_of_one_consumer_are_bounded(void **state)
 	rig_fini(&g);
 }
 
+/* What is there to be read; descriptors are closed. How many documents are among it.
+ */
+static int read_documents(struct rig *g, int *refused)
+{
+	int documents = 0;
+	union {
+		char buf[CMSG_SPACE(2 * sizeof(int))];
+		struct cmsghdr align;
+	} u;
+	union reply r;
+	struct iovec iov = {&r, sizeof r};
+	for (;;) {
+		struct msghdr h = {.msg_iov = &iov,
+		        .msg_iovlen = 1,
+		        .msg_control = u.buf,
+		        .msg_controllen = sizeof u.buf};
+		if (recvmsg(g->client, &h, MSG_CMSG_CLOEXEC) <= 0)
+			return documents;
+		const struct cmsghdr *c = CMSG_FIRSTHDR(&h);
+		if (c)
+			close(*(const int *)(const void *)CMSG_DATA(c));
+		documents += r.head.type == ATTACH_DOCUMENT;
+		*refused += r.head.type == ATTACH_ERROR && r.error.code == KR_ERR_LIMIT;
+	}
+}
+
+/* Each is a memfd of some megabytes in a large daemon, charged to it. */
+static void documents_that_nobody_reads_are_few(void **state)
+{
+	struct attach_query q = {
+	        .head = {.type = ATTACH_QUERY, .id = 10}, .kind = ATTACH_QUERY_STATUS};
+	int refused = 0;
+	struct rig g;
+	(void)state;
+	rig_init(&g);
+	greet(&g);
+	for (int i = 0; i < 100; i++) {
+		say(&g, &q, sizeof q);
+		both(&g);
+	}
+	for (int i = 0; i < 10; i++)
+		both(&g);
+	assert_int_equal(g.control->consumers.count, 1);
+	assert_int_equal(read_documents(&g, &refused), CONSUMER_STATUSES_MAX);
+	assert_int_equal(refused, 100 - CONSUMER_STATUSES_MAX);
+	for (int i = 0; i < 3 * CONSUMER_STATUSES_MAX; i++) { /* who reads them gets more */
+		union reply r;
+		say(&g, &q, sizeof q);
+		assert_true(hear(&g, &r));
+		assert_int_equal(r.head.type, ATTACH_DOCUMENT);
+	}
+	rig_fini(&g);
+}
+
 static void what_is_no_socket_is_not_removed(void **state)
 {
 	struct rig g;
@@ -210,6 +265,124 @@ static void a_socket_that_is_there_listens(void **state)
 	assert_int_equal(rmdir(g.dir), 0); /* nothing else is left there */
 }
 
+/* With a directory service a user has hundreds: the one that a realm names may be the last. */
+static void a_user_of_many_groups_is_in_all_of_them(void **state)
+{
+	enum { GROUPS = 300, LAST = 70000 + GROUPS - 1 };
+	gid_t before[256], many[GROUPS];
+	struct rig g;
+	union reply r;
+	(void)state;
+	int count = getgroups(256, before);
+	assert_true(count >= 0);
+	for (gid_t i = 0; i < GROUPS; i++)
+		many[i] = 70000 + i;
+	if (setgroups(GROUPS, many) < 0)
+		skip(); /* only root can be in groups at will */
+	rig_init(&g);
+	g.realm.uid_count = 0;
+	g.realm.gids = &(gid_t){LAST};
+	g.realm.gid_count = 1;
+	greet(&g);
+	ask_list(&g, 2, "v1", "");
+	assert_true(hear(&g, &r));
+	assert_int_equal(r.head.type, ATTACH_LIST);
+	assert_int_equal(g.control->consumers.rows[0]->group_count, 1 + GROUPS);
+	assert_int_equal(setgroups(0, NULL), 0);
+	close(g.client);
+	greet(&g);
+	ask_list(&g, 2, "v1", "");
+	assert_true(hear(&g, &r));
+	assert_int_equal(r.head.type, ATTACH_ERROR);
+	assert_int_equal(r.error.code, KR_ERR_DENIED);
+	assert_int_equal(setgroups((size_t)count, before), 0);
+	rig_fini(&g);
+}
+
+static void ask_name(struct rig *g, const char *cluster, const char *name)
+{
+	struct {
+		struct attach_query q;
+		char names[64];
+	} m = {.q = {.head = {.type = ATTACH_QUERY, .id = 10},
+	               .kind = ATTACH_QUERY_RESOLVE,
+	               .length = {(uint16_t)strlen(cluster), (uint16_t)strlen(name)}}};
+	int n = snprintf(m.names, sizeof m.names, "%s%s", cluster, name);
+	say(g, &m, sizeof m.q + (size_t)n);
+}
+
+/* Else whoever may see one cluster makes the daemon connect to all, and reads their APIs. */
+static void a_cluster_that_it_may_not_see_is_not_asked(void **state)
+{
+	struct rig g;
+	union reply r;
+	(void)state;
+	rig_init(&g);
+	g.grant.clusters = (struct fields_texts){(const char *const[]){"other"}, 1};
+	greet(&g);
+	ask_name(&g, "c", "pods");
+	assert_true(hear(&g, &r));
+	assert_int_equal(r.head.type, ATTACH_ERROR);
+	assert_int_equal(r.error.code, KR_ERR_DENIED);
+	assert_non_null(strstr(r.error.text, "may not see pods of cluster \"c\""));
+	assert_false(clusters_find(g.control, "c")->placed);
+	ask_name(&g, "unknown", "pods"); /* nor does it learn which there are */
+	assert_true(hear(&g, &r));
+	assert_int_equal(r.error.code, KR_ERR_DENIED);
+	g.grant.clusters = (struct fields_texts){(const char *const[]){"c"}, 1};
+	ask_name(&g, "c", "pods");
+	for (int i = 0; i < 100 && !clusters_find(g.control, "c")->placed; i++)
+		both(&g);
+	assert_true(clusters_find(g.control, "c")->placed);
+	rig_fini(&g);
+}
+
+/* What everyone may connect to, also who may see nothing. */
+static void one_user_cannot_take_all_places(void **state)
+{
+	struct settings_env env = {.uid = 1};
+	struct problem_list problems;
+	struct settings *s;
+	(void)state;
+	problem_list_init(&problems);
+	assert_int_equal(settings_load(NULL, &env, &problems, &s), ERR_OK);
+	assert_true(s->limits.consumers_max >= 2 * CONSUMER_PER_UID_MAX);
+	assert_true(s->limits.consumers_max <= REACTOR_CONSUMERS_MAX);
+	settings_free(&s);
+	problem_list_fini(&problems);
+}
+
+/* A typing error in --socket must not cut another program off. */
+static void a_socket_that_others_serve_is_not_removed(void **state)
+{
+	static const int types[] = {SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET};
+	(void)state;
+	for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+		struct rig g;
+		struct errmsg m = {0};
+		struct stat before, after;
+		rig_config(&g);
+		struct sockaddr_un a = {.sun_family = AF_UNIX};
+		snprintf(a.sun_path, sizeof a.sun_path, "%s", g.path);
+		int fd = socket(AF_UNIX, types[i] | SOCK_CLOEXEC, 0);
+		assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
+		if (types[i] != SOCK_DGRAM)
+			assert_int_equal(listen(fd, 1), 0);
+		assert_int_equal(stat(g.path, &before), 0);
+		assert_int_equal(rig_control(&g, &m), ERR_CONFIG);
+		assert_non_null(strstr(m.text, g.path));
+		assert_int_equal(stat(g.path, &after), 0);
+		assert_true(before.st_ino == after.st_ino);
+		close(fd); /* dead now: taken */
+		assert_int_equal(rig_control(&g, &m), ERR_OK);
+		control_free(&g.control);
+		char lock[128];
+		snprintf(lock, sizeof lock, "%s.lock", g.path);
+		(void)!unlink(lock);
+		rmdir(g.dir);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -218,8 +391,13 @@ int main(void)
 	        cmocka_unit_test(a_list_opened_again_while_it_closes_is_subscribed),
 	        cmocka_unit_test(names_that_are_paths_are_refused),
 	        cmocka_unit_test(questions_of_one_consumer_are_bounded),
+	        cmocka_unit_test(documents_that_nobody_reads_are_few),
+	        cmocka_unit_test(a_cluster_that_it_may_not_see_is_not_asked),
+	        cmocka_unit_test(one_user_cannot_take_all_places),
 	        cmocka_unit_test(what_is_no_socket_is_not_removed),
 	        cmocka_unit_test(a_socket_that_is_there_listens),
+	        cmocka_unit_test(a_user_of_many_groups_is_in_all_of_them),
+	        cmocka_unit_test(a_socket_that_others_serve_is_not_removed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,6 +34,7 @@ struct rig {
 	struct reactor *reactor;
 	struct fake_io io;
 	int client;
+	uint16_t metrics_port; /* 0: none */
 };
 
 static char warned[512];
@@ -75,6 +76,7 @@ static inline err_t rig_control(struct rig *g, struct errmsg *m)
 	        .settings = &g->settings,
 	        .seed = 3,
 	        .reactor_count = 1,
+	        .metrics_port = g->metrics_port,
 	        .warn = warn};
 	return control_new(&cc, &g->control, m);
 }

@@ -310,6 +310,51 @@ static void without_marks_nothing_is_tried_and_the_audit_has_its_turn(void **sta
 	drop(&h);
 }
 
+/* An item of a list may have as many levels as a document; in an event it has one more. By itself
+ * it is within the limit, and that is how it is kept. */
+static void the_levels_are_those_of_the_known_object(void **state)
+{
+	(void)state;
+	char deep[2 * JSON_DEPTH_MAX + 1] = {0}, object[2048], text[4096];
+	memset(deep, '[', JSON_DEPTH_MAX - 1);
+	memset(deep + JSON_DEPTH_MAX - 1, ']', JSON_DEPTH_MAX - 1);
+	snprintf(object, sizeof object, "{\"metadata\":{" META "},\"a\":%s}", deep);
+	struct held h = hold(object);
+	memcpy(strstr(object, "42"), "43", 2);
+	int n = snprintf(text, sizeof text, HEAD("MODIFIED") "%s}", object);
+	assert_true(n > 0 && n < (int)sizeof text);
+	struct span d = doc(text);
+	struct json_event ev;
+	assert_int_equal(json_scan_event(parser, d, true, NULL, &ev), ERR_JSON_DEPTH);
+	assert_true(json_shape_event(parser, d, &h.known, NULL, &ev));
+	assert_span(ev.object.resource_version, "43");
+	assert_int_equal(json_scan_object(parser, ev.object.raw, true, NULL, &ev.object), ERR_OK);
+	doc_free(&d);
+	drop(&h);
+}
+
+/* From each of the numbers one looks back to the end of the text, and over the backslashes there.
+ */
+static void a_long_run_of_backslashes_is_not_looked_through(void **state)
+{
+	(void)state;
+	for (size_t n = 3900; n <= 5000; n += 100) {
+		char object[6000], text[6000];
+		int head = snprintf(object, sizeof object, "{\"metadata\":{" META "},\"a\":[\"");
+		memset(object + head, '\\', n);
+		strcpy(object + head + n, "\",1,2,3,4]}");
+		struct held h = hold(object);
+		memcpy(strstr(object, "42"), "43", 2);
+		memcpy(strstr(object, "1,2,3,4"), "5,6,7,8", 7);
+		int bytes = snprintf(text, sizeof text, HEAD("MODIFIED") "%s}", object);
+		assert_true(bytes > 0 && bytes < (int)sizeof text);
+		struct span d = doc(text);
+		assert_int_equal(event_bytes(&h, d), n <= 4000);
+		doc_free(&d);
+		drop(&h);
+	}
+}
+
 /* Every byte, replaced, removed or doubled: whatever is taken must be right (event_bytes). */
 static void no_changed_byte_is_taken_wrongly(void **state)
 {
@@ -384,6 +429,8 @@ int main(void)
 	        cmocka_unit_test(the_only_member_has_no_comma),
 	        cmocka_unit_test(only_a_modified_event_with_our_head_is_tried),
 	        cmocka_unit_test(without_marks_nothing_is_tried_and_the_audit_has_its_turn),
+	        cmocka_unit_test(the_levels_are_those_of_the_known_object),
+	        cmocka_unit_test(a_long_run_of_backslashes_is_not_looked_through),
 	        cmocka_unit_test(no_changed_byte_is_taken_wrongly),
 	        cmocka_unit_test(the_key_is_found_where_built_in_resources_have_it),
 	};

@@ -618,6 +618,63 @@ static void watches_that_end_at_once_are_backed_off_from(void **s)
 	watch_fini(&r.w);
 }
 
+/* Compaction that is faster than the list, or a server whose watches never know the version that
+ * its lists have: each turn costs it the whole list. */
+static void a_watch_that_is_gone_after_each_list_is_backed_off_from(void **s)
+{
+	(void)s;
+	for (int as_event = 0; as_event < 2; as_event++) {
+		struct rig r;
+		int lists = 0;
+		rig_init(&r, false);
+		while (r.w.state != WATCH_WAITING) {
+			assert_true(++lists <= 4);
+			page(&r, "100", "");
+			if (as_event) {
+				struct json_event ev = {.type = JSON_EVENT_ERROR};
+				struct json_status gone = {.code = 410};
+				watch_on_head(&r.w, 200, -1, r.now, &r.out);
+				watch_on_event(&r.w, &ev, &gone, r.now, &r.out);
+			} else {
+				status(&r, 410, (struct json_status){.code = 410}, -1);
+			}
+			if (r.out.acts & WATCH_CONNECT)
+				watch_on_ready(&r.w, r.now, &r.out);
+		}
+		assert_true(lists > 1); /* the first is answered at once */
+		assert_int_equal(r.w.err, ERR_KUBE_EXPIRED);
+		watch_fini(&r.w);
+	}
+}
+
+/* A server or proxy that drops bookmarks, and a list that is never quiet (kubernetes-watch.md 1.6).
+ */
+static void a_busy_streaming_list_without_marker_falls_back_too(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_init(&r, true);
+	watch_on_head(&r.w, 200, -1, r.now, &r.out);
+	/* What is there may take long, as long as it goes on. */
+	for (int i = 0; i < 60; i++, r.now += S) {
+		assert_int_equal(event(&r, JSON_EVENT_ADDED, "90", false), WATCH_APPLY_SYNC_ITEM);
+		watch_on_timer(&r.w, r.now, &r.out);
+		assert_int_equal(r.w.state, WATCH_SYNCING);
+	}
+	uint64_t end = r.now + (WATCH_MARKER_S + 1) * S;
+	for (; r.w.state == WATCH_SYNCING; r.now += S) {
+		assert_true(r.now <= end);
+		event(&r, JSON_EVENT_MODIFIED, "91", false);
+		event(&r, JSON_EVENT_ADDED, "92", false);
+		watch_on_timer(&r.w, r.now, &r.out);
+	}
+	assert_true(r.caps.no_watch_list);
+	assert_int_equal(r.caps.no_watch_list_why, ERR_KUBE_NO_MARKER);
+	watch_on_ready(&r.w, r.now, &r.out);
+	assert_true(has(target(&r), "limit=500"));
+	watch_fini(&r.w);
+}
+
 static void back_off_is_jittered_bounded_and_forgotten(void **s)
 {
 	struct backoff b = {0};
@@ -665,6 +722,8 @@ int main(void)
 	        cmocka_unit_test(silence_is_met_by_a_new_connection_then_by_a_list),
 	        cmocka_unit_test(a_server_that_hangs_or_drips_is_left),
 	        cmocka_unit_test(watches_that_end_at_once_are_backed_off_from),
+	        cmocka_unit_test(a_busy_streaming_list_without_marker_falls_back_too),
+	        cmocka_unit_test(a_watch_that_is_gone_after_each_list_is_backed_off_from),
 	        cmocka_unit_test(back_off_is_jittered_bounded_and_forgotten),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -123,12 +123,42 @@ static void a_consumer_of_another_user_cannot_block_the_reactor(void **state)
 	world_fini(&w);
 }
 
+static void slow_note(void *arg, struct reactor_note *n)
+{
+	struct world *w = arg;
+	w->io.now_ns += 7000000;
+	world_note(w, n);
+}
+
+static void the_longest_turn_is_known(void **state)
+{
+	struct world w;
+	(void)state;
+	world_init(&w);
+	add_cluster(&w, 0, false);
+	pass(&w, SEC); /* time between turns is sleep */
+	post(&w, msg(REACTOR_STATUS));
+	struct reactor_note *n = take_note(&w, REACTOR_STATUS_OF);
+	assert_int_equal(n->status->turn_max_ns, 0);
+	reactor_note_free(&n);
+	w.r->config.note = slow_note;
+	open_list(&w, 0, 0);
+	w.r->config.note = world_note;
+	turn(&w);
+	post(&w, msg(REACTOR_STATUS));
+	n = take_note(&w, REACTOR_STATUS_OF);
+	assert_int_equal(n->status->turn_max_ns, 7000000);
+	reactor_note_free(&n);
+	world_fini(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(with_connections_in_every_state),
 	        cmocka_unit_test(a_consumer_is_woken_once_and_let_go_after_a_turn),
 	        cmocka_unit_test(a_consumer_of_another_user_cannot_block_the_reactor),
+	        cmocka_unit_test(the_longest_turn_is_known),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -139,6 +139,51 @@ static void relist_within_the_budget(void **state)
 	store_free(&s);
 }
 
+/* A reload may set a budget below what is there already. Then nothing is to fail but what would add
+ * to it: least of all the way back after a refusal for another reason. */
+static void a_budget_is_lowered_below_what_is_there(void **state)
+{
+	(void)state;
+	struct store_config c = *SMALL;
+	c.shard_bytes_max = 4096;
+	struct store *s = test_store(&c);
+	struct store_budget b = {.name = "cluster"};
+	struct store_list *l = test_live_list(s, "pods", &b);
+	struct test_object t;
+	enum store_outcome what;
+	assert_ok(store_upsert(l, test_object(&t, "default", "a", "uid-a", "10", 2000), 1, &what));
+	assert_ok(store_upsert(l, test_object(&t, "default", "b", "uid-b", "11", 1000), 1, &what));
+	uint64_t before = b.bytes;
+	b.bytes_max = OBJECT;
+	/* smaller than what it replaces; but the shard has no room for both at once */
+	assert_int_equal(
+	        store_upsert(l, test_object(&t, "default", "a", "uid-a", "12", 1500), 1, &what),
+	        ERR_BUDGET);
+	assert_non_null(strstr(store_list_refusal(l), "shard 0 may hold 4096 bytes"));
+	assert_int_equal(b.bytes, before);
+	assert_ok(store_upsert(
+	        l, test_simple(&t, "b", 13), 1, &what)); /* smaller, and there is room */
+	assert_true(b.bytes < before);
+	before = b.bytes;
+
+	b.bytes_max = 0; /* the same within a sync */
+	struct store_list *m = test_list(s, "others", &b);
+	store_sync_begin(m, 1);
+	assert_ok(store_sync_item(m, test_object(&t, "default", "c", "uid-c", "20", 900), 1));
+	uint64_t within = b.bytes;
+	assert_true(within > before);
+	b.bytes_max = OBJECT;
+	assert_int_equal(store_sync_item(m, test_object(&t, "default", "c", "uid-c", "21", 800), 1),
+	        ERR_BUDGET);
+	assert_int_equal(b.bytes, within);
+	store_list_close(&m, 1);
+	assert_int_equal(b.bytes, before);
+	test_audit_list(s, l);
+	store_list_close(&l, 1);
+	assert_int_equal(b.bytes, 0);
+	store_free(&s);
+}
+
 static void objects_max_at_its_edge(void **state)
 {
 	(void)state;
@@ -233,6 +278,7 @@ int main(void)
 	        cmocka_unit_test(list_budget_at_its_edge),
 	        cmocka_unit_test(chain_of_budgets),
 	        cmocka_unit_test(relist_within_the_budget),
+	        cmocka_unit_test(a_budget_is_lowered_below_what_is_there),
 	        cmocka_unit_test(objects_max_at_its_edge),
 	        cmocka_unit_test(shard_budget_takes_from_followers_first),
 	        cmocka_unit_test(retained_bytes_move_head),

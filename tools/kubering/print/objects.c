@@ -22,7 +22,8 @@ void objects_add_name(struct text *t, const struct kind *k, const char *name)
 {
 	for (const char *p = k->kind; *p; p++)
 		text_add_char(t, (char)tolower((unsigned char)*p));
-	text_printf(t, "%s%s/%s", *k->group ? "." : "", k->group, name);
+	text_printf(t, "%s%s/", *k->group ? "." : "", k->group);
+	text_add_safe(t, span_of(name));
 }
 
 static void add_json(struct objects *o, struct span line)
