@@ -144,6 +144,7 @@ void reactor_free(struct reactor **rp)
 	for (uint32_t i = 0; i < REACTOR_REALMS_MAX; i++)
 		if (r->stores[i])
 			store_free(&r->stores[i]);
+	bell_close(&r->bell);
 	json_parser_free(&r->parser);
 	free(r->plain);
 	free(r->inflated);
@@ -273,7 +274,8 @@ static void wake_consumers(struct reactor *r)
 			continue;
 		if (__atomic_load_n(&row->page->waiting, __ATOMIC_RELAXED) &&
 		        __atomic_exchange_n(&row->page->waiting, 0, __ATOMIC_RELAXED))
-			io_notify(r->io, row->eventfd);
+			if (!row->foreign || !bell_ring(&r->bell, row->eventfd))
+				io_notify(r->io, row->eventfd);
 	}
 	r->marked_count = 0;
 }
