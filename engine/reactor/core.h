@@ -47,7 +47,7 @@ struct reactor {
 	struct io *io; /* borrow */
 	uint64_t now_ns;
 	struct wheel wheel;
-	struct list clusters, feeds, fetches;
+	struct list clusters, feeds;
 	struct list shaking;   /* struct conn: its TLS has received something (conn.c) */
 	struct list to_shake;  /* struct conn: TCP is up, TLS is to be begun */
 	struct list admitting; /* struct cluster: more waiters than this turn had connects for */
@@ -62,10 +62,10 @@ struct reactor {
 	 * events are about is being fetched already. Addresses: nobody keeps them. */
 	struct span ahead, fetched;
 	const char *ahead_events[IO_AHEAD_MAX]; /* events for which ahead.c has done that */
-	char *plain, *inflated;         /* own: CORE_PLAIN_BYTES + IO_SLACK each */
-	char *request, *target;         /* own: scratch for writing requests */
-	struct consumer_row *consumers; /* own: REACTOR_CONSUMERS_MAX rows */
-	uint16_t *marked;               /* own: consumers to wake at the end of the turn */
+	char *plain, *inflated;                 /* own: CORE_PLAIN_BYTES + IO_SLACK each */
+	char *request, *target;                 /* own: scratch for writing requests */
+	struct consumer_row *consumers;         /* own: REACTOR_CONSUMERS_MAX rows */
+	uint16_t *marked;                       /* own: consumers to wake at the end of the turn */
 	uint32_t marked_count;
 	bool wake_always;    /* some consumer row says so */
 	struct list mail;    /* struct reactor_msg: out of the mailbox, to be handled in turn */
