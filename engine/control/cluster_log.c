@@ -46,6 +46,15 @@ void cluster_log_login(struct control *c, struct known_cluster *k, err_t err, co
 	c->config.warn(line);
 }
 
+/* One that is not reached, or not logged in to, is told of as such. */
+void cluster_log_discovery(struct control *c, struct known_cluster *k, err_t err, const char *text)
+{
+	bool refused = err == ERR_HTTP_STATUS && !k->login_failed, was = k->discovery_refused;
+	k->discovery_refused = err && (was || refused);
+	if (refused && !was && turned_by_name(c, true))
+		c->config.warn(text);
+}
+
 void cluster_log_init(struct control *c)
 {
 	loop_timer_init(&c->clusters.turned_timer, on_turned_due);

@@ -64,10 +64,10 @@ struct known_cluster {
 	uint64_t discovered_ns;
 	uint64_t logged_ns; /* last line about it, or what is behind it, being down or up */
 	bool logged_down;
-	bool login_failed;              /* so the log was told */
-	struct list discovery_waiters;  /* struct question */
-	struct list questions;          /* struct question: all that are about it */
-	struct list lists;              /* struct open_list: those that have not ended */
+	bool login_failed, discovery_refused; /* so the log was told */
+	struct list discovery_waiters;        /* struct question */
+	struct list questions;                /* struct question: all that are about it */
+	struct list lists;                    /* struct open_list: those that have not ended */
 	struct errmsg discovery_failed; /* code != ERR_OK: why the last one failed; for status */
 	bool discovering;
 	uint64_t discover_again_ns; /* by then a step of discovery has its answer */
@@ -144,6 +144,8 @@ void clusters_on_turned(struct control *c, const struct reactor_note *n);
 void cluster_log_init(struct control *c);
 /* The reactor was given a credential, or told why there is none: a line once, until there is. */
 void cluster_log_login(struct control *c, struct known_cluster *k, err_t err, const char *text);
+/* Discovery has ended: an answer that is no answer, a line once, until there is one. */
+void cluster_log_discovery(struct control *c, struct known_cluster *k, err_t err, const char *text);
 /* The pool has news. */
 void clusters_on_credentials(struct control *c);
 

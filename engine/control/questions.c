@@ -303,6 +303,7 @@ static void discovery_done(struct control *c, struct known_cluster *k, err_t err
 		discovery_share(&c->clusters.discoveries, &k->discovery);
 		k->discovered_ns = loop_now_ns(c->loop);
 	}
+	cluster_log_discovery(c, k, err, text);
 	discovery_free(&k->discovery_next);
 	for (struct list *it; (it = list_pop(&k->discovery_waiters));)
 		list_push(&waiting, it);

@@ -181,12 +181,47 @@ static void a_thousand_that_turn_at_once_are_fifty_lines_and_one(void **state)
 	rig_fini(&g);
 }
 
+static void discovery_says(struct rig *g, int status, const char *body)
+{
+	struct known_cluster *k = clusters_find(g->control, names[7]);
+	struct reactor_note n = {.id = k->id, .http_status = status};
+	k->discovering = true;
+	k->discovery_next = discovery_new();
+	k->discovery_step = 1; /* /api has been answered */
+	n.body = strdup(body);
+	n.body_bytes = strlen(body);
+	questions_on_fetched(g->control, &n);
+	free(n.body);
+}
+
+static void a_cluster_that_refuses_discovery_is_told_of_once(void **state)
+{
+	static const char refused[] = "cluster \"c7\" answered 401 to discovery: log in again";
+	static const char nothing[] =
+	        "{\"kind\":\"APIGroupDiscoveryList\",\"apiVersion\":\"apidiscovery.k8s.io/v2\","
+	        "\"metadata\":{},\"items\":[]}";
+	struct rig g;
+	(void)state;
+	many_init(&g);
+	for (int i = 0; i < 2; i++) {
+		warned[0] = 0;
+		discovery_says(&g, 401, "");
+		assert_non_null(strstr(warned, refused));
+		warned[0] = 0;
+		discovery_says(&g, 401, "");
+		assert_string_equal(warned, "");
+		discovery_says(&g, 200, nothing); /* then it may be told again */
+	}
+	rig_fini(&g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(two_thousand_lists_of_a_thousand_clusters),
 	        cmocka_unit_test(half_of_the_clusters_go_with_their_lists_and_no_others),
 	        cmocka_unit_test(a_thousand_that_turn_at_once_are_fifty_lines_and_one),
+	        cmocka_unit_test(a_cluster_that_refuses_discovery_is_told_of_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
