@@ -176,6 +176,13 @@ def check_kept_open(rig):
     until(lambda: all(f'cluster \\"{name}\\" has no resource \\"podz\\"' in path.read_text() for name in ("fake-1", "fake-2")), "podz is named")
 
 
+def write_kubeconfig(path, context):
+    path.write_text(json.dumps({
+        "apiVersion": "v1", "kind": "Config", "current-context": context,
+        "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:1"}}], "users": [{"name": "u", "user": {}}],
+        "contexts": [{"name": context, "context": {"cluster": "c", "user": "u"}}]}))
+
+
 def check_words_of_strangers(rig):
     """What a server or a kubeconfig says does not command the terminal."""
     stranger = rig.folder / "stranger"
