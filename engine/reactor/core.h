@@ -50,7 +50,7 @@ struct reactor {
 	struct bell bell; /* for foreign consumers; open since the first of them came */
 	uint64_t now_ns;
 	struct wheel wheel;
-	struct list clusters, feeds, fetches;
+	struct list clusters, feeds;
 	struct list shaking;   /* struct conn: its TLS has received something (conn.c) */
 	struct list to_shake;  /* struct conn: TCP is up, TLS is to be begun */
 	struct list admitting; /* struct cluster: more waiters than this turn had connects for */

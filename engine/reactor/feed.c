@@ -325,8 +325,8 @@ static void granted(struct cluster_waiter *w)
 	f->conn = conn_open(f->cluster, &feed_user, f, &err);
 	if (!f->conn) {
 		struct watch_out out;
-		cluster_on_failure(f->cluster, err, "no socket for a connection", now_of(f));
-		watch_on_lost(&f->watch, err, err_text(err), now_of(f), &out);
+		const char *text = cluster_on_no_socket(f->cluster, err, now_of(f));
+		watch_on_lost(&f->watch, err, text, now_of(f), &out);
 		feed_run(f, &out);
 	}
 }

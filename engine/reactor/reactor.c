@@ -103,7 +103,6 @@ err_t reactor_new(const struct reactor_config *config, struct reactor **out)
 	list_init(&r->mailbox);
 	list_init(&r->clusters);
 	list_init(&r->feeds);
-	list_init(&r->fetches);
 	list_init(&r->admitting);
 	list_init(&r->shaking);
 	list_init(&r->to_shake);
