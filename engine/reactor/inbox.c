@@ -172,6 +172,7 @@ static void consumer_remove(struct reactor *r, struct reactor_msg *m)
 
 static void status(struct reactor *r, uint32_t id)
 {
+	core_tell_usage(r);
 	struct reactor_note *n = core_note_new(r, REACTOR_STATUS_OF, id);
 	if (!n)
 		return;

@@ -278,6 +278,13 @@ static void wake_consumers(struct reactor *r)
 	r->marked_count = 0;
 }
 
+void core_tell_usage(struct reactor *r)
+{
+	for (uint32_t i = 0; i < REACTOR_REALMS_MAX; i++)
+		if (r->stores[i])
+			store_tell_usage(r->stores[i]);
+}
+
 static void tick_stores(struct reactor *r)
 {
 	for (uint32_t i = 0; i < REACTOR_REALMS_MAX; i++)
@@ -336,8 +343,10 @@ bool reactor_turn(struct reactor *r, uint64_t deadline_ns)
 	shake_some(r);
 	fire_timers(r);
 	wake_consumers(r);
-	if (r->now_ns - r->heartbeat_ns >= REACTOR_HEARTBEAT_NS)
+	if (r->now_ns - r->heartbeat_ns >= REACTOR_HEARTBEAT_NS) {
 		r->heartbeat_ns = r->now_ns;
+		core_tell_usage(r);
+	}
 	tick_stores(r);
 	acknowledge_leavers(r, &leavers);
 	atomic_store_explicit(&r->turned_ns, r->now_ns, memory_order_relaxed);
