@@ -16,6 +16,7 @@
 #include "base/list.h"
 #include "config/cluster_conf.h"
 #include "control/hash_index.h"
+#include "control/loop.h"
 #include "kube/discovery.h"
 #include "reactor/reactor.h"
 
@@ -25,6 +26,8 @@ struct credential;
 struct credential_source;
 struct tls_config;
 struct tls_roots;
+
+enum { OWED_CREDENTIAL = 1, OWED_401 = 2, OWED_ADDRESSES = 4 };
 
 /* Owner: control->clusters. Thread: control. Life: clusters_load to clusters_fini. */
 struct known_cluster {
@@ -57,6 +60,7 @@ struct known_cluster {
 	struct credential *credential;    /* own: what the reactor has */
 	bool sent;                        /* the reactor was told of a credential, or why not */
 	bool asked_401;                   /* the reactor waits for a CLUSTER_CREDENTIAL */
+	unsigned owed;                    /* OWED_*: what there was no memory to send */
 	struct discovery *discovery;      /* shared(refs); NULL: not asked yet */
 	struct discovery *discovery_next; /* own: the one under way */
 	uint64_t discovered_ns;
@@ -93,6 +97,7 @@ struct clusters {
 	struct tls_roots *system_roots; /* own, made at first need */
 	struct tls_config *share; /* own: the first one; later ones are made cheaper from it */
 	struct discovery_pool discoveries;
+	struct loop_timer again; /* set while one is owed something */
 };
 
 /* Takes the clusters of the configuration; what is wrong with one stays with it. */
@@ -116,10 +121,15 @@ bool clusters_set_options(struct known_cluster *k, const struct config_cluster *
 /* Sees to it that a reactor has the cluster; ERR with a text when it is broken. */
 err_t clusters_place(struct control *c, struct known_cluster *k, struct errmsg *m) MUST_USE;
 
+/* The reactor that was given it has not got it. */
+void clusters_on_missing(struct control *c, struct known_cluster *k);
+
 /* A backend's requests carry more than they did: its sockets are made anew with it. */
 void clusters_send_again(struct control *c, struct known_cluster *k);
 
 void clusters_on_wants_addresses(struct control *c, uint32_t id);
+/* There was no memory to pass them on: they are asked for again. */
+void clusters_owe_addresses(struct control *c, uint32_t id);
 /* What the resolver is asked by: the row's id, and above CLUSTERS_EPOCH_SHIFT its epoch. */
 enum { CLUSTERS_EPOCH_SHIFT = 20 };
 uint32_t clusters_question(const struct known_cluster *k);

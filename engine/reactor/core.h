@@ -62,10 +62,10 @@ struct reactor {
 	 * events are about is being fetched already. Addresses: nobody keeps them. */
 	struct span ahead, fetched;
 	const char *ahead_events[IO_AHEAD_MAX]; /* events for which ahead.c has done that */
-	char *plain, *inflated;         /* own: CORE_PLAIN_BYTES + IO_SLACK each */
-	char *request, *target;         /* own: scratch for writing requests */
-	struct consumer_row *consumers; /* own: REACTOR_CONSUMERS_MAX rows */
-	uint16_t *marked;               /* own: consumers to wake at the end of the turn */
+	char *plain, *inflated;                 /* own: CORE_PLAIN_BYTES + IO_SLACK each */
+	char *request, *target;                 /* own: scratch for writing requests */
+	struct consumer_row *consumers;         /* own: REACTOR_CONSUMERS_MAX rows */
+	uint16_t *marked;                       /* own: consumers to wake at the end of the turn */
 	uint32_t marked_count;
 	bool wake_always;    /* some consumer row says so */
 	struct list mail;    /* struct reactor_msg: out of the mailbox, to be handled in turn */
@@ -74,6 +74,7 @@ struct reactor {
 	uint64_t heartbeat_ns;
 	uint64_t events, bytes, errors, turn_max_ns;
 	bool stopping, stopped;
+	struct reactor_note *farewell; /* own: the answer to STOP, until all connections are gone */
 	struct prng rng;
 	_Atomic uint64_t turned_ns;
 	pthread_mutex_t
@@ -93,6 +94,9 @@ enum core_timer {
 void core_mark(struct reactor *r, uint32_t consumer);
 void core_note(struct reactor *r, struct reactor_note *n);
 struct reactor_note *core_note_new(struct reactor *r, enum reactor_note_type type, uint32_t id);
+/* The note that m brought with it for its answer; never NULL, once. */
+struct reactor_note *core_answer(
+        struct reactor *r, struct reactor_msg *m, enum reactor_note_type type, uint32_t id);
 struct cluster *core_cluster(const struct reactor *r, uint32_t id);
 /* p NULL: forgets the id. */
 err_t core_table_set(struct core_table *t, uint32_t id, void *p);

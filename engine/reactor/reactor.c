@@ -153,6 +153,7 @@ void reactor_free(struct reactor **rp)
 	free(r->marked);
 	free(r->cluster_by_id.rows);
 	free(r->feed_by_id.rows);
+	reactor_note_free(&r->farewell);
 	pthread_mutex_destroy(&r->mailbox_lock);
 	free(r);
 }
@@ -296,9 +297,7 @@ static void acknowledge_leavers(struct reactor *r, struct list *leavers)
 {
 	for (struct list *it; (it = list_pop(leavers));) {
 		struct reactor_msg *m = CONTAINER_OF(it, struct reactor_msg, link);
-		struct reactor_note *n = core_note_new(r, REACTOR_CONSUMER_GONE, m->id);
-		if (n)
-			core_note(r, n);
+		core_note(r, core_answer(r, m, REACTOR_CONSUMER_GONE, m->id));
 		reactor_msg_free(&m);
 	}
 }
@@ -324,9 +323,8 @@ static void finish_stop(struct reactor *r)
 		cluster_free(&c);
 	}
 	r->stopped = true;
-	struct reactor_note *n = core_note_new(r, REACTOR_STOPPED, 0);
-	if (n)
-		core_note(r, n);
+	core_note(r, r->farewell);
+	r->farewell = NULL;
 }
 
 bool reactor_turn(struct reactor *r, uint64_t deadline_ns)
