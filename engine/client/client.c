@@ -150,14 +150,6 @@ int client_ask(struct kr_client *c, enum attach_type want)
 	return r;
 }
 
-void client_tell(struct kr_client *c)
-{
-	char error[CLIENT_ERROR_BYTES]; /* what the caller failed of is worth more */
-	memcpy(error, c->error, sizeof error);
-	(void)send_out(c, client_deadline(100 * NS_PER_MS));
-	memcpy(c->error, error, sizeof error);
-}
-
 /* --- connect and close ----------------------------------------------------------------------- */
 
 static char *default_path(void)
@@ -245,6 +237,7 @@ void client_put(struct kr_client **client)
 	close_fd(&c->event_fd);
 	close_fd(&c->epoll_fd);
 	close_fd(&c->timer_fd);
+	free(c->owed);
 	free(c->socket_path);
 	free(c);
 }

@@ -65,6 +65,9 @@ struct kr_client {
 	size_t any_next;     /* where kr_follow_any goes on: fairness */
 
 	int64_t timeout_ns;
+	uint32_t
+	        *owed; /* own; handles that the daemon is to be told to close: its queue was full */
+	size_t owed_count, owed_room;
 	char *socket_path; /* own */
 	char name[64];
 	char error[CLIENT_ERROR_BYTES];
@@ -84,8 +87,6 @@ int client_refused(struct kr_client *c);
 /* Sends c->link.out and waits for its answer of type want, at most the client's timeout; it is then
  * in c->link.in. */
 int client_ask(struct kr_client *c, enum attach_type want);
-/* Sends c->link.out and does not wait for the answer, which is dropped when it comes. */
-void client_tell(struct kr_client *c);
 uint32_t client_id(struct kr_client *c);
 /* The answer in c->link.in came without a descriptor for `what` because this process cannot have
  * one more: KR_ERR_SYSTEM. */

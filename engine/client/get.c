@@ -186,7 +186,8 @@ int kr_get(struct kr_list *list, const char *namespace_, const char *name, unsig
 		        "kr_get: name or object is NULL, or unknown flags");
 	session_glance(list->client);
 	(void)list_settle(list);
-	mapping_put(&list->retired);
+	mapping_put(&list->retired); /* this call ends the loan of the one before it */
+	list->lent = (flags & KR_BORROW) != 0;
 	object_none(object);
 	struct get g = {
 	        list, list->home.shard, namespace_ ? namespace_ : "", name, 0, flags, object};
@@ -211,10 +212,13 @@ int kr_check(struct kr_list *list, const struct kr_object *object)
 	struct object_guard guard;
 	if (!list || !object)
 		return KR_ERR_ARGUMENT;
-	struct mapping *const shards[] = {list->home.shard, list->retired};
-	for (int i = 0; i < 2; i++)
-		if (shards[i] && object_guard_of(shards[i], object, &guard))
-			return object_intact(shards[i], &guard) ? KR_OK : KR_ERR_TORN;
+	if (object_guard_of(list->home.shard, object, &guard))
+		return object_intact(list->home.shard, &guard) ? KR_OK : KR_ERR_TORN;
+	LIST_EACH (n, &list->client->shards) { /* lent before a restart, or by a view */
+		struct mapping *s = CONTAINER_OF(n, struct mapping, node);
+		if (object_guard_of(s, object, &guard))
+			return object_intact(s, &guard) ? KR_OK : KR_ERR_TORN;
+	}
 	return client_fail(list->client, KR_ERR_TORN,
 	        "the object was not borrowed from this list, or the daemon was replaced since");
 }

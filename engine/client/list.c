@@ -1,5 +1,6 @@
 #include "client/list.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +9,10 @@
 #include "client/sized.h"
 #include "client/wait.h"
 
-enum { WAIT_SLICE_MS = 50 }; /* bookmarks move a version without waking anyone */
+enum {
+	WAIT_SLICE_MS = 50, /* bookmarks move a version without waking anyone */
+	OWED_FIRST = 64,
+};
 
 /* --- open and close -------------------------------------------------------------------------- */
 
@@ -90,13 +94,34 @@ void list_ask_open(struct kr_list *l, uint32_t id)
 	(void)link_add(link, l->text, all); /* spec_check saw that it fits */
 }
 
-void list_tell_close(struct kr_client *c, uint32_t handle)
+/* False: the queue is full. Another failure is the end of the socket, and that closes all of them.
+ */
+static bool send_close(struct kr_client *c, uint32_t handle)
 {
-	if (c->phase != CLIENT_UP)
-		return;
 	link_begin(&c->link, ATTACH_CLOSE_LIST, client_id(c), sizeof c->link.out.ref);
 	c->link.out.ref.handle = handle;
-	client_tell(c);
+	return link_send(&c->link) != -EAGAIN;
+}
+
+void list_tell_close(struct kr_client *c, uint32_t handle)
+{
+	if (c->phase != CLIENT_UP || (c->owed_count == 0 && send_close(c, handle)))
+		return;
+	if (c->owed_count == c->owed_room) {
+		size_t room = c->owed_room ? c->owed_room * 2 : OWED_FIRST;
+		uint32_t *more = realloc(c->owed, room * sizeof *more);
+		if (!more)
+			return; /* it stays open until the client goes */
+		c->owed = more;
+		c->owed_room = room;
+	}
+	c->owed[c->owed_count++] = handle;
+}
+
+void list_tell_owed(struct kr_client *c)
+{
+	while (c->owed_count > 0 && send_close(c, c->owed[c->owed_count - 1]))
+		c->owed_count--;
 }
 
 static void tell_close(struct kr_client *c, const struct home *h)
@@ -215,8 +240,12 @@ bool list_settle(struct kr_list *l)
 		        now.whole)
 			return false; /* the old state is better than none */
 	}
-	mapping_put(&l->retired);
-	l->retired = home->shard; /* kr_get may have lent something out */
+	/* A loan holds the memory that it is out of, which may be gigabytes that nobody else has
+	 * any more: that one, and no other. */
+	if (l->lent && !l->retired)
+		l->retired = home->shard;
+	else
+		mapping_put(&home->shard);
 	*home = *next;
 	*next = (struct home){0};
 	return true;

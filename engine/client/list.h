@@ -27,7 +27,8 @@ struct kr_list {
 	struct list node;
 	struct kr_client *client; /* shared(refs) */
 	struct home home, next;
-	struct mapping *retired; /* shared(refs): what the last kr_get may have lent out */
+	struct mapping *retired; /* shared(refs): what the last kr_get lent out of, home no more */
+	bool lent;               /* it did: KR_BORROW */
 	struct object_buf buf;   /* of kr_get */
 	/* opening again */
 	uint32_t open_id; /* of the request under way, 0 = none */
@@ -43,8 +44,10 @@ struct kr_list {
 
 /* Puts the OPEN_LIST of l into the link. */
 void list_ask_open(struct kr_list *l, uint32_t id);
-/* Gives back an opening of the life that c is attached to, which is or was never a home. */
+/* Gives back an opening of the life that c is attached to. Waits for nobody: when the daemon's
+ * queue is full, list_tell_owed says it later. */
 void list_tell_close(struct kr_client *c, uint32_t handle);
+void list_tell_owed(struct kr_client *c);
 /* Changes over to the next home if that is whole by now. True if it did. */
 bool list_settle(struct kr_list *l);
 bool home_same(const struct home *a, const struct home *b);

@@ -46,6 +46,7 @@ void session_lost(struct kr_client *c, const char *why)
 		l->retry_ns = 0;
 		home_drop(&l->next); /* what was not whole yet is of no use */
 	}
+	c->owed_count = 0;
 	LIST_EACH (n, &c->shards) /* no answer comes any more; the same life may come again */
 		CONTAINER_OF(n, struct mapping, node)->ask_id = 0;
 	try_later(c, now);
@@ -326,6 +327,7 @@ static void reopen(struct kr_client *c, struct kr_list *l, int64_t now_ns)
 
 static void keep_up(struct kr_client *c, int64_t now_ns)
 {
+	list_tell_owed(c);
 	LIST_EACH_SAFE (n, &c->lists) {
 		if (c->phase != CLIENT_UP)
 			return;

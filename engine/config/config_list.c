@@ -24,6 +24,11 @@ err_t config_list_add(struct settings *s, const char *text, struct errmsg *m)
 	if (!settings_resource_parse(resource, &s->arena, &l->resource))
 		return errmsg_set(m, ERR_CONFIG,
 		        "--list \"%s\": \"%s\" is no RESOURCE[.VERSION][.GROUP]", text, resource);
+	if (l->namespace_ && !settings_is_namespace(l->namespace_))
+		return errmsg_set(m, ERR_CONFIG,
+		        "--list \"%s\": \"%s\" cannot be a namespace: lower case letters, digits "
+		        "and '-'",
+		        text, l->namespace_);
 	s->lists = lists;
 	s->list_count++;
 	return ERR_OK;

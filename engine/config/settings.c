@@ -209,6 +209,11 @@ static void settings_read_lists(struct fields *f, const struct yaml_node *list, 
 			        "resource must be RESOURCE[.VERSION][.GROUP] in lower case, such "
 			        "as "
 			        "pods.v1 or deployments.v1.apps");
+		if (l.list.namespace_ && !settings_is_namespace(l.list.namespace_))
+			fields_fail(f, yaml_get(item, "namespace"), path,
+			        "namespace \"%.64s\" cannot be: one name of lower case letters, "
+			        "digits and '-'; leave it out for all namespaces",
+			        l.list.namespace_);
 		lists[i] = l.list;
 	}
 	s->lists = lists;

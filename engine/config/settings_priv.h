@@ -14,5 +14,7 @@ void settings_read_realms(struct fields *f, const struct yaml_node *list, struct
 bool settings_default_realm(struct settings *s, uid_t uid);
 /* false: not RESOURCE[.VERSION][.GROUP], or out of memory. */
 bool settings_resource_parse(const char *text, struct arena *arena, struct settings_resource *out);
+/* What a namespace may be called. A list of another one is live and empty for ever. */
+bool settings_is_namespace(const char *name);
 
 #endif

@@ -127,6 +127,11 @@ static bool settings_is_label(struct span s, bool dots)
 	return true;
 }
 
+bool settings_is_namespace(const char *name)
+{
+	return strlen(name) <= SETTINGS_NAME_MAX && settings_is_label(span_of(name), false);
+}
+
 bool settings_resource_parse(const char *text, struct arena *arena, struct settings_resource *out)
 {
 	size_t n = strcspn(text, ".");
@@ -423,6 +428,20 @@ bool settings_grants(const struct settings *s, const struct settings_realm *real
 {
 	return settings_covers(realm, target) &&
 	       settings_allows(s, realm, peer->uid, peer->gids, peer->gid_count);
+}
+
+bool settings_sees_cluster(
+        const struct settings *s, const char *cluster, const struct settings_peer *peer)
+{
+	for (size_t i = 0; i < s->realm_count; i++) {
+		const struct settings_realm *r = &s->realms[i];
+		if (!settings_allows(s, r, peer->uid, peer->gids, peer->gid_count))
+			continue;
+		for (size_t k = 0; k < r->grant_count; k++)
+			if (settings_any_matches(&r->grants[k].clusters, cluster))
+				return true;
+	}
+	return false;
 }
 
 const struct settings_realm *settings_admit(const struct settings *s,

@@ -132,18 +132,23 @@ static bool is_segment(const char *s)
 	       s[0] != '.';
 }
 
+static void deny(struct consumer *k, uint32_t request, const char *resource, const char *cluster)
+{
+	char text[256];
+	snprintf(text, sizeof text,
+	        "user %u may not see %.64s of cluster \"%.100s\": grant it in `realms` of "
+	        "kubering.yaml",
+	        k->uid, resource, cluster);
+	consumer_fail(k, request, KR_ERR_DENIED, ERR_DENIED, text);
+}
+
 static void open_list(struct consumer *k, uint32_t request, struct list_want *w)
 {
 	struct control *c = k->control;
 	struct errmsg m = {0};
 	const struct settings_realm *realm = admit(k, w);
 	if (!realm) {
-		char text[256];
-		snprintf(text, sizeof text,
-		        "user %u may not see %s of cluster \"%s\": grant it in `realms` of "
-		        "kubering.yaml",
-		        k->uid, w->resource, w->cluster);
-		consumer_fail(k, request, KR_ERR_DENIED, ERR_DENIED, text);
+		deny(k, request, w->resource, w->cluster);
 		return;
 	}
 	if (k->opening_count >= CONSUMER_OPENINGS_MAX) {
@@ -266,6 +271,17 @@ static bool may_ask(const struct consumer *k)
 	return false;
 }
 
+/* To resolve a name is to connect to the cluster and to tell of its API. */
+static void on_resolve(
+        struct consumer *k, uint32_t request, const char *cluster, const char *resource)
+{
+	struct settings_peer peer = {k->uid, k->groups, k->group_count};
+	if (settings_sees_cluster(k->control->config.settings, cluster, &peer))
+		questions_resolve(k->control, k, request, cluster, resource);
+	else
+		deny(k, request, resource, cluster);
+}
+
 static void on_query(struct consumer *k, const char *bytes, size_t n)
 {
 	struct attach_query q;
@@ -289,7 +305,7 @@ static void on_query(struct consumer *k, const char *bytes, size_t n)
 	}
 	switch (q.kind) {
 	case ATTACH_QUERY_STATUS: questions_status(k->control, k, q.head.id); break;
-	case ATTACH_QUERY_RESOLVE: questions_resolve(k->control, k, q.head.id, p[0], p[1]); break;
+	case ATTACH_QUERY_RESOLVE: on_resolve(k, q.head.id, p[0], p[1]); break;
 	default: refuse(k, q.head.id, "QUERY of an unknown kind"); break;
 	}
 }

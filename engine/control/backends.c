@@ -337,7 +337,8 @@ static void ask(struct backend *b)
 	b->asked_ns = loop_now_ns(b->control->loop);
 	if (!m)
 		return;
-	m->id = m->cluster = b->self->id;
+	m->cluster = b->self->id;
+	m->id = clusters_question(b->self);
 	m->fetch.accept = strdup("application/json");
 	if (asprintf(&m->fetch.target, "%s/config", b->self->conf.server.path) < 0)
 		m->fetch.target = NULL;
@@ -397,7 +398,7 @@ static err_t read_answer(
 
 void backends_on_fetched(struct control *c, const struct reactor_note *n)
 {
-	struct backend *b = backend_of(c, n->id);
+	struct backend *b = backend_of(c, clusters_asked(c, n->id)->id);
 	struct backend_clusters list = {0};
 	struct errmsg m = {0};
 	if (c->stopping)

@@ -675,6 +675,11 @@ uint32_t clusters_question(const struct known_cluster *k)
 	return k->id | k->epoch << CLUSTERS_EPOCH_SHIFT;
 }
 
+struct known_cluster *clusters_asked(const struct control *c, uint32_t question)
+{
+	return c->clusters.rows[question & ((1u << CLUSTERS_EPOCH_SHIFT) - 1)];
+}
+
 /* --- a reload ---------------------------------------------------------------------------- */
 
 static void renew_source(struct control *c, struct known_cluster *k)
@@ -711,8 +716,10 @@ void clusters_change(struct control *c, struct known_cluster *k, bool moved, boo
 	renew_source(c, k);
 	if (!k->sent)
 		send_credential(c, k);
-	if (moved)
-		clusters_on_wants_addresses(c, k->id);
+	if (!moved)
+		return;
+	clusters_on_wants_addresses(c, k->id);
+	questions_moved(c, k);
 }
 
 static void give_back(struct control *c, struct known_cluster *k)

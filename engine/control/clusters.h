@@ -50,7 +50,7 @@ struct known_cluster {
 	bool gone;              /* removed; notes about it are of no interest */
 	bool fresh;             /* the lists that the configuration keeps open are not open yet */
 	bool renew;             /* the next credential is another login: see reactor_msg */
-	uint32_t epoch;         /* counts servers; tells late answers of the resolver apart */
+	uint32_t epoch;         /* counts servers; tells late answers apart */
 	struct errmsg broken;   /* code != ERR_OK: why it cannot be used */
 	struct cluster_conf conf;
 	struct tls_roots *roots; /* shared(refs) */
@@ -130,9 +130,11 @@ void clusters_send_again(struct control *c, struct known_cluster *k);
 void clusters_on_wants_addresses(struct control *c, uint32_t id);
 /* There was no memory to pass them on: they are asked for again. */
 void clusters_owe_addresses(struct control *c, uint32_t id);
-/* What the resolver is asked by: the row's id, and above CLUSTERS_EPOCH_SHIFT its epoch. */
+/* What the resolver and the reactor (REACTOR_FETCH) are asked by: the row's id, and above
+ * CLUSTERS_EPOCH_SHIFT its epoch, so that the answer of a server that it was before is known. */
 enum { CLUSTERS_EPOCH_SHIFT = 20 };
 uint32_t clusters_question(const struct known_cluster *k);
+struct known_cluster *clusters_asked(const struct control *c, uint32_t question);
 void clusters_on_wants_credential(struct control *c, uint32_t id);
 /* It is not reached, or answers again: a line for the log, at most one a minute of each cluster. */
 void clusters_on_turned(struct control *c, const struct reactor_note *n);

@@ -64,7 +64,8 @@ static void make_directory(const char *path)
 	char *slash = strrchr(dir, '/');
 	if (slash && slash != dir) {
 		*slash = 0;
-		(void)!mkdir(dir, 0755); /* if that fails, bind says why */
+		if (mkdir(dir, 0755) == 0)       /* if that fails, the lock says why */
+			(void)!chmod(dir, 0755); /* whatever the umask: it is for consumers */
 	}
 }
 
@@ -130,8 +131,9 @@ err_t consumers_listen(struct control *c, struct errmsg *m)
 {
 	const char *path = c->config.socket_path;
 	if (strlen(path) > SOCKET_PATH_MAX)
-		return errmsg_set(m, ERR_CONFIG, "socket path %s is longer than %d bytes", path,
-		        (int)SOCKET_PATH_MAX);
+		return errmsg_set(m, ERR_CONFIG,
+		        "socket path %s is longer than %d bytes: choose another with --socket",
+		        path, (int)SOCKET_PATH_MAX);
 	make_directory(path);
 	err_t err = take_lock(c, path, m);
 	if (err)
@@ -209,6 +211,7 @@ static bool write_mail(const struct consumer *k, enum reactor_msg_type type, str
 		m->id = k->id;
 		m->consumer.eventfd = k->eventfd;
 		m->consumer.page = k->page;
+		m->consumer.foreign = k->uid != geteuid() && k->uid != 0;
 		list_push(mail, &m->link);
 	}
 	return true;

@@ -54,17 +54,16 @@ static err_t open_credentials(struct control *c, struct errmsg *m)
 static void on_addresses(void *arg, uint32_t question, const struct resolver_answer *a)
 {
 	struct control *c = arg;
-	uint32_t id = question & ((1u << CLUSTERS_EPOCH_SHIFT) - 1);
-	const struct known_cluster *k = c->clusters.rows[id];
+	const struct known_cluster *k = clusters_asked(c, question);
 	if (k->gone || clusters_question(k) != question)
 		return; /* of a server that it was before a reload */
 	struct reactor_msg *m = reactor_msg_new(REACTOR_CLUSTER_ADDRESSES);
 	_Static_assert((int)RESOLVER_ADDRESSES_MAX == (int)REACTOR_ADDRESSES_MAX, "the same bound");
 	if (!m) {
-		clusters_owe_addresses(c, id);
+		clusters_owe_addresses(c, k->id);
 		return;
 	}
-	m->cluster = id;
+	m->cluster = k->id;
 	m->err = a->err;
 	memcpy(m->text, a->text, sizeof m->text);
 	m->addresses.count = a->count;
@@ -92,11 +91,16 @@ void control_post(struct control *c, uint32_t reactor, struct reactor_msg *m)
 		reactor_post(c->reactors[reactor], m);
 }
 
-/* Of a cluster that a reload has removed: nobody is interested. */
+/* Of a cluster that a reload has removed, or of the server that it was before: nobody is
+ * interested.
+ */
 static bool is_late(const struct control *c, const struct reactor_note *n)
 {
+	const struct known_cluster *k;
 	switch (n->type) {
-	case REACTOR_FETCHED: return c->clusters.rows[n->id]->gone;
+	case REACTOR_FETCHED:
+		k = clusters_asked(c, n->id);
+		return k->gone || clusters_question(k) != n->id;
 	case REACTOR_WANTS_ADDRESSES:
 	case REACTOR_WANTS_CREDENTIAL:
 	case REACTOR_CLUSTER_TURNED: return c->clusters.rows[n->cluster]->gone;
@@ -111,7 +115,7 @@ static void check_known(struct control *c, struct reactor_note *n)
 	if (n->err != ERR_UNKNOWN_CLUSTER || c->stopping)
 		return;
 	struct known_cluster *k = n->type == REACTOR_LIST_OPENED ? c->lists.rows[n->id]->cluster
-	                          : n->type == REACTOR_FETCHED   ? c->clusters.rows[n->id]
+	                          : n->type == REACTOR_FETCHED   ? clusters_asked(c, n->id)
 	                                                         : NULL;
 	if (!k || k->gone)
 		return;
@@ -138,7 +142,7 @@ static void on_note(struct control *c, struct reactor_note *n)
 		break;
 	case REACTOR_CONSUMER_GONE: consumers_on_gone(c, n->id); break;
 	case REACTOR_FETCHED:
-		if (c->clusters.rows[n->id]->is_backend)
+		if (clusters_asked(c, n->id)->is_backend)
 			backends_on_fetched(c, n);
 		else
 			questions_on_fetched(c, n);

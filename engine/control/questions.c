@@ -282,7 +282,8 @@ static bool fetch(struct control *c, const struct known_cluster *k, const char *
 	struct reactor_msg *m = reactor_msg_new(REACTOR_FETCH);
 	if (!m)
 		return false;
-	m->id = m->cluster = k->id;
+	m->cluster = k->id;
+	m->id = clusters_question(k);
 	m->fetch.accept = strdup(DISCOVERY_ACCEPT);
 	if (asprintf(&m->fetch.target, "%s%s", k->conf.server.path, path) < 0)
 		m->fetch.target = NULL;
@@ -327,6 +328,7 @@ static void discovery_done(struct control *c, struct known_cluster *k, err_t err
 
 static void discover(struct control *c, struct known_cluster *k)
 {
+	discovery_free(&k->discovery_next); /* of one whose answer was lost */
 	k->discovery_next = discovery_new();
 	k->discovery_step = 0;
 	k->discovering = true;
@@ -335,9 +337,19 @@ static void discover(struct control *c, struct known_cluster *k)
 		discovery_done(c, k, ERR_NO_MEMORY, "out of memory");
 }
 
+void questions_moved(struct control *c, struct known_cluster *k)
+{
+	if (!k->discovering)
+		return;
+	discovery_free(&k->discovery_next);
+	k->discovering = false;
+	if (!list_empty(&k->discovery_waiters))
+		discover(c, k);
+}
+
 void questions_on_fetched(struct control *c, struct reactor_note *n)
 {
-	struct known_cluster *k = c->clusters.rows[n->id];
+	struct known_cluster *k = clusters_asked(c, n->id);
 	char text[384];
 	if (!k->discovering)
 		return;

@@ -55,11 +55,14 @@ void questions_pin(struct control *c, struct known_cluster *k, const struct sett
 void pinned_open(struct control *c, const struct known_cluster *k, const struct settings_list *l,
         const struct discovery_resource *r);
 void questions_on_status(struct control *c, struct reactor_note *n);
-/* A fetch of discovery came back: id is the cluster's. */
+/* A fetch of discovery came back: id is clusters_question's. */
 void questions_on_fetched(struct control *c, struct reactor_note *n);
 void questions_fini(struct control *c);
 /* Some list that the configuration keeps open is not resolved yet. */
 bool questions_of_pins(const struct control *c);
+/* The cluster is at another server: what the old one said so far is forgotten, and this one asked.
+ */
+void questions_moved(struct control *c, struct known_cluster *k);
 /* The cluster was removed: whoever asked about it hears why. */
 void questions_end_cluster(struct control *c, struct known_cluster *k, const char *why);
 /* The settings are others: a question about a list that they keep open goes on for the entry that

@@ -170,21 +170,35 @@ static err_t add_backends(struct control *c, struct config *next)
 	return ERR_OK;
 }
 
+static err_t take_cluster(struct control *c, struct config_cluster *from, bool other_limits)
+{
+	struct known_cluster *k;
+	if (from->backend) {
+		const struct backend *b = backends_find(c, from->backend->name);
+		if (!b)
+			return ERR_NO_MEMORY; /* add_backends told of it */
+		k = backends_cluster(b, from->context);
+	} else {
+		k = clusters_find(c, from->name);
+	}
+	if (!k) {
+		err_t err = clusters_add(c, from);
+		c->reload.added += !err;
+		return err;
+	}
+	if (!from->backend)
+		update(c, k, from, other_limits);
+	return ERR_OK;
+}
+
+/* All, also behind one that cannot be taken: those that there are borrow from the configuration,
+ * and the one before goes. */
 static err_t take_clusters(struct control *c, struct config *next, bool other_limits)
 {
 	err_t err = add_backends(c, next);
-	for (size_t i = 0; !err && i < next->cluster_count; i++) {
-		struct config_cluster *from = &next->clusters[i];
-		struct known_cluster *k =
-		        from->backend ? backends_cluster(backends_find(c, from->backend->name),
-		                                from->context)
-		                      : clusters_find(c, from->name);
-		if (!k) {
-			err = clusters_add(c, from);
-			c->reload.added += !err;
-		} else if (!from->backend) {
-			update(c, k, from, other_limits);
-		}
+	for (size_t i = 0; i < next->cluster_count; i++) {
+		err_t e = take_cluster(c, &next->clusters[i], other_limits);
+		err = err ? err : e;
 	}
 	for (uint32_t i = 0; other_limits && i < c->clusters.by_name.count; i++)
 		if (c->clusters.by_name.rows[i]->backend)
@@ -348,9 +362,9 @@ static void apply(struct control *c, struct config *next)
 	credential_pool_set_policy(c->credentials, &next->settings->exec_policy);
 	remove_backends(c, next);
 	remove_clusters(c, next);
-	if (take_clusters(c, next, other_limits))
-		(void)errmsg_set(&r->partly, ERR_NO_MEMORY,
-		        "out of memory: some clusters are not known; reload again");
+	err_t err = take_clusters(c, next, other_limits);
+	if (err)
+		(void)errmsg_set(&r->partly, err, "some clusters are not known; reload again");
 	pin(c, before);
 	cut_off_denied(c);
 	replace(c, next, fit);

@@ -7,7 +7,9 @@
  * what happened last on a client and what to do.
  *  2. A client and everything opened from it belong to one thread at a time. Different clients are
  * independent. The library starts no thread, installs no signal handler, prints nothing, never ends
- * the process, and needs libc only.
+ * the process, and needs libc only. After fork() the child may call kr_close() on it and nothing
+ * else: both share one socket, and the daemon sees that the parent has gone only when the child
+ * has, too.
  *  3. Nothing blocks unless it takes timeout_ns. 0 = do not wait; KR_FOREVER = no limit.
  *  4. Safe by default: objects handed out were checked after they were copied, into a buffer of the
  * view or follow; they are whole and stay valid until the next call on the same view or follow.
@@ -225,7 +227,8 @@ struct kr_view {
 };
 
 /* Takes the list as of now: no copy of objects, 17 bytes of memory for each until kr_view_end.
- * KR_ERR_MEMORY, _STUCK, _CLOSED, _CORRUPT, _UNREACHABLE. */
+ * KR_ERR_OVERRUN: it changed faster than it could be read, again and again; begin again.
+ * KR_ERR_MEMORY, _STUCK, _CLOSED, _CORRUPT, _UNREACHABLE, _SYSTEM. */
 KR_API int kr_view_begin(struct kr_list *list, struct kr_view *view);
 KR_API int kr_view_begin_flags(struct kr_list *list, struct kr_view *view, unsigned flags);
 /* The next object, in no particular order. KR_END after the last. KR_ERR_OVERRUN: it took so long

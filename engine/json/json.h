@@ -75,6 +75,8 @@ struct json_object {
 	 * metadata.managedFields (one neighbouring comma included). cut.n == 0: there is none.
 	 * Present only if asked for by strip_managed_fields. */
 	struct span cut;
+	bool more; /* has a member besides kind, apiVersion and metadata. json_shape_event does not
+	              look: what it compares with has, or has not */
 };
 
 struct json_event {
@@ -135,8 +137,8 @@ void json_list_reset(struct json_list *s); /* before each page */
  * An item that lies whole in data is handed out in place, else from the carry; it is valid until
  * the next call.
  * Errors: ERR_JSON_SYNTAX; _DEPTH; _LIMIT (an item over item_bytes_max, anything else over 256
- * KiB); _SHAPE (an item that is no object; kind, apiVersion, items or a member of metadata mistyped
- * or there twice); ERR_NO_MEMORY. */
+ * KiB, a body of more than 1024 members); _SHAPE (an item that is no object; kind, apiVersion,
+ * items or a member of metadata mistyped or there twice); ERR_NO_MEMORY. */
 enum json_list_result json_list_feed(
         struct json_list *s, struct span data, size_t *consumed, struct span *item);
 err_t json_list_err(const struct json_list *s);

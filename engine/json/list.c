@@ -24,6 +24,9 @@
 
 /* Of a key or of a value that is no item: metadata with a continue token has some hundred bytes. */
 enum { LIST_VALUE_BYTES_MAX = 1 << 18 };
+/* Of the body itself, which has four: each is read as two documents, at 100 times the cost of the
+ * bytes of an item. */
+enum { LIST_MEMBERS_MAX = 1024 };
 
 enum list_state {
 	LIST_START,      /* white space, then { */
@@ -56,6 +59,7 @@ struct json_list {
 	enum member_name key; /* of the value being read */
 	bool string_escaped;  /* LIST_IN_KEY, LIST_IN_STRING: behind a backslash */
 	uint32_t seen;        /* bits of member_name */
+	uint32_t members;     /* of the body, so far */
 	struct brackets brackets;
 	size_t item_bytes_max;
 	struct list_buffer carry;                       /* the unfinished key, value or item */
@@ -97,7 +101,7 @@ void json_list_reset(struct json_list *s)
 {
 	s->state = LIST_START;
 	s->err = ERR_OK;
-	s->seen = 0;
+	s->seen = s->members = 0;
 	s->carry.n = s->kind.n = s->api_version.n = s->metadata.n = 0;
 	s->meta = (struct json_list_meta){.remaining = -1};
 	/* An item sits two levels below the body. */
@@ -144,6 +148,8 @@ static const uint32_t wanted_of_list =
 
 static err_t on_key(struct json_list *s)
 {
+	if (s->members++ == LIST_MEMBERS_MAX)
+		return ERR_JSON_LIMIT;
 	err_t e = read_carry(s);
 	if (e)
 		return e;

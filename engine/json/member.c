@@ -3,7 +3,7 @@
 #include "base/check.h"
 #include "json/unescape.h"
 
-enum { NAME_BYTES_MAX = 25 };
+enum { NAME_BYTES_MAX = 25, ESCAPED_BYTES_MAX = 6 * NAME_BYTES_MAX };
 
 /* A name's text is padded, so that eight bytes can be read from anywhere in it. */
 static const struct name {
@@ -76,16 +76,24 @@ static inline bool same_name(struct span raw, const struct name *name)
 	       (raw.n <= 16 || memcmp(raw.p, name->text, raw.n) == 0);
 }
 
-static inline enum member_name name_of(struct span raw, bool escaped)
+static inline enum member_name plain_name_of(struct span raw)
 {
-	if (UNLIKELY(escaped)) {
-		for (enum member_name k = MEMBER_OTHER + 1; k < MEMBER_COUNT; k++)
-			if (unescape_equals(raw, (struct span){names[k].text, names[k].n}))
-				return k;
-		return MEMBER_OTHER;
-	}
 	enum member_name k = by_slot[SLOT(raw.n, raw.p[0])];
 	return k && names[k].n == raw.n && same_name(raw, &names[k]) ? k : MEMBER_OTHER;
+}
+
+/* Nobody writes our names like this, so all that matters is that it costs little. */
+__attribute__((noinline)) static enum member_name escaped_name_of(struct span raw)
+{
+	char text[ESCAPED_BYTES_MAX + 8] = {0};
+	if (raw.n > ESCAPED_BYTES_MAX)
+		return MEMBER_OTHER;
+	return plain_name_of((struct span){text, unescape(text, raw, NULL)});
+}
+
+static inline enum member_name name_of(struct span raw, bool escaped)
+{
+	return UNLIKELY(escaped) ? escaped_name_of(raw) : plain_name_of(raw);
 }
 
 enum member_name member_name_of(struct span raw, bool escaped)

@@ -66,13 +66,14 @@ size_t unescape(char *dst, struct span raw, bool *lone)
 		lone = &ignored;
 	*lone = false;
 	while (p < end) {
-		const char *stop = memchr(p, '\\', (size_t)(end - p));
-		size_t plain = (size_t)((stop ? stop : end) - p);
-		memmove(to, p, plain);
-		to += plain;
-		p += plain;
-		if (p == end)
-			break;
+		if (*p != '\\') {
+			const char *stop = memchr(p, '\\', (size_t)(end - p));
+			size_t plain = (size_t)((stop ? stop : end) - p);
+			memmove(to, p, plain);
+			to += plain;
+			p += plain;
+			continue;
+		}
 		if (p[1] != 'u') {
 			*to++ = simple(p[1]);
 			p += 2;

@@ -7,7 +7,6 @@
 #include "base/check.h"
 #include "base/sm.h"
 #include "base/version.h"
-#include "kube/url.h"
 
 /* clang-format off */
 /* Where we wait, and for what:
@@ -111,11 +110,6 @@ static bool keep_pages(struct watch *w, const struct json_list_meta *meta)
 	return true;
 }
 
-static struct span token_of(const struct watch *w)
-{
-	return w->pages ? span_of(w->pages + strlen(w->pages) + 1) : SPAN_NONE;
-}
-
 /* Most lists are live most of the time: a text is memory of its own. Without any err_text() must
  * do. */
 static void say(struct watch *w, err_t err, const char *text)
@@ -164,60 +158,11 @@ static void ask(struct watch *w, uint64_t now_ns, struct watch_out *out)
 		w->request = may_stream_list(w, now_ns) ? WATCH_REQ_STREAM_LIST : WATCH_REQ_PAGE;
 	w->first_page = w->request == WATCH_REQ_PAGE && !w->pages;
 	w->http_status = 0;
-	w->events_seen = w->bookmark_seen = false;
+	w->events_seen = w->changes_seen = w->bookmark_seen = false;
 	w->last_byte_ns = now_ns;
 	enter(w, WATCH_ASKING);
 	w->deadline_ns = now_ns + WATCH_HEAD_S * KUBE_S;
 	out->acts |= WATCH_SEND;
-}
-
-static void query_of_watch(struct watch *w, struct url *u, bool *first)
-{
-	char seconds[16];
-	uint64_t s = WATCH_TIMEOUT_MIN_S + prng_below(&w->rng, WATCH_TIMEOUT_SPREAD_S);
-	snprintf(seconds, sizeof seconds, "%u", (unsigned)s);
-	url_query(u, first, "watch", SPAN("1"));
-	url_query(u, first, "allowWatchBookmarks", SPAN("true"));
-	if (w->request == WATCH_REQ_STREAM_LIST) {
-		/* resourceVersionMatch is required with sendInitialEvents; no resourceVersion = a
-		 * consistent read. With one, "not older than": the server says 504 rather than
-		 * going back in time. */
-		url_query(u, first, "sendInitialEvents", SPAN("true"));
-		url_query(u, first, "resourceVersionMatch", SPAN("NotOlderThan"));
-		if (w->back_tries < WATCH_BACK_TRIES && version_is_decimal(rv_of(w)))
-			url_query(u, first, "resourceVersion", rv_of(w));
-	} else {
-		url_query(u, first, "resourceVersion", rv_of(w));
-	}
-	url_query(u, first, "timeoutSeconds", span_of(seconds));
-}
-
-size_t watch_target(struct watch *w, char *buf, size_t cap, const char **accept)
-{
-	const struct watch_conf *c = w->conf;
-	struct url u;
-	bool first = true;
-	url_init(&u, buf, cap);
-	url_collection(
-	        &u, &(struct url_collection){span_of(c->prefix), span_of(c->group),
-	                    span_of(c->version), span_of(c->namespace_), span_of(c->resource)});
-	url_query(&u, &first, "labelSelector", span_of(c->labels));
-	url_query(&u, &first, "fieldSelector", span_of(c->fields));
-	if (w->request == WATCH_REQ_PAGE) {
-		if (!w->unlimited)
-			url_query(&u, &first, "limit", SPAN("500"));
-		url_query(&u, &first, "continue", token_of(w));
-	} else {
-		query_of_watch(w, &u, &first);
-	}
-	_Static_assert(WATCH_PAGE_LIMIT == 500, "the literal above");
-	*accept = "application/json";
-	if (c->metadata_only)
-		*accept =
-		        w->request == WATCH_REQ_PAGE
-		                ? "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-		                : "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
-	return url_end(&u);
 }
 
 /* --- going down -------------------------------------------------------------------------- */
@@ -622,7 +567,12 @@ static enum watch_apply on_end_marker(
 static enum watch_apply on_initial_event(
         struct watch *w, const struct json_event *ev, uint64_t now_ns, struct watch_out *out)
 {
-	w->deadline_ns = now_ns + WATCH_MARKER_S * KUBE_S;
+	/* What is there comes as ADDED, then perhaps some changes, then the marker. Where changes
+	 * go on and on, nobody knows of a marker: a busy list must not wait for it until it is
+	 * quiet. */
+	w->changes_seen |= ev->type == JSON_EVENT_MODIFIED || ev->type == JSON_EVENT_DELETED;
+	if (!w->changes_seen)
+		w->deadline_ns = now_ns + WATCH_MARKER_S * KUBE_S;
 	switch (ev->type) {
 	case JSON_EVENT_BOOKMARK:
 		return ev->initial_events_end

@@ -47,8 +47,8 @@ enum {
 	                          below 600) lags behind: it drips */
 	WATCH_PAGE_S = 120,    /* a LIST answer that is not whole by then: servers cut it at 60 s
 	                          (--request-timeout), so it drips */
-	WATCH_MARKER_S =
-	        10, /* streaming list: no event and no end marker within this: fall back to LIST */
+	WATCH_MARKER_S = 10,   /* streaming list: no end marker within this after the last of the
+	                          first ADDED:   fall back to LIST */
 	WATCH_BOOKMARK_S =
 	        75, /* bookmarks come every 60 s once they come at all: silence means a dead path */
 	WATCH_VERIFY_S = 150, /* no bookmark ever seen: relist to find out (trap 2), doubling up to
@@ -108,6 +108,7 @@ struct watch {
 	bool unlimited;        /* a continue token expired: list without limit */
 	bool credential_tried; /* 401 answered by one refresh already */
 	bool events_seen;      /* since the stream's head */
+	bool changes_seen;     /* of a streaming list: MODIFIED or DELETED before the marker */
 	bool bookmark_seen;    /* in this stream */
 	bool after_bookmark;   /* rv came from a bookmark (M6) */
 	uint8_t errors_in_row, back_tries, short_watches, silences, denials, parks;
@@ -115,6 +116,7 @@ struct watch {
 	uint16_t http_status;  /* of the answer under way, 0 = none */
 	char rv[WATCH_RV_MAX]; /* last event or bookmark; "" = none */
 	err_t err;             /* why it is not live */
+	int retry_after_s;     /* < 0: none was said */
 	char *text;            /* own: of err; NULL: err_text() says it all (watch_text) */
 	/* Version of the list that is being received, and behind its NUL the continue token; own,
 	 * NULL = first page. */
@@ -123,7 +125,6 @@ struct watch {
 	uint64_t last_byte_ns, stream_since_ns, last_bookmark_ns, verify_ns;
 	uint64_t proof_ns; /* last event, bookmark or whole list: a renewal of the stream proves
 	                      nothing */
-	int retry_after_s;
 };
 
 enum watch_act {

@@ -288,8 +288,14 @@ static void raise_limits(void)
 		r.rlim_cur = r.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &r);
 	}
-	r = (struct rlimit){0, 0};
-	setrlimit(RLIMIT_CORE, &r); /* a core would hold credentials (reliability.md K1) */
+}
+
+/* Before a credential is read: a core would hold it, and a process of the same user could read it
+ * (reliability.md K1). */
+static void keep_memory_private(void)
+{
+	struct rlimit none = {0, 0};
+	setrlimit(RLIMIT_CORE, &none);
 	prctl(PR_SET_DUMPABLE, 0);
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
@@ -407,6 +413,7 @@ int main(int argc, char **argv)
 		return status;
 	if (options.check)
 		return check(&options);
+	keep_memory_private();
 	sigset_t before;
 	hold_reload(&before);
 	struct config *config = load_first(&options);

@@ -112,7 +112,10 @@ static int take(struct options *o, int opt)
 int options_parse(int argc, char **argv, struct options *o)
 {
 	memset(o, 0, sizeof *o);
-	for (int opt; (opt = getopt_long(argc, argv, "", table, NULL)) != -1;) {
+	int at = 0;
+	for (int opt; (opt = getopt_long(argc, argv, "", table, &at)) != -1;) {
+		if (opt != '?' && table[at].has_arg && !*optarg) /* an unset variable of a script */
+			return wrong("empty value of", table[at].name);
 		int status = take(o, opt);
 		if (status >= 0)
 			return status;

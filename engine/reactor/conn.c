@@ -110,6 +110,8 @@ void conn_lost(struct conn *c, err_t err, const char *text)
 		leave_address(c);
 		if (probe || !k->gate.shut)
 			cluster_on_failure(k, err, text, reactor_of(c)->now_ns);
+	} else if (probe) { /* conn_leave() */
+		cluster_on_abandoned(k);
 	}
 	char where[ERRMSG_BYTES];
 	snprintf(where, sizeof where, "%s: %s", k->spec.host, text);

@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "base/wheel.h"
+#include "io/bell.h"
 #include "reactor/cluster.h"
 #include "reactor/conn.h"
 #include "reactor/feed.h"
@@ -31,6 +32,7 @@ struct consumer_row {
 	bool marked;      /* one of its lists changed in this turn */
 	bool wake_always; /* a subscription found no memory: woken for every change instead of never
 	                   */
+	bool foreign;     /* of another user, who must not be able to block us (io/bell.h) */
 	uint32_t feeds;   /* that wake it */
 };
 
@@ -44,7 +46,8 @@ struct core_table {
  * reactor_free. */
 struct reactor {
 	struct reactor_config config;
-	struct io *io; /* borrow */
+	struct io *io;    /* borrow */
+	struct bell bell; /* for foreign consumers; open since the first of them came */
 	uint64_t now_ns;
 	struct wheel wheel;
 	struct list clusters, feeds, fetches;

@@ -272,8 +272,11 @@ void core_on_message(struct reactor *r, struct reactor_msg *m)
 	case REACTOR_LIST_CLOSE: list_close(r, m); break;
 	case REACTOR_CONSUMER_ADD:
 		CHECK(m->id < REACTOR_CONSUMERS_MAX);
-		r->consumers[m->id] = (struct consumer_row){
-		        m->consumer.eventfd, m->consumer.page, false, false, 0};
+		r->consumers[m->id] = (struct consumer_row){.eventfd = m->consumer.eventfd,
+		        .page = m->consumer.page,
+		        .foreign = m->consumer.foreign};
+		if (m->consumer.foreign)
+			(void)!bell_open(&r->bell); /* else as for everybody */
 		break;
 	case REACTOR_CONSUMER_REMOVE:
 		consumer_remove(r, m);

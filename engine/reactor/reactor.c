@@ -144,6 +144,7 @@ void reactor_free(struct reactor **rp)
 	for (uint32_t i = 0; i < REACTOR_REALMS_MAX; i++)
 		if (r->stores[i])
 			store_free(&r->stores[i]);
+	bell_close(&r->bell);
 	json_parser_free(&r->parser);
 	free(r->plain);
 	free(r->inflated);
@@ -274,7 +275,8 @@ static void wake_consumers(struct reactor *r)
 			continue;
 		if (__atomic_load_n(&row->page->waiting, __ATOMIC_RELAXED) &&
 		        __atomic_exchange_n(&row->page->waiting, 0, __ATOMIC_RELAXED))
-			io_notify(r->io, row->eventfd);
+			if (!row->foreign || !bell_ring(&r->bell, row->eventfd))
+				io_notify(r->io, row->eventfd);
 	}
 	r->marked_count = 0;
 }
@@ -348,7 +350,7 @@ bool reactor_turn(struct reactor *r, uint64_t deadline_ns)
 	tick_stores(r);
 	acknowledge_leavers(r, &leavers);
 	atomic_store_explicit(&r->turned_ns, r->now_ns, memory_order_relaxed);
-	uint64_t took = r->now_ns - began;
+	uint64_t took = io_clock_ns(r->io) - began; /* with the handlers, without the sleep */
 	r->turn_max_ns = took > r->turn_max_ns ? took : r->turn_max_ns;
 	if (r->stopping && !r->stopped)
 		finish_stop(r);

@@ -161,7 +161,10 @@ static bool list_shape(const struct naive *tree)
 		        meta.remaining != (v < 0 ? -1 : v))
 			return false;
 	}
+	size_t members = 0;
 	for (struct naive *n = tree->first; n; n = n->next) {
+		if (++members > 1024)
+			return false;
 		bool items = n->type == NAIVE_ARRAY &&
 		             span_is((struct span){n->key->text, n->key->text_n}, "items");
 		if (naive_depth(n) > JSON_DEPTH_MAX + (unsigned)items)

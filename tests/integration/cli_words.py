@@ -7,7 +7,6 @@ What scripts of users rest on: exit codes, what is on stdout and what is not, th
 import json
 import os
 import queue
-import re
 import select
 import signal
 import subprocess
@@ -22,7 +21,6 @@ SECONDS = 30
 OBJECTS = 25
 
 
-HERE = Path(__file__).resolve().parent
 EVIL = "evil\x1b[2J"  # the name of a context, and what a terminal would do with it
 
 
@@ -143,6 +141,7 @@ def check_get(rig):
     for words in (["get"], ["watch"]):  # asked again it would be refused again
         expect(rig.run(*words, "pods", "-l", "a=(", "--timeout", "0", *one), 1, "400")
         expect(rig.run(*words, "pods", "--field-selector", "a", "--timeout", "0", *one), 1, "400")
+    assert "is the selector right?" in expect(rig.run("doctor"), 0)
     assert expect(rig.run("get", "pods", "-A", "-l", "", *one), 0)
     lines = expect(rig.run("get", "pods", "-A", *one), 0).splitlines()
     assert len(lines) == OBJECTS + 1 and lines[0].split() == ["NAMESPACE", "NAME", "READY", "STATUS", "RESTARTS", "AGE"], lines[0]
@@ -247,6 +246,7 @@ def check_servers_gone(rig, fake):
     fake.wait()
     expect(rig.run("get", "configmaps", "-A", "--cluster", "fake-2", "--timeout", "5s"), 1, "connection refused")
     expect(rig.run("get", "pods", "-A", "--cluster", "fake-1", "--timeout", "0.2s"), 3, "timed out")
+    expect(rig.run("watch", "configmaps", "-A", "--cluster", "fake-1", "--timeout", "6s"), 3, "waiting for configmaps", "connection refused")
 
 
 def main():

@@ -75,6 +75,8 @@ static err_t sim_connect(struct io *io, struct io_sock *s, const struct sockaddr
         socklen_t bytes, uint64_t timeout_ns)
 {
 	struct sim_net *n = net_of(io);
+	if (n->no_sockets)
+		return ERR_LIMIT;
 	struct sim_sock *k = calloc(1, sizeof *k);
 	const struct sockaddr_in *a = (const void *)addr;
 	CHECK(k && bytes == sizeof *a);
@@ -99,6 +101,8 @@ static err_t sim_send(struct io *io, struct io_sock *s, const void *data, size_t
 	struct sim_net *n = net_of(io);
 	struct sim_sock *k = sock_of(n, s);
 	CHECK(k && !k->sent_due);
+	if (k->end_queued && k->event_ns <= n->clock->now_ns) /* io knows it, on_end comes next */
+		return k->event_err;
 	uint64_t at = n->clock->now_ns + latency(n);
 	k->last_out_ns = at > k->last_out_ns ? at : k->last_out_ns;
 	push_piece(&k->to_server, data, bytes, k->last_out_ns);

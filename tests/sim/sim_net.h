@@ -38,6 +38,7 @@ struct sim_net {
 	uint64_t wanted_ns; /* when the reactor asked to be called again */
 	bool woken;
 	enum sim_reach reach[64];
+	bool no_sockets; /* io_connect() finds none left */
 	uint64_t bytes, connects;
 };
 

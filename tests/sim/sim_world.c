@@ -30,7 +30,7 @@ struct sim_list {
 	char namespace_[32];
 	const char *labels;
 	struct model_selector *selector;
-	bool open;
+	bool open, closing;
 	uint32_t row, gen;
 	struct store *store;
 	struct read_shard *shard; /* own */
@@ -49,6 +49,9 @@ struct sim_way {
 	uint32_t model, reactor;
 	enum strategy_way way;
 	bool is_auto, through; /* through: the Headlamp backend */
+	bool going;            /* between CLUSTER_REMOVE and CLUSTER_REMOVED */
+	uint64_t asked_ns;     /* for its addresses, last */
+	uint32_t moves;        /* how often the configuration named another server */
 };
 
 struct sim_world {
@@ -65,6 +68,8 @@ struct sim_world {
 	struct sim_list list[SIM_LISTS_MAX];
 	struct list notes;
 	uint32_t stopped;
+	uint32_t fetches, fetched;
+	bool nameless, locked; /* DNS, or what makes credentials, does not answer as it should */
 	bool verbose, faults_on;
 	struct sim_result *out;
 };
@@ -82,49 +87,22 @@ static void send_address(struct sim_world *w, uint32_t cluster)
 	struct reactor_msg *m = reactor_msg_new(REACTOR_CLUSTER_ADDRESSES);
 	CHECK(m);
 	m->cluster = cluster;
-	m->addresses.count = 1;
+	m->addresses.count = !w->nameless;
+	m->err = w->nameless ? ERR_DNS : ERR_OK;
 	sim_net_address(w->way[cluster].through ? SIM_NET_BACKEND : w->way[cluster].model,
 	        &m->addresses.at[0], &m->addresses.bytes[0]);
 	reactor_post(w->reactor[w->way[cluster].reactor], m);
 }
 
-static void send_credential(struct sim_world *w, uint32_t cluster)
+static void send_credential(struct sim_world *w, uint32_t cluster, bool renewed)
 {
 	struct reactor_msg *m = reactor_msg_new(REACTOR_CLUSTER_CREDENTIAL);
 	CHECK(m);
 	m->cluster = cluster;
-	m->credential.auth = auth_new();
+	m->err = w->locked ? ERR_CRED_EXEC : ERR_OK;
+	m->credential.auth = w->locked ? NULL : auth_new();
+	m->credential.renewed = renewed;
 	reactor_post(w->reactor[w->way[cluster].reactor], m);
-}
-
-static void on_opened(struct sim_world *w, const struct reactor_note *n)
-{
-	struct sim_list *l = &w->list[n->id];
-	CHECK(n->err == ERR_OK);
-	l->open = true;
-	l->row = n->row;
-	l->gen = n->gen;
-	l->store = n->store;
-	l->shard = calloc(1, sizeof *l->shard);
-	CHECK(l->shard);
-	uint64_t bytes = 0;
-	(void)store_segment(n->store, 0, &bytes);
-	CHECK(read_init(l->shard, store_segment_at(n->store, 0), bytes) == READ_OK);
-}
-
-static void take_notes(struct sim_world *w)
-{
-	for (struct list *it; (it = list_pop(&w->notes));) {
-		struct reactor_note *n = CONTAINER_OF(it, struct reactor_note, link);
-		switch (n->type) {
-		case REACTOR_LIST_OPENED: on_opened(w, n); break;
-		case REACTOR_WANTS_ADDRESSES: send_address(w, n->cluster); break;
-		case REACTOR_WANTS_CREDENTIAL: send_credential(w, n->cluster); break;
-		case REACTOR_STOPPED: w->stopped++; break;
-		default: break;
-		}
-		reactor_note_free(&n);
-	}
 }
 
 /* --- making it --------------------------------------------------------------------------- */
@@ -209,13 +187,14 @@ static void draw_way(struct sim_world *w, uint32_t id)
 	}
 }
 
-static void add_cluster(struct sim_world *w, uint32_t id)
+static void post_cluster(struct sim_world *w, uint32_t id, enum reactor_msg_type type)
 {
 	const struct sim_way *y = &w->way[id];
-	struct reactor_msg *m = reactor_msg_new(REACTOR_CLUSTER_ADD);
-	char name[16], context[16], prefix[32] = "";
+	struct reactor_msg *m = reactor_msg_new(type);
+	char name[16], host[16], context[16], prefix[32] = "";
 	CHECK(m);
 	snprintf(name, sizeof name, "w%u", id);
+	snprintf(host, sizeof host, "sim%u", y->moves);
 	snprintf(context, sizeof context, "c%u", y->model);
 	bool lists = y->through && id < w->clusters;
 	if (lists)
@@ -223,7 +202,7 @@ static void add_cluster(struct sim_world *w, uint32_t id)
 	m->cluster = id;
 	m->cluster_spec = (struct cluster_spec){.cluster = id,
 	        .name = strdup(name),
-	        .host = strdup("sim"),
+	        .host = strdup(host),
 	        .prefix = strdup(prefix),
 	        .gzip = prng_below(&w->rng, 2),
 	        .watch_list = prng_below(&w->rng, 4) != 0,
@@ -234,7 +213,12 @@ static void add_cluster(struct sim_world *w, uint32_t id)
 	        .backend = lists ? w->clusters : REACTOR_NO_CLUSTER,
 	        .context = lists ? strdup(context) : NULL};
 	reactor_post(w->reactor[y->reactor], m);
-	send_credential(w, id);
+}
+
+static void add_cluster(struct sim_world *w, uint32_t id)
+{
+	post_cluster(w, id, REACTOR_CLUSTER_ADD);
+	send_credential(w, id, false);
 	send_address(w, id);
 }
 
@@ -249,22 +233,18 @@ static void add_clusters(struct sim_world *w)
 	}
 }
 
-static void add_list(struct sim_world *w, uint32_t id)
+static struct model_cluster *model_of(const struct sim_world *w, const struct sim_list *l)
 {
-	struct sim_list *l = &w->list[id];
+	return w->server.clusters[w->way[l->cluster].model];
+}
+
+static void open_list(struct sim_world *w, struct sim_list *l)
+{
 	struct reactor_msg *m = reactor_msg_new(REACTOR_LIST_OPEN);
 	CHECK(m);
-	l->id = id;
-	l->cluster = (uint32_t)prng_below(&w->rng, w->clusters);
-	l->reactor = w->way[l->cluster].reactor;
-	l->kind = w->kinds[prng_below(&w->rng, SIM_KINDS)];
-	if (l->kind->namespaced && prng_below(&w->rng, 3) == 0)
-		snprintf(l->namespace_, sizeof l->namespace_, "ns-00%u",
-		        (unsigned)prng_below(&w->rng, 3));
-	l->labels = prng_below(&w->rng, 4) == 0 ? "app=web" : "";
-	struct model_text error = {0};
-	CHECK(model_selector_parse(span_of(l->labels), SPAN_NONE, l->kind, &l->selector, &error));
-	m->list_spec = (struct list_spec){.list = id,
+	l->timeline = model_of(w, l)->timeline;
+	l->lies = w->server.faults.reordered;
+	m->list_spec = (struct list_spec){.list = l->id,
 	        .cluster = l->cluster,
 	        .group = strdup(l->kind->group),
 	        .version = strdup(l->kind->version),
@@ -275,9 +255,87 @@ static void add_list(struct sim_world *w, uint32_t id)
 	reactor_post(w->reactor[l->reactor], m);
 }
 
-static struct model_cluster *model_of(const struct sim_world *w, const struct sim_list *l)
+static void add_list(struct sim_world *w, uint32_t id)
 {
-	return w->server.clusters[w->way[l->cluster].model];
+	struct sim_list *l = &w->list[id];
+	l->id = id;
+	l->cluster = (uint32_t)prng_below(&w->rng, w->clusters);
+	l->reactor = w->way[l->cluster].reactor;
+	l->kind = w->kinds[prng_below(&w->rng, SIM_KINDS)];
+	if (l->kind->namespaced && prng_below(&w->rng, 3) == 0)
+		snprintf(l->namespace_, sizeof l->namespace_, "ns-00%u",
+		        (unsigned)prng_below(&w->rng, 3));
+	l->labels = prng_below(&w->rng, 4) == 0 ? "app=web" : "";
+	struct model_text error = {0};
+	CHECK(model_selector_parse(span_of(l->labels), SPAN_NONE, l->kind, &l->selector, &error));
+	open_list(w, l);
+}
+
+/* --- what the reactors say ------------------------------------------------------------------- */
+
+static void on_opened(struct sim_world *w, const struct reactor_note *n)
+{
+	struct sim_list *l = &w->list[n->id];
+	CHECK(n->err == ERR_OK);
+	l->open = true;
+	l->row = n->row;
+	l->gen = n->gen;
+	l->store = n->store;
+	l->shard = calloc(1, sizeof *l->shard);
+	CHECK(l->shard);
+	uint64_t bytes = 0;
+	(void)store_segment(n->store, 0, &bytes);
+	CHECK(read_init(l->shard, store_segment_at(n->store, 0), bytes) == READ_OK);
+}
+
+static void on_list_closed(struct sim_world *w, struct sim_list *l)
+{
+	for (int i = 0; l->following && i < SIM_FOLLOWS; i++)
+		sim_follow_fini(&l->follow[i]);
+	free(l->shard);
+	l->shard = NULL;
+	l->following = l->open = l->closing = l->tainted = false;
+	l->seen_commit = l->synced = l->heals_at = 0;
+	if (!w->way[l->cluster].going)
+		open_list(w, l);
+}
+
+static void on_removed(struct sim_world *w, uint32_t cluster)
+{
+	CHECK(w->way[cluster].going);
+	w->way[cluster].going = false;
+	w->way[cluster].asked_ns = 0;
+	add_cluster(w, cluster);
+	for (uint32_t i = 0; i < w->lists; i++)
+		if (w->list[i].cluster == cluster)
+			open_list(w, &w->list[i]);
+}
+
+/* DNS is not asked at a pace that is its own answers'. */
+static void on_wants_addresses(struct sim_world *w, uint32_t cluster)
+{
+	struct sim_way *y = &w->way[cluster];
+	CHECK(!y->asked_ns || w->clock.now_ns - y->asked_ns >= SIM_S / 10);
+	y->asked_ns = w->clock.now_ns;
+	send_address(w, cluster);
+}
+
+static void take_notes(struct sim_world *w)
+{
+	for (struct list *it; (it = list_pop(&w->notes));) {
+		struct reactor_note *n = CONTAINER_OF(it, struct reactor_note, link);
+		switch (n->type) {
+		case REACTOR_LIST_OPENED: on_opened(w, n); break;
+		case REACTOR_LIST_CLOSED: on_list_closed(w, &w->list[n->id]); break;
+		case REACTOR_CLUSTER_REMOVED: on_removed(w, n->cluster); break;
+		case REACTOR_WANTS_ADDRESSES: on_wants_addresses(w, n->cluster); break;
+		case REACTOR_WANTS_CREDENTIAL: send_credential(w, n->cluster, false); break;
+		case REACTOR_FETCHED: w->fetched++; break;
+		case REACTOR_STOPPED: w->stopped++; break;
+		default: break;
+		}
+		reactor_note_free(&n);
+	}
 }
 
 /* --- the oracle -------------------------------------------------------------------------- */
@@ -450,6 +508,79 @@ static void disturb_backend(struct sim_world *w)
 	model_text_fini(&line);
 }
 
+static void post_fetch(struct sim_world *w, uint32_t c)
+{
+	struct reactor_msg *m = reactor_msg_new(REACTOR_FETCH);
+	CHECK(m);
+	m->cluster = c;
+	m->fetch.target = strdup("/version");
+	m->fetch.accept = strdup("application/json");
+	reactor_post(w->reactor[w->way[c].reactor], m);
+	w->fetches++;
+}
+
+static void post_to(struct sim_world *w, uint32_t c, enum reactor_msg_type type, uint32_t id)
+{
+	struct reactor_msg *m = reactor_msg_new(type);
+	CHECK(m);
+	m->cluster = c;
+	m->id = id;
+	if (type == REACTOR_CLUSTER_REMOVE)
+		m->err = ERR_UNKNOWN_CLUSTER;
+	reactor_post(w->reactor[w->way[c].reactor], m);
+}
+
+/* A reload in the midst of it: other options, or another server, or none for a moment. */
+static void reload(struct sim_world *w, uint32_t c)
+{
+	struct sim_way *y = &w->way[c];
+	if (prng_below(&w->rng, 3) == 0) {
+		y->going = true;
+		post_to(w, c, REACTOR_CLUSTER_REMOVE, 0);
+		return;
+	}
+	bool moved = prng_below(&w->rng, 2);
+	y->moves += moved;
+	post_cluster(w, c, REACTOR_CLUSTER_CHANGE);
+	if (moved) {
+		send_credential(w, c, false);
+		send_address(w, c);
+	}
+}
+
+static void close_a_list(struct sim_world *w)
+{
+	struct sim_list *l = &w->list[prng_below(&w->rng, w->lists)];
+	if (!l->open || l->closing || w->way[l->cluster].going)
+		return;
+	l->closing = true;
+	post_to(w, l->cluster, REACTOR_LIST_CLOSE, l->id);
+}
+
+/* What the control thread does, or cannot do, meanwhile. */
+static void disturb_control(struct sim_world *w, uint32_t c)
+{
+	static const char *const what[] = {
+	        "DNS", "credentials", "renewal", "fetch", "list closed", "sockets", "reload"};
+	uint64_t which = prng_below(&w->rng, ARRAY_LEN(what));
+	if (w->verbose)
+		fprintf(stderr, "%8.3f s: control: %s (cluster %u)\n",
+		        (double)w->clock.now_ns / 1e9, what[which], c);
+	w->out->faults++;
+	switch (which) {
+	case 0: w->nameless = !w->nameless; break;
+	case 1: w->locked = !w->locked; break;
+	case 2: send_credential(w, c, true); break;
+	case 3: post_fetch(w, c); break;
+	case 4: close_a_list(w); break;
+	case 5: w->net[w->way[c].reactor].no_sockets ^= true; break;
+	default:
+		if (!w->way[c].going)
+			reload(w, c);
+		break;
+	}
+}
+
 static void disturb(struct sim_world *w)
 {
 	uint32_t c = (uint32_t)prng_below(&w->rng, w->clusters), model = w->way[c].model;
@@ -459,7 +590,7 @@ static void disturb(struct sim_world *w)
 		disturb_backend(w);
 		return;
 	}
-	switch (prng_below(&w->rng, 8)) {
+	switch (prng_below(&w->rng, 10)) {
 	case 0: sim_net_cut(n, peer); break;
 	case 1: n->reach[peer] = SIM_REFUSED; break;
 	case 2: n->reach[peer] = SIM_BLACK_HOLE; break;
@@ -468,6 +599,8 @@ static void disturb(struct sim_world *w)
 	case 5:
 		model_cluster_compact(w->server.clusters[model], w->server.clusters[model]->rv);
 		break;
+	case 6:
+	case 7: disturb_control(w, c); break;
 	default: draw_fault(w); break;
 	}
 }
@@ -531,9 +664,14 @@ static void heal(struct sim_world *w)
 {
 	model_fault_clear(&w->server.faults);
 	model_server_clear_deny(&w->server);
-	for (uint32_t i = 0; i < w->reactors; i++)
+	for (uint32_t i = 0; i < w->reactors; i++) {
 		memset(w->net[i].reach, 0, sizeof w->net[i].reach);
+		w->net[i].no_sockets = false;
+	}
 	tell_backend(w, SPAN("clear"));
+	w->nameless = w->locked = false;
+	for (uint32_t i = 0; i <= w->clusters; i++) /* as control does, when there is one again */
+		send_credential(w, i, false);
 }
 
 static void report_unconverged(struct sim_world *w)
@@ -612,6 +750,7 @@ static void tear_down(struct sim_world *w)
 	}
 	take_notes(w);
 	CHECK(w->stopped == w->reactors);
+	CHECK(w->fetched == w->fetches); /* each is answered, once */
 	for (uint32_t i = 0; i < w->reactors; i++) {
 		reactor_free(&w->reactor[i]);
 		sim_net_fini(&w->net[i]);

@@ -69,7 +69,10 @@ static const struct remedy remedies[] = {
         {"KUBE_FORBIDDEN", "grant get, list and watch on this resource; to see: kubectl auth can-i "
                            "watch RESOURCE -A"},
         {"KUBE_NOT_FOUND",
-                "the server does not have this resource (any more): kubectl api-resources"},
+                "the server does not have this resource (any more), or it cannot be watched: "
+                "kubectl api-resources -o wide"},
+        {"KUBE_SERVER", "it is asked again by itself; where the server says 400 or 422: is the "
+                        "selector right?"},
         {"KUBE_GONE_SLOW",
                 "the server throttles (API Priority and Fairness); it is asked again later"},
         {"KUBE_EXPIRED",
@@ -332,8 +335,7 @@ int command_doctor(const struct args *a)
 		             : "the daemon tells nothing (see the message on stderr)",
 		        gone ? "systemctl status kuberingd; journalctl -u kuberingd; or point "
 		               "--socket at it"
-		             : "ask as a user that it may tell: `realms` in kubering.yaml, or the "
-		               "daemon's own user");
+		             : "the message says what to do");
 	} else {
 		check(&d, VERDICT_OK, "socket", "the daemon answers", "");
 		check_daemon(&d, s);

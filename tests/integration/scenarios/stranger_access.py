@@ -65,6 +65,12 @@ def policy(programs):
                         # without any grant the very first question is refused, before a list is named
                         expect_all(text, str(NOBODY), "realms", *((resource, cluster) if allowed else ()))
             print(f"    refused: exit {status} | {text.strip()}")
+            if not allowed:  # nobody is sent to look for a daemon that is there
+                for words, part in ((("doctor",), "tells nothing"), (("version",), "does not say")):
+                    status, out, text = daemon.kubering(*words, user=NOBODY, group=NOBODY, extra_groups=[])
+                    expect(status == 1, f"{words}: exit {status}")
+                    expect_all(out, part)
+                    expect_all(text, str(NOBODY), "realms")
             realms = {row["realm"] for row in daemon.rows()}
             expect(realms == ({"ops", "web"} if allowed else {"default"}), f"{realms}")
             with Attached(daemon.socket) as consumer:  # without a list open in it, nobody maps a shard

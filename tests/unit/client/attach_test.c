@@ -337,6 +337,59 @@ static void no_descriptor_is_kept(void **state)
 	world_fini(&w);
 }
 
+/* A daemon that is busy for a while, and more to close than its queue holds: none is forgotten. */
+static void many_closes_at_once(void **state)
+{
+	enum { LISTS = 600 };
+	static struct kr_list *lists[LISTS];
+	(void)state;
+	struct world w;
+	char *json;
+	size_t n;
+	world_open(&w, 0);
+	for (int i = 0; i < LISTS; i++)
+		lists[i] = world_list(&w, "pods");
+	fake_lock(w.d); /* its thread waits */
+	for (int i = 0; i < LISTS; i++)
+		kr_list_close(lists[i]);
+	fake_unlock(w.d);
+	for (int i = 0; i < LISTS && fake_closes(w.d) < LISTS; i++) {
+		assert_int_equal(kr_query(w.c, "status", &json, &n), KR_OK);
+		free(json);
+	}
+	fake_await_closes(w.d, LISTS);
+	world_fini(&w);
+}
+
+/* A child of the host may close what it inherited: the parent's lists stay. */
+static void a_child_closes(void **state)
+{
+	(void)state;
+	struct world w;
+	struct kr_object o;
+	int status;
+	world_open(&w, 0);
+	struct kr_list *l = world_list(&w, "pods");
+	world_sync(&w, "pods", 3);
+	assert_true(kr_fd(w.c) >= 0);
+	pid_t child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		kr_close(w.c);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	char *json;
+	size_t n;
+	assert_int_equal(
+	        kr_query(w.c, "status", &json, &n), KR_OK); /* answered after what it said */
+	free(json);
+	assert_int_equal(fake_closes(w.d), 0);
+	assert_int_equal(kr_get(l, "default", "n1", 0, &o), KR_OK);
+	world_fini(&w);
+}
+
 /* KR_FOREVER is a time like any other. */
 static void a_client_with_all_the_time(void **state)
 {
@@ -462,6 +515,8 @@ int main(void)
 	        cmocka_unit_test(queries),
 	        cmocka_unit_test(a_cluster_that_does_not_answer_is_no_missing_daemon),
 	        cmocka_unit_test(no_descriptor_is_kept),
+	        cmocka_unit_test(many_closes_at_once),
+	        cmocka_unit_test(a_child_closes),
 	        cmocka_unit_test(a_client_with_all_the_time),
 	        cmocka_unit_test(a_host_without_descriptors),
 	        cmocka_unit_test(connecting_without_descriptors),

@@ -229,7 +229,7 @@ static void waits_end_when_it_is_so(void **state)
 	assert_int_equal(kr_list_wait_version(l, "99", 0), KR_OK); /* shorter is less */
 	assert_int_equal(kr_list_wait_version(l, "101", 0), KR_TIMEOUT);
 	assert_int_equal(kr_list_wait_version(l, "1000", 0), KR_TIMEOUT); /* longer is more */
-	assert_int_equal(kr_list_wait_version(l, "v1", 0), KR_TIMEOUT);   /* is no version */
+	assert_int_equal(kr_list_wait_version(l, "v1", 0), KR_TIMEOUT);   /* no number at all */
 	assert_int_equal(pthread_create(&t, NULL, later_main, &put), 0);
 	assert_int_equal(kr_list_wait_version(l, "777", WORLD_LONG_NS), KR_OK);
 	pthread_join(t, NULL);

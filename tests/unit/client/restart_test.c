@@ -372,6 +372,62 @@ static void the_same_life_again(void **state)
 	world_fini(&w);
 }
 
+/* Shards of dead daemons that are mapped somewhere in this process. */
+static unsigned control_segments(void)
+{
+	char line[512];
+	unsigned n = 0;
+	FILE *f = fopen("/proc/self/maps", "r");
+	assert_non_null(f);
+	while (fgets(line, sizeof line, f))
+		n += strstr(line, "memfd:kubering-control") != NULL;
+	fclose(f);
+	return n;
+}
+
+static void settle(struct world *w, struct kr_list *l)
+{
+	replace(w);
+	world_sync(w, "pods", 5);
+	int r;
+	do
+		r = kr_list_wait_live(l, 20000000);
+	while (r != KR_OK || fake_opens(w->d) == 0);
+}
+
+/* The memory of a dead daemon is kept for a loan that is out, and for nothing else: nobody else
+ * holds it, so it would be paid for twice. */
+static void the_old_memory_goes_with_the_last_use(void **state)
+{
+	(void)state;
+	struct world w;
+	struct kr_view v;
+	struct kr_object o, seen;
+	world_open(&w, 0);
+	struct kr_list *l = world_list(&w, "pods");
+	world_sync(&w, "pods", 5);
+	assert_int_equal(kr_get(l, "default", "n1", 0, &o), KR_OK); /* a copy holds nothing */
+	settle(&w, l);
+	assert_int_equal(control_segments(), 2); /* the daemon's, and ours of it */
+	assert_int_equal(kr_get(l, "default", "n1", KR_BORROW, &o), KR_OK);
+	assert_int_equal(kr_view_begin_flags(l, &v, KR_BORROW), KR_OK);
+	assert_int_equal(kr_view_next(&v, &seen), KR_OK);
+	for (int i = 0; i < 3; i++) {
+		settle(&w, l);
+		assert_int_equal(control_segments(), 3);
+		assert_true(fake_json_is(o.json, o.json_bytes, "default", "n1", o.uid, "1"));
+		assert_int_equal(kr_check(l, &o), KR_OK);
+		assert_int_equal(kr_check(l, &seen), KR_OK);
+	}
+	assert_int_equal(kr_get(l, "default", "n1", 0, &o), KR_OK); /* ends it */
+	assert_int_equal(control_segments(), 3);
+	assert_int_equal(kr_check(l, &seen), KR_OK);
+	kr_view_end(&v);
+	assert_int_equal(control_segments(), 2);
+	assert_int_equal(kr_check(l, &seen), KR_ERR_TORN);
+	world_fini(&w);
+}
+
 /* The socket was lost while a segment was being asked for ahead: after the same life has come
  * again, segments are asked for ahead as before, so that they are there when the daemon is not. */
 static void segments_are_fetched_ahead_after_a_lost_question(void **state)
@@ -639,6 +695,7 @@ int main(void)
 	        cmocka_unit_test(the_end_was_never_mapped),
 	        cmocka_unit_test(a_list_that_was_never_whole_moves_quietly),
 	        cmocka_unit_test(the_same_life_again),
+	        cmocka_unit_test(the_old_memory_goes_with_the_last_use),
 	        cmocka_unit_test(segments_are_fetched_ahead_after_a_lost_question),
 	        cmocka_unit_test(the_new_daemon_refuses),
 	        cmocka_unit_test(an_orderly_stop_says_why),

@@ -205,6 +205,22 @@ static void policy_names_cannot_be_forged_with_dots(void **state)
 	settings_free(&s);
 }
 
+static void policy_sees_a_cluster_by_any_grant(void **state)
+{
+	struct settings *s = load(*state, config);
+	struct settings_peer web = {100, NULL, 0}, team = {5, &(gid_t){501}, 1};
+	struct settings_peer nothing = {103, NULL, 0}, stranger = {9, NULL, 0};
+	EACH(c, clusters)
+	{
+		assert_true(settings_sees_cluster(s, clusters[c], &web)); /* nodes: of all */
+		assert_int_equal(settings_sees_cluster(s, clusters[c], &team),
+		        strcmp(clusters[c], "dev") == 0);
+		assert_false(settings_sees_cluster(s, clusters[c], &nothing));
+		assert_false(settings_sees_cluster(s, clusters[c], &stranger));
+	}
+	settings_free(&s);
+}
+
 /* Stands before libc's: a directory service's, where an entry names all members of a group. */
 enum { STAFF_BYTES = 300000, STAFF_GID = 777 };
 int getgrnam_r(const char *name, struct group *gr, char *buf, size_t size, struct group **found)
@@ -266,6 +282,7 @@ int main(void)
 	        SCRATCH_TEST(policy_matrix_equals_the_model),
 	        SCRATCH_TEST(policy_secret_values_need_an_explicit_grant),
 	        SCRATCH_TEST(policy_no_realms_means_nobody),
+	        SCRATCH_TEST(policy_sees_a_cluster_by_any_grant),
 	        SCRATCH_TEST(policy_a_group_may_have_many_members),
 	        SCRATCH_TEST(policy_names_cannot_be_forged_with_dots),
 	};

@@ -299,6 +299,44 @@ static void a_user_of_many_groups_is_in_all_of_them(void **state)
 	rig_fini(&g);
 }
 
+static void ask_name(struct rig *g, const char *cluster, const char *name)
+{
+	struct {
+		struct attach_query q;
+		char names[64];
+	} m = {.q = {.head = {.type = ATTACH_QUERY, .id = 10},
+	               .kind = ATTACH_QUERY_RESOLVE,
+	               .length = {(uint16_t)strlen(cluster), (uint16_t)strlen(name)}}};
+	int n = snprintf(m.names, sizeof m.names, "%s%s", cluster, name);
+	say(g, &m, sizeof m.q + (size_t)n);
+}
+
+/* Else whoever may see one cluster makes the daemon connect to all, and reads their APIs. */
+static void a_cluster_that_it_may_not_see_is_not_asked(void **state)
+{
+	struct rig g;
+	union reply r;
+	(void)state;
+	rig_init(&g);
+	g.grant.clusters = (struct fields_texts){(const char *const[]){"other"}, 1};
+	greet(&g);
+	ask_name(&g, "c", "pods");
+	assert_true(hear(&g, &r));
+	assert_int_equal(r.head.type, ATTACH_ERROR);
+	assert_int_equal(r.error.code, KR_ERR_DENIED);
+	assert_non_null(strstr(r.error.text, "may not see pods of cluster \"c\""));
+	assert_false(clusters_find(g.control, "c")->placed);
+	ask_name(&g, "unknown", "pods"); /* nor does it learn which there are */
+	assert_true(hear(&g, &r));
+	assert_int_equal(r.error.code, KR_ERR_DENIED);
+	g.grant.clusters = (struct fields_texts){(const char *const[]){"c"}, 1};
+	ask_name(&g, "c", "pods");
+	for (int i = 0; i < 100 && !clusters_find(g.control, "c")->placed; i++)
+		both(&g);
+	assert_true(clusters_find(g.control, "c")->placed);
+	rig_fini(&g);
+}
+
 /* What everyone may connect to, also who may see nothing. */
 static void one_user_cannot_take_all_places(void **state)
 {
@@ -354,6 +392,7 @@ int main(void)
 	        cmocka_unit_test(names_that_are_paths_are_refused),
 	        cmocka_unit_test(questions_of_one_consumer_are_bounded),
 	        cmocka_unit_test(documents_that_nobody_reads_are_few),
+	        cmocka_unit_test(a_cluster_that_it_may_not_see_is_not_asked),
 	        cmocka_unit_test(one_user_cannot_take_all_places),
 	        cmocka_unit_test(what_is_no_socket_is_not_removed),
 	        cmocka_unit_test(a_socket_that_is_there_listens),

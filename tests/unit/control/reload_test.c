@@ -58,6 +58,7 @@ static void loaded(void *arg, const char *text)
 	        SERVER) "users:\n" rows(USER)
 #define ONE(x)   x("a", "1", "t")
 #define TWO(x)   x("a", "1", "t") x("b", "2", "t")
+#define AWAY(x)  x("a", "3", "t")
 #define MOVED(x) x("a", "3", "t") x("b", "2", "t")
 #define LIST     "lists: [{resource: pods.v1}]\n"
 #define HEAD     "apiVersion: kubering.io/v1alpha1\nkind: Config\nclusters: [{context: \"*\"}"
@@ -194,6 +195,80 @@ static void clusters_come_move_and_go(void **state)
 	rig_fini(&g);
 }
 
+/* As while the reactors have not yet let go of what an earlier reload removed. Those behind the one
+ * for which there is no row are kept, and what they borrow is the new configuration's. */
+static void a_cluster_without_room_is_no_matter_of_the_others(void **state)
+{
+#define HUBS(contexts)                                                                             \
+	", {name: hub, headlamp: {url: \"http://127.0.0.1:9\", contexts: " contexts "}}"
+#define BEHIND(x) x("a", "1", "t") x("zz", "2", "t")
+	struct rig g;
+	rig_init(&g, *state, HEAD HUBS("[x]") "]\n", KUBECONFIG(BEHIND));
+	reload(&g, HEAD HUBS("[x]") "]\n", KUBECONFIG(BEHIND)); /* what the start gave never goes */
+	while (g.control->clusters.count < CONFIG_CLUSTERS_MAX)
+		assert_non_null(clusters_new(&g.control->clusters));
+	for (int i = 0; i < 3; i++) {
+		reload(&g, HEAD HUBS("[x, y, z]") "]\n", KUBECONFIG(BEHIND));
+		assert_int_equal(g.control->reload.partly.code, ERR_LIMIT);
+		assert_non_null(strstr(g.control->reload.partly.text, "reload again"));
+		assert_true(knows(&g, "a") && knows(&g, "zz"));
+		assert_false(knows(&g, "z"));
+	}
+	assert_int_equal(g.good, 4);
+	rig_fini(&g);
+}
+
+static void discovery_says(struct rig *g, uint32_t question, const char *body)
+{
+	struct reactor_note *n = calloc(1, sizeof *n);
+	assert_non_null(n);
+	list_init(&n->link);
+	n->type = REACTOR_FETCHED;
+	n->id = question;
+	n->http_status = 200;
+	n->body = strdup(body);
+	n->body_bytes = strlen(body);
+	control_note(g->control, n);
+}
+
+/* The answer of the old server is on its way while the file is read, and must not pass for the new
+ * one's. */
+static void discovery_begins_anew_at_another_server(void **state)
+{
+#define DISCOVERY(groups)                                                                          \
+	"{\"kind\":\"APIGroupDiscoveryList\",\"apiVersion\":\"apidiscovery.k8s.io/"                \
+	"v2\",\"items\":[" groups "]}"
+#define PODS(version)                                                                              \
+	"{\"metadata\":{},\"versions\":[{\"version\":\"" version "\",\"resources\":[{"             \
+	"\"resource\":\"pods\",\"responseKind\":{\"group\":\"\",\"version\":\"" version            \
+	"\",\"kind\":\"Pod\"},\"scope\":\"Namespaced\",\"singularResource\":\"pod\","              \
+	"\"verbs\":[\"list\",\"watch\"]}]}]}"
+	struct rig g;
+	static const char yaml[] = HEAD "]\nlists: [{resource: pods}]\n";
+	rig_init(&g, *state, yaml, KUBECONFIG(ONE));
+	const struct known_cluster *a = clusters_find(g.control, "a");
+	assert_true(a->discovering);
+	uint32_t question = CONTAINER_OF(g.reactor->fetches.next, struct fetch, link)->id;
+	discovery_says(&g, question, DISCOVERY(PODS("v1old")));
+	turn(&g);
+	assert_int_equal(a->discovery_step, 1);
+	discovery_says(&g, question, DISCOVERY(""));
+	write_files(&g, yaml, KUBECONFIG(AWAY));
+	reload_run(g.control);
+	turn(&g);
+	assert_int_equal(open_lists(&g), 0);
+	assert_true(a->discovering);
+	assert_int_equal(a->discovery_step, 0);
+	question = CONTAINER_OF(g.reactor->fetches.next, struct fetch, link)->id;
+	discovery_says(&g, question, DISCOVERY(PODS("v1")));
+	discovery_says(&g, question, DISCOVERY(""));
+	turn(&g);
+	assert_false(a->discovering);
+	assert_int_equal(open_lists(&g), 1);
+	assert_string_equal(g.control->lists.rows[0]->version, "v1");
+	rig_fini(&g);
+}
+
 static void a_name_may_go_from_a_backend_to_a_kubeconfig(void **state)
 {
 	struct rig g;
@@ -319,6 +394,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        TEST(the_same_again_tells_the_reactor_nothing),
 	        TEST(clusters_come_move_and_go),
+	        TEST(a_cluster_without_room_is_no_matter_of_the_others),
+	        TEST(discovery_begins_anew_at_another_server),
 	        TEST(a_name_may_go_from_a_backend_to_a_kubeconfig),
 	        TEST(an_error_changes_nothing_and_is_kept_for_status),
 	        TEST(what_needs_a_restart_is_named_and_not_taken),

@@ -296,6 +296,27 @@ static void other_values_are_bounded(void **state)
 	free(body);
 }
 
+/* Members that mean nothing: each costs as much as a kilobyte of items. */
+static void the_members_of_the_body_are_bounded(void **state)
+{
+	(void)state;
+	struct json_list *s = json_list_new(1 << 20);
+	for (size_t members = 1023; members <= 1025; members++) {
+		char body[8192] = "{\"items\":[]";
+		size_t n = strlen(body);
+		for (size_t i = 1; i < members; i++, n += 5)
+			memcpy(body + n, ",\"\":1", 5);
+		strcpy(body + n, "}");
+		err_t want = members > 1024 ? ERR_JSON_LIMIT : ERR_OK;
+		run(s, body, strlen(body), 0, 8192, &whole);
+		run(s, body, strlen(body), 0, 1, &cut);
+		assert_int_equal(whole.err, want);
+		assert_int_equal(cut.err, want);
+		assert_int_equal(whole.end, want ? JSON_LIST_ERROR : JSON_LIST_END);
+	}
+	json_list_free(&s);
+}
+
 static void the_depth_is_bounded(void **state)
 {
 	(void)state;
@@ -363,6 +384,7 @@ int main(void)
 	        cmocka_unit_test(a_broken_item_is_left_to_the_scanner),
 	        cmocka_unit_test(an_item_is_bounded),
 	        cmocka_unit_test(other_values_are_bounded),
+	        cmocka_unit_test(the_members_of_the_body_are_bounded),
 	        cmocka_unit_test(the_depth_is_bounded),
 	        cmocka_unit_test(a_reset_forgets_everything),
 	        cmocka_unit_test(nothing_may_be_fed),

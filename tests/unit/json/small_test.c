@@ -6,6 +6,8 @@
 
 #include "unit/json/doc.h"
 
+#include <stdio.h>
+
 static void integers_fit_or_are_refused(void **state)
 {
 	(void)state;
@@ -164,6 +166,49 @@ static void only_whole_names_are_known(void **state)
 	assert_int_equal(seen, (1u << MEMBER_COUNT) - 2);
 }
 
+/* The first `escapes` bytes as \\uXXXX, the others as they are. */
+static struct span spelled(const char *name, size_t n, size_t escapes)
+{
+	char text[256];
+	size_t at = 0;
+	for (size_t i = 0; i < n; i++)
+		at += (size_t)snprintf(text + at, sizeof text - at, i < escapes ? "\\u%04x" : "%c",
+		        (unsigned char)name[i]);
+	return doc_bytes(text, at);
+}
+
+static void names_are_known_however_they_are_spelled(void **state)
+{
+	(void)state;
+	static const char *const names[] = {
+	        "uid", "metadata", "resourceVersion", "k8s.io/initial-events-end"};
+	static const enum member_name want[] = {
+	        MEMBER_UID, MEMBER_METADATA, MEMBER_RESOURCE_VERSION, MEMBER_INITIAL_EVENTS_END};
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		size_t n = strlen(names[i]);
+		for (size_t escapes = 1; escapes <= n; escapes++) {
+			struct span d = spelled(names[i], n, escapes), wrong;
+			assert_int_equal(member_name_of(d, true), want[i]);
+			doc_free(&d);
+			char other[64] = {0};
+			memcpy(other, names[i], n);
+			other[n] = 'x';
+			wrong = spelled(other, n + 1, escapes + 1);
+			assert_int_equal(member_name_of(wrong, true), MEMBER_OTHER);
+			doc_free(&wrong);
+			other[escapes - 1] ^= 1;
+			wrong = spelled(other, n, escapes);
+			assert_int_equal(member_name_of(wrong, true), MEMBER_OTHER);
+			doc_free(&wrong);
+		}
+	}
+	struct span lone = doc("ui\\ud800"), nul = doc("uid\\u0000");
+	assert_int_equal(member_name_of(lone, true), MEMBER_OTHER);
+	assert_int_equal(member_name_of(nul, true), MEMBER_OTHER);
+	doc_free(&lone);
+	doc_free(&nul);
+}
+
 /* Otherwise the audit would be one that cannot fail. */
 static void the_second_reader_sees_every_difference(void **state)
 {
@@ -215,6 +260,7 @@ int main(void)
 	        cmocka_unit_test(a_long_number_is_measured_by_its_first_digit),
 	        cmocka_unit_test(escapes_become_text),
 	        cmocka_unit_test(only_whole_names_are_known),
+	        cmocka_unit_test(names_are_known_however_they_are_spelled),
 	        cmocka_unit_test(the_second_reader_sees_every_difference),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -647,6 +647,34 @@ static void a_watch_that_is_gone_after_each_list_is_backed_off_from(void **s)
 	}
 }
 
+/* A server or proxy that drops bookmarks, and a list that is never quiet (kubernetes-watch.md 1.6).
+ */
+static void a_busy_streaming_list_without_marker_falls_back_too(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_init(&r, true);
+	watch_on_head(&r.w, 200, -1, r.now, &r.out);
+	/* What is there may take long, as long as it goes on. */
+	for (int i = 0; i < 60; i++, r.now += S) {
+		assert_int_equal(event(&r, JSON_EVENT_ADDED, "90", false), WATCH_APPLY_SYNC_ITEM);
+		watch_on_timer(&r.w, r.now, &r.out);
+		assert_int_equal(r.w.state, WATCH_SYNCING);
+	}
+	uint64_t end = r.now + (WATCH_MARKER_S + 1) * S;
+	for (; r.w.state == WATCH_SYNCING; r.now += S) {
+		assert_true(r.now <= end);
+		event(&r, JSON_EVENT_MODIFIED, "91", false);
+		event(&r, JSON_EVENT_ADDED, "92", false);
+		watch_on_timer(&r.w, r.now, &r.out);
+	}
+	assert_true(r.caps.no_watch_list);
+	assert_int_equal(r.caps.no_watch_list_why, ERR_KUBE_NO_MARKER);
+	watch_on_ready(&r.w, r.now, &r.out);
+	assert_true(has(target(&r), "limit=500"));
+	watch_fini(&r.w);
+}
+
 static void back_off_is_jittered_bounded_and_forgotten(void **s)
 {
 	struct backoff b = {0};
@@ -694,6 +722,7 @@ int main(void)
 	        cmocka_unit_test(silence_is_met_by_a_new_connection_then_by_a_list),
 	        cmocka_unit_test(a_server_that_hangs_or_drips_is_left),
 	        cmocka_unit_test(watches_that_end_at_once_are_backed_off_from),
+	        cmocka_unit_test(a_busy_streaming_list_without_marker_falls_back_too),
 	        cmocka_unit_test(a_watch_that_is_gone_after_each_list_is_backed_off_from),
 	        cmocka_unit_test(back_off_is_jittered_bounded_and_forgotten),
 	};

@@ -136,6 +136,30 @@ static void a_name_that_does_not_resolve_is_asked_for_with_back_off(void **state
 	world_fini(&w);
 }
 
+/* The probe of a dead cluster has asked and waits, when its credential is renewed. */
+static void a_probe_that_is_retired_leaves_the_next_to_another(void **state)
+{
+	struct world w;
+	(void)state;
+	world_init(&w);
+	add_cluster(&w, 0, false);
+	open_list(&w, 0, 0);
+	connect_fails(&w, 0);
+	while (!fake_io_count(&w.io))
+		pass(&w, WHEEL_TICK_NS);
+	connect_ok(&w, 0);
+	assert_true(cluster_at(&w, 0)->gate.probing);
+	struct reactor_msg *m = msg(REACTOR_CLUSTER_CREDENTIAL);
+	m->credential.renewed = true;
+	post(&w, m);
+	assert_int_equal(fake_io_count(&w.io), 0);
+	pass(&w, 40 * SEC);
+	assert_int_equal(fake_io_count(&w.io), 1);
+	go_live(&w, 0);
+	assert_int_equal(feed_at(&w, 0)->watch.state, WATCH_STREAMING);
+	world_fini(&w);
+}
+
 static void a_handshake_that_never_ends_is_given_up(void **state)
 {
 	struct world w;
@@ -445,6 +469,7 @@ int main(void)
 	        cmocka_unit_test(connects_under_way_when_the_gate_shuts_are_one_failure),
 	        cmocka_unit_test(a_fetch_may_probe_when_its_time_has_come),
 	        cmocka_unit_test(a_name_that_does_not_resolve_is_asked_for_with_back_off),
+	        cmocka_unit_test(a_probe_that_is_retired_leaves_the_next_to_another),
 	        cmocka_unit_test(a_handshake_that_never_ends_is_given_up),
 	        cmocka_unit_test(a_bad_address_is_left_for_the_next),
 	        cmocka_unit_test(a_list_opened_after_the_credential_failed_says_so),
