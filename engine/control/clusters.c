@@ -18,6 +18,7 @@ enum {
 	CLUSTERS_CONNECTS_PER_S = 50,     /* where the settings say nothing */
 	CLUSTERS_COOKIE_BYTES = 48 << 10, /* of one request, whose head may have 64 KiB */
 };
+#define CLUSTERS_AGAIN_NS 1000000000ull /* there was no memory for what a reactor waits for */
 
 /* --- rows and their orders --------------------------------------------------------------- */
 
@@ -121,6 +122,8 @@ struct known_cluster *clusters_require(const struct control *c, const char *name
 	return k;
 }
 
+static void on_again(struct loop_timer *t);
+
 /* --- what the configuration names -------------------------------------------------------- */
 
 bool clusters_set_options(struct known_cluster *k, const struct config_cluster *from)
@@ -155,6 +158,7 @@ err_t clusters_load(struct control *c, struct errmsg *m)
 	struct config *from = c->config.config;
 	list_init(&c->clusters.unused);
 	cluster_log_init(c);
+	loop_timer_init(&c->clusters.again, on_again);
 	c->clusters.ca_seed = prng_next(&c->rng);
 	err_t err = backends_load(c);
 	for (size_t i = 0; !err && i < from->cluster_count; i++)
@@ -224,6 +228,8 @@ static void release(struct clusters *t, struct known_cluster *k)
 void clusters_fini(struct control *c)
 {
 	struct clusters *t = &c->clusters;
+	if (t->again.on_due)
+		loop_timer_set(c->loop, &t->again, UINT64_MAX);
 	for (uint32_t i = 0; i < t->count; i++) {
 		release(t, t->rows[i]);
 		free(t->rows[i]);
@@ -435,12 +441,28 @@ static err_t tls_of(struct control *c, struct known_cluster *k, const struct cre
 	return ERR_OK;
 }
 
+/* The reactor, and with it all who wait for the cluster, gets it when there is memory. */
+static void owe(struct control *c, struct known_cluster *k, unsigned what)
+{
+	k->owed |= what;
+	if (c->clusters.again.timer.at_ns == UINT64_MAX)
+		loop_timer_set(
+		        c->loop, &c->clusters.again, loop_now_ns(c->loop) + CLUSTERS_AGAIN_NS);
+}
+
+void clusters_owe_addresses(struct control *c, uint32_t id)
+{
+	owe(c, c->clusters.rows[id], OWED_ADDRESSES);
+}
+
 /* Sends what there is to the reactor: a credential, or why there is none. */
 static void send_credential(struct control *c, struct known_cluster *k)
 {
 	struct reactor_msg *msg = reactor_msg_new(REACTOR_CLUSTER_CREDENTIAL);
-	if (!msg)
+	if (!msg) {
+		owe(c, k, OWED_CREDENTIAL);
 		return;
+	}
 	struct errmsg m = {0};
 	const struct errmsg *why = credential_source_error(source_of(k));
 	struct credential *cred = credential_source_get(source_of(k));
@@ -468,9 +490,16 @@ static void send_credential(struct control *c, struct known_cluster *k)
 	}
 	msg->credential.renewed = !msg->err && k->credential && cred &&
 	                          (again || !credential_same_certificate(k->credential, cred));
-	credential_put(&k->credential);
-	k->credential = cred;
-	k->asked_401 = k->renew = false;
+	if (msg->err ==
+	        ERR_NO_MEMORY) { /* what the reactor has stays, and what is to be said of it */
+		owe(c, k, OWED_CREDENTIAL);
+		credential_put(&cred);
+	} else {
+		credential_put(&k->credential);
+		k->credential = cred;
+		k->renew = false;
+	}
+	k->asked_401 = false;
 	k->sent = true;
 	/* What a backend's clusters have not got, its own line tells. */
 	cluster_log_login(c, k, is_through(k) ? ERR_OK : msg->err, msg->text);
@@ -517,14 +546,34 @@ void clusters_on_wants_credential(struct control *c, uint32_t id)
 	        credential_source_refresh(k->source, k->credential, loop_now_ns(c->loop)))
 		return;
 	struct reactor_msg *msg = reactor_msg_new(REACTOR_CLUSTER_CREDENTIAL);
-	if (!msg)
+	if (!msg) {
+		owe(c, k, OWED_401);
 		return;
+	}
 	msg->cluster = id;
 	msg->err = ERR_KUBE_UNAUTHORIZED;
 	say_401(msg->text, sizeof msg->text, k);
 	k->asked_401 = false;
 	cluster_log_login(c, k, msg->err, msg->text);
 	control_post(c, k->reactor, msg);
+}
+
+static void on_again(struct loop_timer *t)
+{
+	struct control *c = CONTAINER_OF(t, struct control, clusters.again);
+	for (uint32_t i = 0; i < c->clusters.count; i++) {
+		struct known_cluster *k = c->clusters.rows[i];
+		unsigned owed = k->owed;
+		k->owed = 0;
+		if (!k->placed || k->gone)
+			continue;
+		if (owed & OWED_CREDENTIAL)
+			send_credential(c, k);
+		if (owed & OWED_401)
+			clusters_on_wants_credential(c, i);
+		if (owed & OWED_ADDRESSES)
+			clusters_on_wants_addresses(c, i);
+	}
 }
 
 /* A backend's are those of all clusters behind it. */
@@ -646,6 +695,13 @@ err_t clusters_place(struct control *c, struct known_cluster *k, struct errmsg *
 	return ERR_OK;
 }
 
+void clusters_on_missing(struct control *c, struct known_cluster *k)
+{
+	if (k->placed)
+		c->reactor_load[k->reactor]--;
+	k->placed = false;
+}
+
 void clusters_on_wants_addresses(struct control *c, uint32_t id)
 {
 	const struct known_cluster *k = c->clusters.rows[id];
@@ -742,5 +798,6 @@ void clusters_remove(struct control *c, struct known_cluster *k, const char *why
 
 void clusters_on_removed(struct control *c, uint32_t id)
 {
+	lists_forget_cluster(c, c->clusters.rows[id]);
 	give_back(c, c->clusters.rows[id]);
 }

@@ -27,6 +27,8 @@ struct credential_source;
 struct tls_config;
 struct tls_roots;
 
+enum { OWED_CREDENTIAL = 1, OWED_401 = 2, OWED_ADDRESSES = 4 };
+
 /* Owner: control->clusters. Thread: control. Life: clusters_load to clusters_fini. */
 struct known_cluster {
 	struct list unused;        /* in clusters->unused when it stands for nothing */
@@ -59,6 +61,7 @@ struct known_cluster {
 	struct credential *credential;    /* own: what the reactor has */
 	bool sent;                        /* the reactor was told of a credential, or why not */
 	bool asked_401;                   /* the reactor waits for a CLUSTER_CREDENTIAL */
+	unsigned owed;                    /* OWED_*: what there was no memory to send */
 	struct discovery *discovery;      /* shared(refs); NULL: not asked yet */
 	struct discovery *discovery_next; /* own: the one under way */
 	uint64_t discovered_ns;
@@ -102,6 +105,7 @@ struct clusters {
 	struct loop_timer turned_timer;  /* runs while turned_lines > 0 */
 	uint32_t turned_lines;           /* since the timer was set */
 	uint32_t turned_down, turned_up; /* meanwhile, and not told by name */
+	struct loop_timer again;         /* set while one is owed something */
 };
 
 enum { CLUSTERS_TURNED_LINES = 50, CLUSTERS_TURNED_S = 10 };
@@ -127,10 +131,15 @@ bool clusters_set_options(struct known_cluster *k, const struct config_cluster *
 /* Sees to it that a reactor has the cluster; ERR with a text when it is broken. */
 err_t clusters_place(struct control *c, struct known_cluster *k, struct errmsg *m) MUST_USE;
 
+/* The reactor that was given it has not got it. */
+void clusters_on_missing(struct control *c, struct known_cluster *k);
+
 /* A backend's requests carry more than they did: its sockets are made anew with it. */
 void clusters_send_again(struct control *c, struct known_cluster *k);
 
 void clusters_on_wants_addresses(struct control *c, uint32_t id);
+/* There was no memory to pass them on: they are asked for again. */
+void clusters_owe_addresses(struct control *c, uint32_t id);
 /* What the resolver and the reactor (REACTOR_FETCH) are asked by: the row's id, and above
  * CLUSTERS_EPOCH_SHIFT its epoch, so that the answer of a server that it was before is known. */
 enum { CLUSTERS_EPOCH_SHIFT = 20 };

@@ -49,8 +49,10 @@ struct cluster {
 	struct auth *auth;        /* shared(refs) */
 	struct tls_config *tls;   /* shared(refs) */
 	bool has_credential, credential_asked, addresses_asked;
+	bool credential_unasked;         /* there was no memory to ask */
 	bool credential_failed;          /* the last CLUSTER_CREDENTIAL was an error */
-	bool removed;                    /* goes with its last connection */
+	struct reactor_note *removed;    /* own: CLUSTER_REMOVED, for when it goes, with its last
+	                                    connection; NULL: it stays */
 	struct cluster_address *address; /* own: address_count of them */
 	uint32_t address_count, address_next;
 	struct gate gate;
@@ -77,9 +79,8 @@ struct cluster {
 };
 
 struct cluster *cluster_new(struct reactor *r, struct cluster_spec *spec /* moved */);
-/* To control: nothing more will be heard of this id. */
-void cluster_tell_removed(struct reactor *r, uint32_t id);
-/* No lists, conns closed or closing: the caller saw to it. */
+/* Tells control, if it was removed, that nothing more will be heard of it. No lists, conns closed
+ * or closing: the caller saw to it. */
 void cluster_free(struct cluster **c);
 struct watch_caps *cluster_caps_of(
         struct cluster *c, const char *group, const char *version, const char *resource);

@@ -77,6 +77,7 @@ struct reactor {
 	uint64_t heartbeat_ns;
 	uint64_t events, bytes, errors, turn_max_ns;
 	bool stopping, stopped;
+	struct reactor_note *farewell; /* own: the answer to STOP, until all connections are gone */
 	struct prng rng;
 	_Atomic uint64_t turned_ns;
 	pthread_mutex_t
@@ -96,9 +97,14 @@ enum core_timer {
 void core_mark(struct reactor *r, uint32_t consumer);
 void core_note(struct reactor *r, struct reactor_note *n);
 struct reactor_note *core_note_new(struct reactor *r, enum reactor_note_type type, uint32_t id);
+/* The note that m brought with it for its answer; never NULL, once. */
+struct reactor_note *core_answer(
+        struct reactor *r, struct reactor_msg *m, enum reactor_note_type type, uint32_t id);
 struct cluster *core_cluster(const struct reactor *r, uint32_t id);
 /* p NULL: forgets the id. */
 err_t core_table_set(struct core_table *t, uint32_t id, void *p);
+/* What its shards hold, for the control thread to read. */
+void core_tell_usage(struct reactor *r);
 /* The shard of a realm, made at first use. */
 err_t core_store(struct reactor *r, uint32_t realm, struct store **out, struct errmsg *m) MUST_USE;
 /* Handles one message; takes it. */

@@ -9,9 +9,8 @@
 static void tell_control(struct fetch *f, err_t err, const char *text)
 {
 	struct reactor *r = f->cluster->reactor;
-	struct reactor_note *n = core_note_new(r, REACTOR_FETCHED, f->id);
-	if (!n)
-		return; /* control's own deadline answers */
+	struct reactor_note *n = f->answer;
+	f->answer = NULL;
 	n->cluster = f->cluster->spec.cluster;
 	n->err = err;
 	n->http_status = f->http_status;
@@ -148,9 +147,14 @@ static void begin(struct fetch *f, uint32_t timeout_s)
 void fetch_start(struct cluster *c, struct reactor_msg *m)
 {
 	struct fetch *f = fetch_new(c, tell_control);
-	if (!f)
-		return; /* control's own deadline answers */
-	f->id = m->id;
+	struct reactor_note *n = core_answer(c->reactor, m, REACTOR_FETCHED, m->id);
+	if (!f) {
+		n->cluster = c->spec.cluster;
+		n->err = ERR_NO_MEMORY;
+		core_note(c->reactor, n);
+		return;
+	}
+	f->answer = n;
 	f->target = m->fetch.target;
 	f->accept = m->fetch.accept;
 	m->fetch.target = m->fetch.accept = NULL;

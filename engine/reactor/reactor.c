@@ -153,6 +153,7 @@ void reactor_free(struct reactor **rp)
 	free(r->marked);
 	free(r->cluster_by_id.rows);
 	free(r->feed_by_id.rows);
+	reactor_note_free(&r->farewell);
 	pthread_mutex_destroy(&r->mailbox_lock);
 	free(r);
 }
@@ -279,6 +280,13 @@ static void wake_consumers(struct reactor *r)
 	r->marked_count = 0;
 }
 
+void core_tell_usage(struct reactor *r)
+{
+	for (uint32_t i = 0; i < REACTOR_REALMS_MAX; i++)
+		if (r->stores[i])
+			store_tell_usage(r->stores[i]);
+}
+
 static void tick_stores(struct reactor *r)
 {
 	for (uint32_t i = 0; i < REACTOR_REALMS_MAX; i++)
@@ -290,9 +298,7 @@ static void acknowledge_leavers(struct reactor *r, struct list *leavers)
 {
 	for (struct list *it; (it = list_pop(leavers));) {
 		struct reactor_msg *m = CONTAINER_OF(it, struct reactor_msg, link);
-		struct reactor_note *n = core_note_new(r, REACTOR_CONSUMER_GONE, m->id);
-		if (n)
-			core_note(r, n);
+		core_note(r, core_answer(r, m, REACTOR_CONSUMER_GONE, m->id));
 		reactor_msg_free(&m);
 	}
 }
@@ -318,9 +324,8 @@ static void finish_stop(struct reactor *r)
 		cluster_free(&c);
 	}
 	r->stopped = true;
-	struct reactor_note *n = core_note_new(r, REACTOR_STOPPED, 0);
-	if (n)
-		core_note(r, n);
+	core_note(r, r->farewell);
+	r->farewell = NULL;
 }
 
 bool reactor_turn(struct reactor *r, uint64_t deadline_ns)
@@ -337,8 +342,10 @@ bool reactor_turn(struct reactor *r, uint64_t deadline_ns)
 	shake_some(r);
 	fire_timers(r);
 	wake_consumers(r);
-	if (r->now_ns - r->heartbeat_ns >= REACTOR_HEARTBEAT_NS)
+	if (r->now_ns - r->heartbeat_ns >= REACTOR_HEARTBEAT_NS) {
 		r->heartbeat_ns = r->now_ns;
+		core_tell_usage(r);
+	}
 	tick_stores(r);
 	acknowledge_leavers(r, &leavers);
 	atomic_store_explicit(&r->turned_ns, r->now_ns, memory_order_relaxed);

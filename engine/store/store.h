@@ -114,6 +114,10 @@ struct store_usage {
 	uint64_t unknown_deletes; /* DELETED of what was not there */
 };
 void store_usage(const struct store *s, struct store_usage *out);
+/* For other threads: what it was when its own last called store_tell_usage. Any thread; each number
+ * is whole, and those of one moment but for a moment. */
+void store_tell_usage(struct store *s);
+void store_usage_told(const struct store *s, struct store_usage *out);
 
 struct store_identity {
 	struct span cluster, group, version, resource, namespace_, labels, fields, form;

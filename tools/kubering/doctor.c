@@ -10,6 +10,7 @@
 #include "kubering/report.h"
 #include "kubering/say.h"
 #include "kubering/source.h"
+#include "kubering/text.h"
 
 enum {
 	FILES_WANTED = 65536,    /* a descriptor for each connection, and some */
@@ -344,7 +345,7 @@ static void check_list(struct doctor *d, struct json_node l)
 int command_doctor(const struct args *a)
 {
 	struct doctor d = {.json = a->output == OUTPUT_JSON};
-	struct json_dom *dom = json_dom_new();
+	struct json_dom *dom = text_need(json_dom_new());
 	struct json_node s, l;
 	struct json_iter it = {0};
 	int code = report_status(a, dom, &s, NULL);

@@ -11,12 +11,16 @@ static void out_of_memory(void)
 	exit(1);
 }
 
+void *text_need(void *made)
+{
+	if (!made)
+		out_of_memory();
+	return made;
+}
+
 void *text_alloc(size_t n)
 {
-	void *p = calloc(1, n ? n : 1);
-	if (!p)
-		out_of_memory();
-	return p;
+	return text_need(calloc(1, n ? n : 1));
 }
 
 char *text_copy(struct span s)

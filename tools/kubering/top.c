@@ -13,6 +13,7 @@
 #include "kubering/report.h"
 #include "kubering/say.h"
 #include "kubering/source.h"
+#include "kubering/text.h"
 
 enum { KEY_FIELDS = 8 };
 
@@ -185,7 +186,8 @@ static void show(
 int command_top(const struct args *a)
 {
 	struct kr_client *client = NULL;
-	struct sample s[2] = {{.dom = json_dom_new()}, {.dom = json_dom_new()}};
+	struct sample s[2] = {
+	        {.dom = text_need(json_dom_new())}, {.dom = text_need(json_dom_new())}};
 	bool refresh = a->output == OUTPUT_TABLE && isatty(STDOUT_FILENO);
 	int64_t until = a->timeout_ns > 0 && a->timeout_ns != KR_FOREVER
 	                        ? source_clock_ns() + a->timeout_ns
