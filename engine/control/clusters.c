@@ -166,14 +166,6 @@ err_t clusters_load(struct control *c, struct errmsg *m)
 	return err ? errmsg_set(m, err, "%zu clusters", from->cluster_count) : ERR_OK;
 }
 
-static void drop_roots(struct clusters *t, struct known_cluster *k)
-{
-	if (k->in_ca_index)
-		hash_index_remove(&t->by_ca, &k->by_ca);
-	k->in_ca_index = false;
-	tls_roots_put(&k->roots);
-}
-
 /* --- whose credential a source is -------------------------------------------------------- */
 
 static uint64_t hash_of_source(const struct clusters *t, const struct credential_source *s)
@@ -219,7 +211,7 @@ static void release(struct clusters *t, struct known_cluster *k)
 	if (k->cluster_source)
 		credential_source_close(&k->cluster_source);
 	credential_put(&k->credential);
-	drop_roots(t, k);
+	cluster_drop_roots(t, k);
 	discovery_free(&k->discovery);
 	discovery_free(&k->discovery_next);
 	cluster_conf_fini(&k->conf);
@@ -368,79 +360,6 @@ static struct auth *auth_of(const struct known_cluster *k, const struct credenti
 	return a;
 }
 
-/* Of conf.ca_pem. Read once, it is 4 KiB and more; many clusters have one authority. */
-static err_t own_roots(struct clusters *t, struct known_cluster *k, struct errmsg *m)
-{
-	struct span pem = k->conf.ca_pem;
-	uint64_t hash = hash_of_span(pem, t->ca_seed);
-	for (struct hash_node *n = hash_index_first(&t->by_ca, hash); n; n = hash_index_next(n)) {
-		const struct known_cluster *o = CONTAINER_OF(n, struct known_cluster, by_ca);
-		if (span_eq(o->conf.ca_pem, pem)) {
-			k->roots = tls_roots_get(o->roots);
-			break;
-		}
-	}
-	err_t err = k->roots ? ERR_OK : tls_roots_new(&k->roots, pem, m);
-	if (err || hash_index_reserve(&t->by_ca))
-		return err; /* without a place in the index others make their own */
-	hash_index_add(&t->by_ca, &k->by_ca, hash);
-	k->in_ca_index = true;
-	return ERR_OK;
-}
-
-static err_t roots_of(struct control *c, struct known_cluster *k, struct errmsg *m)
-{
-	if (k->roots || k->conf.insecure)
-		return ERR_OK;
-	if (k->backend) {
-		err_t err = roots_of(c, k->backend, m);
-		if (!err)
-			k->roots = tls_roots_get(k->backend->roots);
-		return err;
-	}
-	if (k->conf.ca_pem.n)
-		return own_roots(&c->clusters, k, m);
-	if (!c->clusters.system_roots) {
-		err_t err = tls_roots_new_system(&c->clusters.system_roots, m);
-		if (err)
-			return err;
-	}
-	k->roots = tls_roots_get(c->clusters.system_roots);
-	return ERR_OK;
-}
-
-_Static_assert((int)SETTINGS_RECORDS_EVP == (int)TLS_RECORDS_EVP &&
-                       (int)SETTINGS_RECORDS_OPENSSL == (int)TLS_RECORDS_OPENSSL,
-        "config/ and wire/ number the record paths alike");
-
-static err_t tls_of(struct control *c, struct known_cluster *k, const struct credential *cred,
-        struct tls_config **out, struct errmsg *m)
-{
-	*out = NULL;
-	if (!k->conf.server.tls)
-		return ERR_OK;
-	err_t err = roots_of(c, k, m);
-	if (err)
-		return err;
-	struct tls_spec spec = {.roots = k->roots,
-	        .insecure = k->conf.insecure,
-	        .share = c->clusters.share,
-	        .records = (enum tls_records)c->config.settings->tls_records,
-	        .server_name = span_of(
-	                k->conf.tls_server_name ? k->conf.tls_server_name : k->conf.server.host)};
-	if (cred) {
-		spec.cert_pem = cred->cert_pem;
-		spec.key_pem = cred->key_pem;
-	}
-	err = tls_config_new(out, &spec, m);
-	if (err)
-		return err;
-	k->cert_expires_s = tls_config_expiry(*out);
-	if (!c->clusters.share)
-		c->clusters.share = tls_config_get(*out);
-	return ERR_OK;
-}
-
 /* The reactor, and with it all who wait for the cluster, gets it when there is memory. */
 static void owe(struct control *c, struct known_cluster *k, unsigned what)
 {
@@ -476,7 +395,7 @@ static void send_credential(struct control *c, struct known_cluster *k)
 		msg->err = why->code;
 		snprintf(msg->text, sizeof msg->text, "%s", why->text);
 	} else {
-		msg->err = tls_of(c, k, cred, &msg->credential.tls, &m);
+		msg->err = cluster_tls(c, k, cred, &msg->credential.tls, &m);
 		msg->credential.auth = auth_of(k, cred);
 		if (!msg->err && !msg->credential.auth)
 			msg->err = errmsg_set(&m, ERR_NO_MEMORY, "credential of %s", k->name);
@@ -726,7 +645,7 @@ static void renew_source(struct control *c, struct known_cluster *k)
 	struct errmsg m = {0};
 	struct credential_source *old = take_source(&c->clusters, k);
 	k->sent = false; /* what opening the new one says is sent below */
-	drop_roots(&c->clusters, k);
+	cluster_drop_roots(&c->clusters, k);
 	if (open_source(c, k, &m)) { /* out of memory: what there was goes on */
 		struct credential_source *half = take_source(&c->clusters, k);
 		if (half)

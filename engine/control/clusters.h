@@ -150,6 +150,11 @@ void clusters_on_wants_credential(struct control *c, uint32_t id);
  * When many turn, CLUSTERS_TURNED_LINES are told by name, the others in one line that counts them:
  * ten thousand lines at once would push everything else out of the log. */
 void clusters_on_turned(struct control *c, const struct reactor_note *n);
+/* cluster_tls.c. The TLS of new connections, with that credential's certificate; *out NULL: the
+ * server wants none. errors: what tls_config_new and tls_roots_new say. */
+err_t cluster_tls(struct control *c, struct known_cluster *k, const struct credential *cred,
+        struct tls_config **out, struct errmsg *m) MUST_USE;
+void cluster_drop_roots(struct clusters *t, struct known_cluster *k);
 void cluster_log_init(struct control *c);
 /* The reactor was given a credential, or told why there is none: a line once, until there is. */
 void cluster_log_login(struct control *c, struct known_cluster *k, err_t err, const char *text);

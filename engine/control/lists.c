@@ -270,7 +270,7 @@ static void end_openings(const struct consumer *k, const struct open_list *l)
 
 void lists_end_cluster(struct control *c, struct known_cluster *k, const char *why)
 {
-	for (struct list *of; (of = list_pop(&k->lists));) {
+	LIST_EACH_SAFE (of, &k->lists) {
 		struct open_list *l = CONTAINER_OF(of, struct open_list, of_cluster);
 		l->ended = true;
 		l->pinned = l->again = false;
@@ -309,11 +309,10 @@ static void forget(struct control *c, struct open_list *l)
 	list_free(l);
 }
 
-void lists_forget_cluster(struct control *c, const struct known_cluster *k)
+void lists_forget_cluster(struct control *c, struct known_cluster *k)
 {
-	for (uint32_t i = 0; i < c->lists.count; i++)
-		if (c->lists.rows[i] && c->lists.rows[i]->cluster == k)
-			forget(c, c->lists.rows[i]);
+	LIST_EACH_SAFE (of, &k->lists)
+		forget(c, CONTAINER_OF(of, struct open_list, of_cluster));
 }
 
 static void warn_pinned(struct control *c, const struct open_list *l, const struct reactor_note *n)

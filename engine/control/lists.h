@@ -84,7 +84,7 @@ void list_reader_free(struct list_reader **r);
 /* The cluster was removed: the reactor closes its lists; whoever waits for one hears why. */
 void lists_end_cluster(struct control *c, struct known_cluster *k, const char *why);
 /* The reactor has none of its lists any more, whatever it had memory to say of each. */
-void lists_forget_cluster(struct control *c, const struct known_cluster *k);
+void lists_forget_cluster(struct control *c, struct known_cluster *k);
 /* No longer named by the configuration: it goes when nobody wants it. */
 void lists_unpin(struct control *c, struct open_list *l);
 void lists_on_opened(struct control *c, const struct reactor_note *n);
