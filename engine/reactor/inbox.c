@@ -135,15 +135,10 @@ static void close_list_of(struct feed *f, const struct reactor_msg *why)
 		core_note(r, n);
 }
 
-static void cluster_remove(struct reactor *r, struct reactor_msg *m)
+static void remove_one(struct reactor *r, struct cluster *c, const struct reactor_msg *why)
 {
-	struct cluster *c = core_cluster(r, m->cluster);
-	if (!c) { /* there was no memory for it */
-		cluster_tell_removed(r, m->cluster);
-		return;
-	}
 	LIST_EACH_SAFE (it, &c->feeds)
-		close_list_of(CONTAINER_OF(it, struct feed, cluster_link), m);
+		close_list_of(CONTAINER_OF(it, struct feed, cluster_link), why);
 	LIST_EACH_SAFE (it, &r->fetches) {
 		struct fetch *f = CONTAINER_OF(it, struct fetch, link);
 		if (!c->fetch_count)
@@ -156,9 +151,27 @@ static void cluster_remove(struct reactor *r, struct reactor_msg *m)
 	if (c->mux)
 		mux_link_stop(c->mux);
 	c->removed = true;
-	(void)!core_table_set(&r->cluster_by_id, m->cluster, NULL);
+	(void)!core_table_set(&r->cluster_by_id, c->spec.cluster, NULL);
 	if (list_empty(&c->conns))
 		cluster_free(&c);
+}
+
+static void cluster_remove(struct reactor *r, struct reactor_msg *m)
+{
+	struct cluster *c = core_cluster(r, m->cluster);
+	if (!c) { /* there was no memory for it */
+		cluster_tell_removed(r, m->cluster);
+		return;
+	}
+	/* Those behind it go first; for the message about one there may have been no memory. */
+	LIST_EACH_SAFE (it, &r->clusters) {
+		struct cluster *behind = CONTAINER_OF(it, struct cluster, link);
+		if (!c->mux)
+			break;
+		if (behind->spec.backend == m->cluster && !behind->removed)
+			remove_one(r, behind, m);
+	}
+	remove_one(r, c, m);
 }
 
 static void consumer_remove(struct reactor *r, struct reactor_msg *m)
