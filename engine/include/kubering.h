@@ -91,7 +91,7 @@ enum kr_list_state {
 	KR_LIST_STALE = 4,
 	KR_LIST_RESUMING = 5,
 	KR_LIST_RELISTING = 6,
-	KR_LIST_PARKED = 7 /* forbidden or absent; asked again slowly */,
+	KR_LIST_PARKED = 7 /* forbidden, absent or refused; asked again slowly */,
 	KR_LIST_CLOSED = 8,
 };
 
@@ -173,8 +173,8 @@ KR_API int kr_list_open(
  * dead after this: only kr_view_end and kr_follow_end may still be called on them. NULL is fine. */
 KR_API void kr_list_close(struct kr_list *list);
 /* Waits until the list is live (whole and fresh). KR_TIMEOUT; KR_ERR_STALE with kr_last_error() =
- * the reason when it is parked (forbidden, absent). Where a server refuses the question itself, a
- * selector as a rule, it is asked again: then kr_list_status() has KUBE_SERVER and "400 ...". */
+ * the reason when it is parked: forbidden, absent, or a question that the server does not take, a
+ * selector as a rule (KUBE_SERVER and "400 ..." in kr_list_status()). */
 KR_API int kr_list_wait_live(struct kr_list *list, int64_t timeout_ns);
 /* Waits until the list's version is at least resource_version (numeric comparison; what is no
  * number is waited for as it is): read your own writes. */

@@ -220,6 +220,14 @@ static void deny(
 	}
 }
 
+/* 400 and 422 of a LIST, a selector as a rule: the server has read the question and does not take
+ * it. A list that was there once may meet this too, from a proxy or a server that starts. */
+static bool is_never_taken(const struct watch *w, int code)
+{
+	return (code == 400 || code == 422) && !w->whole && w->request == WATCH_REQ_PAGE &&
+	       w->first_page;
+}
+
 /* The stream broke its own order, or the store refused an event: nothing of it can be trusted, so
  * the list is taken again (M8). */
 static void distrust(
@@ -365,6 +373,13 @@ static void no_stream_list(
 	}
 }
 
+/* It was this list that was refused: that says nothing about the way, which others share. */
+static void soon_stream_list(struct watch *w, uint64_t now_ns)
+{
+	if (w->caps->no_watch_list_why == ERR_KUBE_UNSUPPORTED)
+		w->caps->probe_again_ns = now_ns + WATCH_PARK_MIN_S * KUBE_S;
+}
+
 static uint64_t retry_at(struct watch *w, int retry_after_s, uint64_t now_ns)
 {
 	if (retry_after_s < 0)
@@ -458,13 +473,16 @@ static void on_failure(struct watch *w, int code, const struct json_status *st, 
 	} else if (stream_list && (code == 400 || code == 403 || code == 422 || code == 500)) {
 		no_stream_list(w, ERR_KUBE_UNSUPPORTED, reusable, now_ns, out);
 		if (code == 403) /* perhaps it is the list that is denied, not the way to take it */
-			w->caps->probe_again_ns = now_ns + WATCH_PARK_MIN_S * KUBE_S;
+			soon_stream_list(w, now_ns);
 	} else if (code == 403) {
 		deny(w, ERR_KUBE_FORBIDDEN, text, now_ns, out);
 	} else if (code == 404 || code == 405) {
 		deny(w, ERR_KUBE_NOT_FOUND, text, now_ns, out);
 	} else if (code >= 300 && code < 400) {
 		park(w, ERR_HTTP_REDIRECT, text, now_ns, out);
+	} else if (is_never_taken(w, code)) {
+		soon_stream_list(w, now_ns);
+		park(w, ERR_KUBE_SERVER, text, now_ns, out);
 	} else {
 		w->relist |= ++w->errors_in_row >= WATCH_RESUMES_MAX || code == 400 || code == 422;
 		say(w, ERR_KUBE_SERVER, text);

@@ -11,7 +11,7 @@
  *    |   |                   +-----------------> STREAMING <---+
  *    |   |                                          |  the stream ends: ASKING, from the last version
  *    |   +--- back-off --- WAITING <--- any error --+  410, order broken: the same, with a LIST
- *    +------ slow probe -- PARKED  <--- 403, 404, budget
+ *    +------ slow probe -- PARKED  <--- 403, 404, budget, a LIST that is never taken (400, 422)
  *
  * There is no terminal state but CLOSED, which only watch_stop() enters. A sync never becomes
  * visible before it is whole (M2): the store stages it between WATCH_SYNC_BEGIN and

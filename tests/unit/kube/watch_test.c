@@ -503,6 +503,67 @@ static void forbidden_and_absent_are_probed_slowly_and_for_ever(void **s)
 	}
 }
 
+/* A bad selector: the same question gets the same answer, and who waits for the list must hear it.
+ */
+static void a_list_that_is_never_taken_is_parked(void **s)
+{
+	static const int codes[] = {400, 422};
+	(void)s;
+	for (size_t i = 0; i < 2; i++) {
+		struct rig r;
+		rig_init(&r, false);
+		for (int n = 0; n < 20; n++) {
+			status(&r, codes[i], (struct json_status){.code = codes[i]}, -1);
+			assert_int_equal(watch_list_state(&r.w), WATCH_LIST_PARKED);
+			assert_int_equal(r.w.err, ERR_KUBE_SERVER);
+			assert_in_range(r.w.deadline_ns - r.now, WATCH_PARK_MIN_S * S / 2,
+			        WATCH_PARK_MAX_S * S);
+			r.now = r.w.deadline_ns;
+			watch_on_timer(&r.w, r.now, &r.out);
+			watch_on_ready(&r.w, r.now, &r.out);
+		}
+		page(&r, "100", ""); /* whatever it was, it is over */
+		assert_true(r.out.acts & WATCH_SYNC_COMMIT);
+		watch_fini(&r.w);
+	}
+}
+
+static void a_list_that_was_there_is_not_parked_for_a_400(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_live(&r);
+	watch_on_body_end(&r.w, true, r.now + 400 * S, &r.out);
+	for (int i = 0; i < 10; i++) {
+		status(&r, 400, (struct json_status){.code = 400}, -1);
+		assert_int_equal(watch_list_state(&r.w), WATCH_LIST_STALE);
+		assert_in_range(r.w.deadline_ns - r.now, 0, BACKOFF_MAX_MS * 1000000ull);
+		r.now = r.w.deadline_ns;
+		watch_on_timer(&r.w, r.now, &r.out);
+		watch_on_ready(&r.w, r.now, &r.out);
+	}
+	watch_fini(&r.w);
+	rig_init(&r, false); /* a continue token that this server does not know: begin again soon */
+	page(&r, "100", "t");
+	status(&r, 400, (struct json_status){.code = 400}, -1);
+	assert_int_equal(r.w.state, WATCH_WAITING);
+	watch_fini(&r.w);
+}
+
+/* The other lists of the resource lost their way of listing for an hour. */
+static void a_bad_selector_says_nothing_about_streaming_lists(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_init(&r, true);
+	status(&r, 400, (struct json_status){.code = 400}, -1);
+	assert_true(r.caps.no_watch_list && has(target(&r), "limit=500"));
+	status(&r, 400, (struct json_status){.code = 400}, -1);
+	assert_int_equal(watch_list_state(&r.w), WATCH_LIST_PARKED);
+	assert_in_range(r.caps.probe_again_ns - r.now, 0, WATCH_PARK_MIN_S * S);
+	watch_fini(&r.w);
+}
+
 /* Regression: a server that has just started says 403 for a second; each cut connection before had
  * made the park longer, and the list stayed stale for minutes. */
 static void a_passing_403_does_not_park_a_list_that_was_there(void **s)
@@ -716,6 +777,9 @@ int main(void)
 	        cmocka_unit_test(a_list_that_is_let_in_again_resumes),
 	        cmocka_unit_test(another_server_is_listed_and_its_versions_believed),
 	        cmocka_unit_test(forbidden_and_absent_are_probed_slowly_and_for_ever),
+	        cmocka_unit_test(a_list_that_is_never_taken_is_parked),
+	        cmocka_unit_test(a_list_that_was_there_is_not_parked_for_a_400),
+	        cmocka_unit_test(a_bad_selector_says_nothing_about_streaming_lists),
 	        cmocka_unit_test(a_passing_403_does_not_park_a_list_that_was_there),
 	        cmocka_unit_test(retry_after_is_obeyed),
 	        cmocka_unit_test(server_errors_resume_then_relist),
