@@ -666,6 +666,30 @@ void watch_on_refused(
 	invariant(w);
 }
 
+/* Some watches in a row lived for less than a second. */
+static bool ends_too_soon(struct watch *w, uint64_t now_ns)
+{
+	if (now_ns - w->stream_since_ns >= KUBE_S)
+		w->short_watches = 0;
+	else if (w->short_watches < 255)
+		w->short_watches++;
+	return w->short_watches > WATCH_SHORT_MAX;
+}
+
+/* A server that ends every watch at once is backed off from (client-go's "very short watch"). One
+ * that sends something first is of use still: it is asked, but not as often as it can answer. */
+static void slow_down(struct watch *w, uint64_t now_ns, struct watch_out *out)
+{
+	if (!w->events_seen) {
+		w->relist |= w->short_watches > 2 * WATCH_SHORT_MAX + 1;
+		fail(w, ERR_KUBE_SHORT_WATCH, NULL, now_ns, out);
+		return;
+	}
+	w->short_watches = WATCH_SHORT_MAX; /* no reason to take the list again */
+	say(w, ERR_KUBE_SHORT_WATCH, "the server ends each watch within a second");
+	wait_until(w, now_ns + backoff_jitter(&w->rng, KUBE_S), out);
+}
+
 void watch_on_body_end(struct watch *w, bool reusable, uint64_t now_ns, struct watch_out *out)
 {
 	*out = (struct watch_out){0};
@@ -676,14 +700,9 @@ void watch_on_body_end(struct watch *w, bool reusable, uint64_t now_ns, struct w
 			fail(w, ERR_HTTP_TRUNCATED, NULL, now_ns, out);
 	} else if (w->state == WATCH_STREAMING) {
 		/* The ordinary end: timeoutSeconds, or a server that shuts down. Resume at the last
-		 * version; a server that ends every watch at once is backed off from (client-go's
-		 * "very short watch"). */
-		bool too_short = !w->events_seen && now_ns - w->stream_since_ns < KUBE_S;
-		w->short_watches =
-		        too_short ? (uint8_t)(w->short_watches + (w->short_watches < 255)) : 0;
-		if (w->short_watches > 2) {
-			w->relist |= w->short_watches > 5;
-			fail(w, ERR_KUBE_SHORT_WATCH, NULL, now_ns, out);
+		 * version. */
+		if (ends_too_soon(w, now_ns)) {
+			slow_down(w, now_ns, out);
 		} else if (reusable) {
 			ask(w, now_ns, out);
 		} else {

@@ -679,6 +679,39 @@ static void watches_that_end_at_once_are_backed_off_from(void **s)
 	watch_fini(&r.w);
 }
 
+/* A server or proxy that sends something and ends each watch at once: it was asked as fast as it
+ * could answer, for ever. Nothing is missed, so the list is not taken again. */
+static void watches_that_end_after_an_event_are_not_asked_for_at_once_for_ever(void **s)
+{
+	(void)s;
+	for (int bookmarks = 0; bookmarks < 2; bookmarks++) {
+		struct rig r;
+		char rv[16];
+		rig_live(&r);
+		uint64_t end = r.now + 60 * S;
+		int asked = 0;
+		for (; r.now < end; asked++) {
+			assert_true(asked < 150);
+			snprintf(rv, sizeof rv, "%d", 101 + asked);
+			event(&r, bookmarks ? JSON_EVENT_BOOKMARK : JSON_EVENT_MODIFIED, rv, false);
+			watch_on_body_end(&r.w, true, r.now, &r.out);
+			if (r.w.state == WATCH_WAITING) {
+				assert_int_equal(r.w.err, ERR_KUBE_SHORT_WATCH);
+				assert_in_range(r.w.deadline_ns - r.now, 1, S);
+				r.now = r.w.deadline_ns;
+				watch_on_timer(&r.w, r.now, &r.out);
+				watch_on_ready(&r.w, r.now, &r.out);
+			}
+			assert_true(has(target(&r), rv));
+			watch_on_head(&r.w, 200, -1, r.now, &r.out);
+		}
+		r.now += 400 * S; /* one that lives */
+		watch_on_body_end(&r.w, true, r.now, &r.out);
+		assert_true(r.out.acts & WATCH_SEND);
+		watch_fini(&r.w);
+	}
+}
+
 /* Compaction that is faster than the list, or a server whose watches never know the version that
  * its lists have: each turn costs it the whole list. */
 static void a_watch_that_is_gone_after_each_list_is_backed_off_from(void **s)
@@ -786,6 +819,8 @@ int main(void)
 	        cmocka_unit_test(silence_is_met_by_a_new_connection_then_by_a_list),
 	        cmocka_unit_test(a_server_that_hangs_or_drips_is_left),
 	        cmocka_unit_test(watches_that_end_at_once_are_backed_off_from),
+	        cmocka_unit_test(
+	                watches_that_end_after_an_event_are_not_asked_for_at_once_for_ever),
 	        cmocka_unit_test(a_busy_streaming_list_without_marker_falls_back_too),
 	        cmocka_unit_test(a_watch_that_is_gone_after_each_list_is_backed_off_from),
 	        cmocka_unit_test(back_off_is_jittered_bounded_and_forgotten),
