@@ -53,7 +53,7 @@ enum kr_result {
 	KR_ERR_OVERRUN = -9,  /* too slow: changes were lost; take the list again (kr_view_begin) */
 	KR_ERR_TORN = -10,    /* what was borrowed has been replaced meanwhile; read again */
 	KR_ERR_CORRUPT = -11, /* the shared memory breaks its own rules */
-	KR_ERR_STUCK = -12,   /* the writer stopped in the middle of a write */
+	KR_ERR_STUCK = -12,   /* the writer is long in the middle of a write, or stopped there */
 	KR_ERR_LIMIT = -13,   /* a limit of the daemon or the system */
 	KR_ERR_CLOSED = -14,  /* the list was closed */
 	KR_ERR_SPACE = -15,   /* the caller's buffer is too small; *size says how much is needed */
@@ -198,7 +198,8 @@ KR_API int kr_list_status(struct kr_list *list, struct kr_list_status *status);
 
 /* Finds one object. Copies it into the list's buffer (valid until the next kr_get on this list), or
  * borrows it with KR_BORROW. KR_ERR_NOT_FOUND: it is not in the list, which means little before the
- * list is whole. */
+ * list is whole. KR_ERR_STUCK: for 250 ms it could not be told, as where a list of more than some
+ * million objects is taken anew: ask again. */
 KR_API int kr_get(struct kr_list *list, const char *namespace_, const char *name, unsigned flags,
         struct kr_object *object);
 /* After reading a borrowed object (of kr_get or kr_view_next): KR_OK = it was whole all the time.
