@@ -331,6 +331,9 @@ static void what_needs_a_restart_is_named_and_not_taken(void **state)
 #define REALM(name, resource)                                                                      \
 	"{name: " name ", allow: {uids: [0]}, lists: [{resources: [" resource "]}]}"
 
+#define SECRETS(values)                                                                            \
+	"{name: web, allow: {uids: [0]}, lists: [{resources: [secrets]}], secretValues: " values "}"
+
 /* Realms are numbers in shared memory. Others may follow; those that were there keep their place.
  */
 static void realms_keep_their_numbers(void **state)
@@ -360,6 +363,24 @@ static void realms_keep_their_numbers(void **state)
 		        KUBECONFIG(ONE));
 		assert_string_equal(g.control->reload.restart, "");
 	}
+	rig_fini(&g);
+}
+
+/* A consumer that attaches to the realm afterwards maps what is left of them. */
+static void values_of_secrets_that_stay_are_told(void **state)
+{
+	static const char one[] = HEAD "]\nrealms: [" SECRETS("true") "]\n",
+	                  none[] = HEAD "]\nrealms: [" SECRETS("false") "]\n";
+	struct rig g;
+	rig_init(&g, *state, one, KUBECONFIG(ONE));
+	reload(&g, one, KUBECONFIG(ONE));
+	assert_string_equal(warned, "");
+	reload(&g, none, KUBECONFIG(ONE));
+	scratch_has(warned, "realm \"web\": no more values of Secrets");
+	warned[0] = 0;
+	reload(&g, none, KUBECONFIG(ONE));
+	reload(&g, one, KUBECONFIG(ONE));
+	assert_string_equal(warned, "");
 	rig_fini(&g);
 }
 
@@ -400,6 +421,7 @@ int main(void)
 	        TEST(an_error_changes_nothing_and_is_kept_for_status),
 	        TEST(what_needs_a_restart_is_named_and_not_taken),
 	        TEST(realms_keep_their_numbers),
+	        TEST(values_of_secrets_that_stay_are_told),
 	        TEST(lists_that_are_kept_open_follow_the_file),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
