@@ -135,25 +135,18 @@ static void close_list_of(struct feed *f, const struct reactor_msg *why)
 		core_note(r, n);
 }
 
-static void remove_one(struct reactor *r, struct cluster *c, const struct reactor_msg *why)
+/* Control removes those behind a backend before it; for the message about one of them there may
+ * have been no memory. Its lists cannot stay on a link that goes. */
+static void leave_backend(struct reactor *r, const struct cluster *b, const struct reactor_msg *why)
 {
-	LIST_EACH_SAFE (it, &c->feeds)
-		close_list_of(CONTAINER_OF(it, struct feed, cluster_link), why);
-	LIST_EACH_SAFE (it, &r->fetches) {
-		struct fetch *f = CONTAINER_OF(it, struct fetch, link);
-		if (!c->fetch_count)
-			break;
-		if (f->cluster == c)
-			fetch_cancel(f, ERR_UNKNOWN_CLUSTER,
-			        "the cluster was removed from the configuration");
+	LIST_EACH (it, &r->clusters) {
+		struct cluster *c = CONTAINER_OF(it, struct cluster, link);
+		if (c->spec.backend != b->spec.cluster)
+			continue;
+		LIST_EACH_SAFE (list, &c->feeds)
+			close_list_of(CONTAINER_OF(list, struct feed, cluster_link), why);
+		c->spec.backend = REACTOR_NO_CLUSTER; /* the id will be another's */
 	}
-	CHECK(c->list_count == 0);
-	if (c->mux)
-		mux_link_stop(c->mux);
-	c->removed = true;
-	(void)!core_table_set(&r->cluster_by_id, c->spec.cluster, NULL);
-	if (list_empty(&c->conns))
-		cluster_free(&c);
 }
 
 static void cluster_remove(struct reactor *r, struct reactor_msg *m)
@@ -163,15 +156,25 @@ static void cluster_remove(struct reactor *r, struct reactor_msg *m)
 		cluster_tell_removed(r, m->cluster);
 		return;
 	}
-	/* Those behind it go first; for the message about one there may have been no memory. */
-	LIST_EACH_SAFE (it, &r->clusters) {
-		struct cluster *behind = CONTAINER_OF(it, struct cluster, link);
-		if (!c->mux)
+	LIST_EACH_SAFE (it, &c->feeds)
+		close_list_of(CONTAINER_OF(it, struct feed, cluster_link), m);
+	LIST_EACH_SAFE (it, &r->fetches) {
+		struct fetch *f = CONTAINER_OF(it, struct fetch, link);
+		if (!c->fetch_count)
 			break;
-		if (behind->spec.backend == m->cluster && !behind->removed)
-			remove_one(r, behind, m);
+		if (f->cluster == c)
+			fetch_cancel(f, ERR_UNKNOWN_CLUSTER,
+			        "the cluster was removed from the configuration");
 	}
-	remove_one(r, c, m);
+	CHECK(c->list_count == 0);
+	if (c->mux) {
+		leave_backend(r, c, m);
+		mux_link_stop(c->mux);
+	}
+	c->removed = true;
+	(void)!core_table_set(&r->cluster_by_id, m->cluster, NULL);
+	if (list_empty(&c->conns))
+		cluster_free(&c);
 }
 
 static void consumer_remove(struct reactor *r, struct reactor_msg *m)
