@@ -58,14 +58,15 @@ static bool credential_source_is_ready(const struct credential_source *s)
 	return token && pair && (!c->exec || s->has_answer);
 }
 
-/* Makes the present credential of what is there; a difference is news. */
-static void credential_source_rebuild(struct credential_source *s)
+/* Makes the present credential of what is there; a difference is news. ERR_NO_MEMORY: the old one
+ * goes on, and whoever sees to its next refresh sees to another try. */
+static err_t credential_source_rebuild(struct credential_source *s)
 {
 	static const struct credential_work none;
 	const struct credential_work *w = s->work ? s->work : &none;
 	const struct credential_conf *c = &s->conf;
 	if (!credential_source_is_ready(s))
-		return;
+		return ERR_OK;
 	struct credential_parts parts = {
 	        .token = credential_source_or(w->token.bytes, span_of(c->token)),
 	        .username = span_of(c->username),
@@ -83,13 +84,14 @@ static void credential_source_rebuild(struct credential_source *s)
 	struct credential *c_new = credential_new(&parts);
 	if (c_new && s->current && credential_equal(c_new, s->current)) {
 		credential_put(&c_new);
-		return;
+		return ERR_OK;
 	}
-	if (!c_new) /* no memory: the old one goes on, the next refresh tries again */
-		return;
+	if (!c_new)
+		return ERR_NO_MEMORY;
 	credential_put(&s->current);
 	s->current = c_new;
 	credential_pool_push_news(s);
+	return ERR_OK;
 }
 
 /* Where there is no memory for a text: that it failed is known all the same. */
@@ -120,6 +122,18 @@ static void credential_source_succeed(struct credential_source *s, enum credenti
 		credential_source_forget(s, kind);
 		credential_pool_push_news(s);
 	}
+}
+
+/* Of what was just read: where there is no memory for it, it is read again at that time. */
+static void credential_source_take_over(
+        struct credential_source *s, enum credential_timer kind, uint64_t again_ns)
+{
+	struct errmsg m = {0};
+	if (!credential_source_rebuild(s))
+		return;
+	(void)errmsg_set(&m, ERR_NO_MEMORY, "user \"%.40s\": credential", s->conf.user);
+	credential_source_arm(s, kind, again_ns);
+	credential_source_fail(s, kind, &m);
 }
 
 /* A refresh that was asked for is over when nothing of it is left to do. */
@@ -209,7 +223,7 @@ static void credential_source_read_token(struct credential_source *s, uint64_t n
 	}
 	credential_part_replace(&s->work->token, &part);
 	credential_source_succeed(s, CREDENTIAL_TIMER_TOKEN);
-	credential_source_rebuild(s);
+	credential_source_take_over(s, CREDENTIAL_TIMER_TOKEN, now_ns + CREDENTIAL_FILE_RETRY_NS);
 }
 
 static const char *credential_source_read_pair(
@@ -263,7 +277,9 @@ static void credential_source_read_pem(struct credential_source *s, uint64_t now
 		credential_part_replace(&s->work->key, &key);
 	}
 	credential_source_succeed(s, CREDENTIAL_TIMER_PEM);
-	credential_source_rebuild(s);
+	if (s->conf.cert_file || s->conf.key_file)
+		credential_source_take_over(
+		        s, CREDENTIAL_TIMER_PEM, now_ns + CREDENTIAL_FILE_RETRY_NS);
 }
 
 /* --- exec -------------------------------------------------------------------------------- */
@@ -356,7 +372,8 @@ static void credential_source_on_end(struct credential_source *s, uint64_t now_n
 		s->work->exec_failures = 0;
 		credential_source_plan_exec(s, now_ns, wall_s);
 		credential_source_succeed(s, CREDENTIAL_TIMER_EXEC);
-		credential_source_rebuild(s);
+		credential_source_take_over(
+		        s, CREDENTIAL_TIMER_EXEC, now_ns + CREDENTIAL_EXEC_RETRY_NS);
 	} else {
 		credential_source_exec_failed(s, &m, now_ns);
 	}
@@ -399,13 +416,25 @@ static struct credential_source *credential_source_find(
 {
 	if (!credential_source_is_shareable(conf))
 		return NULL;
-	LIST_EACH (it, &p->sources) {
-		struct credential_source *s = CONTAINER_OF(it, struct credential_source, link);
-		if (credential_source_is_shareable(&s->conf) &&
-		        credential_exec_conf_equal(s->conf.exec, conf->exec))
+	uint64_t hash = credential_exec_conf_hash(conf->exec, p->exec_seed);
+	struct hash_node *n = hash_index_first(&p->by_exec, hash);
+	for (; n; n = hash_index_next(n)) {
+		struct credential_source *s = CONTAINER_OF(n, struct credential_source, by_exec);
+		if (credential_exec_conf_equal(s->conf.exec, conf->exec))
 			return s;
 	}
 	return NULL;
+}
+
+/* Without memory for the index it is found by nobody, and shared with nobody. */
+static void credential_source_index(struct credential_source *s)
+{
+	struct credential_pool *p = s->pool;
+	if (!credential_source_is_shareable(&s->conf) || hash_index_reserve(&p->by_exec))
+		return;
+	hash_index_add(
+	        &p->by_exec, &s->by_exec, credential_exec_conf_hash(s->conf.exec, p->exec_seed));
+	s->in_by_exec = true;
 }
 
 /* Is there anything to read or run more than once? */
@@ -444,6 +473,8 @@ static void credential_source_free(struct credential_source *s)
 	if (s->work)
 		credential_work_free(s);
 	list_unlink(&s->link);
+	if (s->in_by_exec)
+		hash_index_remove(&s->pool->by_exec, &s->by_exec);
 	list_unlink(&s->waiting);
 	list_unlink(&s->news);
 	credential_exec_free(&s->run);
@@ -477,6 +508,7 @@ static struct credential_source *credential_source_new(
 	if (!s->conf.user)
 		s->conf.user = "";
 	list_push(&p->sources, &s->link);
+	credential_source_index(s);
 	return s;
 }
 
@@ -500,7 +532,10 @@ err_t credential_source_open(struct credential_pool *p, const struct credential_
 		credential_source_on_timer(s, CREDENTIAL_TIMER_PEM, now_ns, wall_s);
 	if (s->conf.exec)
 		credential_source_on_timer(s, CREDENTIAL_TIMER_EXEC, now_ns, wall_s);
-	credential_source_rebuild(s);
+	if (credential_source_rebuild(s) && !credential_source_works(conf)) {
+		credential_source_free(s); /* nothing would ever read or run it again */
+		return ERR_NO_MEMORY;
+	}
 	*out = s;
 	return ERR_OK;
 }

@@ -151,12 +151,16 @@ static void open_list(struct consumer *k, uint32_t request, struct list_want *w)
 		deny(k, request, w->resource, w->cluster);
 		return;
 	}
-	bool room = k->opening_count < CONSUMER_OPENINGS_MAX &&
-	            !hash_index_reserve(&k->by_handle) && !hash_index_reserve(&k->by_list);
-	struct opening *o = room ? calloc(1, sizeof *o) : NULL;
-	if (!o) {
+	if (k->opening_count >= CONSUMER_OPENINGS_MAX) {
 		consumer_fail(k, request, KR_ERR_LIMIT, ERR_LIMIT,
 		        "this consumer has too many lists open");
+		return;
+	}
+	bool room = !hash_index_reserve(&k->by_handle) && !hash_index_reserve(&k->by_list);
+	struct opening *o = room ? calloc(1, sizeof *o) : NULL;
+	if (!o) {
+		consumer_fail(k, request, KR_ERR_MEMORY, ERR_NO_MEMORY,
+		        "kuberingd is out of memory for a list more");
 		return;
 	}
 	*o = (struct opening){.handle = ++k->next_handle, .request = request, .consumer = k};

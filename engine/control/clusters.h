@@ -13,9 +13,10 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/hash_index.h"
 #include "base/list.h"
 #include "config/cluster_conf.h"
-#include "control/hash_index.h"
+#include "control/loop.h"
 #include "kube/discovery.h"
 #include "reactor/reactor.h"
 
@@ -25,6 +26,8 @@ struct credential;
 struct credential_source;
 struct tls_config;
 struct tls_roots;
+
+enum { OWED_CREDENTIAL = 1, OWED_401 = 2, OWED_ADDRESSES = 4 };
 
 /* Owner: control->clusters. Thread: control. Life: clusters_load to clusters_fini. */
 struct known_cluster {
@@ -54,15 +57,20 @@ struct known_cluster {
 	struct hash_node by_ca;  /* while its roots are those of conf.ca_pem */
 	bool in_ca_index;
 	struct credential_source *source; /* own */
+	struct hash_node by_source;       /* while it has one */
 	struct credential *credential;    /* own: what the reactor has */
 	bool sent;                        /* the reactor was told of a credential, or why not */
 	bool asked_401;                   /* the reactor waits for a CLUSTER_CREDENTIAL */
+	unsigned owed;                    /* OWED_*: what there was no memory to send */
 	struct discovery *discovery;      /* shared(refs); NULL: not asked yet */
 	struct discovery *discovery_next; /* own: the one under way */
 	uint64_t discovered_ns;
 	uint64_t logged_ns; /* last line about it, or what is behind it, being down or up */
 	bool logged_down;
-	struct list discovery_waiters;  /* struct question */
+	bool login_failed, discovery_refused; /* so the log was told */
+	struct list discovery_waiters;        /* struct question */
+	struct list questions;                /* struct question: all that are about it */
+	struct list lists;                    /* struct open_list: those that have not ended */
 	struct errmsg discovery_failed; /* code != ERR_OK: why the last one failed; for status */
 	bool discovering;
 	uint64_t discover_again_ns; /* by then a step of discovery has its answer */
@@ -89,11 +97,18 @@ struct clusters {
 	struct list unused;             /* rows whose id may be used again */
 	struct cluster_index by_name;   /* without backends */
 	struct hash_index by_ca;        /* by ca_pem: equal ones are one tls_roots */
-	uint64_t ca_seed;               /* of its hashes */
+	uint64_t ca_seed;               /* of its hashes, and of by_source's */
+	struct hash_index by_source;    /* a plugin's answer may be of many */
 	struct tls_roots *system_roots; /* own, made at first need */
 	struct tls_config *share; /* own: the first one; later ones are made cheaper from it */
 	struct discovery_pool discoveries;
+	struct loop_timer turned_timer;  /* runs while turned_lines > 0 */
+	uint32_t turned_lines;           /* since the timer was set */
+	uint32_t turned_down, turned_up; /* meanwhile, and not told by name */
+	struct loop_timer again;         /* set while one is owed something */
 };
+
+enum { CLUSTERS_TURNED_LINES = 50, CLUSTERS_TURNED_S = 10 };
 
 /* Takes the clusters of the configuration; what is wrong with one stays with it. */
 err_t clusters_load(struct control *c, struct errmsg *m) MUST_USE;
@@ -116,18 +131,30 @@ bool clusters_set_options(struct known_cluster *k, const struct config_cluster *
 /* Sees to it that a reactor has the cluster; ERR with a text when it is broken. */
 err_t clusters_place(struct control *c, struct known_cluster *k, struct errmsg *m) MUST_USE;
 
+/* The reactor that was given it has not got it. */
+void clusters_on_missing(struct control *c, struct known_cluster *k);
+
 /* A backend's requests carry more than they did: its sockets are made anew with it. */
 void clusters_send_again(struct control *c, struct known_cluster *k);
 
 void clusters_on_wants_addresses(struct control *c, uint32_t id);
+/* There was no memory to pass them on: they are asked for again. */
+void clusters_owe_addresses(struct control *c, uint32_t id);
 /* What the resolver and the reactor (REACTOR_FETCH) are asked by: the row's id, and above
  * CLUSTERS_EPOCH_SHIFT its epoch, so that the answer of a server that it was before is known. */
 enum { CLUSTERS_EPOCH_SHIFT = 20 };
 uint32_t clusters_question(const struct known_cluster *k);
 struct known_cluster *clusters_asked(const struct control *c, uint32_t question);
 void clusters_on_wants_credential(struct control *c, uint32_t id);
-/* It is not reached, or answers again: a line for the log, at most one a minute of each cluster. */
+/* It is not reached, or answers again: a line for the log, at most one a minute of each cluster.
+ * When many turn, CLUSTERS_TURNED_LINES are told by name, the others in one line that counts them:
+ * ten thousand lines at once would push everything else out of the log. */
 void clusters_on_turned(struct control *c, const struct reactor_note *n);
+void cluster_log_init(struct control *c);
+/* The reactor was given a credential, or told why there is none: a line once, until there is. */
+void cluster_log_login(struct control *c, struct known_cluster *k, err_t err, const char *text);
+/* Discovery has ended: an answer that is no answer, a line once, until there is one. */
+void cluster_log_discovery(struct control *c, struct known_cluster *k, err_t err, const char *text);
 /* The pool has news. */
 void clusters_on_credentials(struct control *c);
 

@@ -138,12 +138,17 @@ err_t consumers_listen(struct control *c, struct errmsg *m)
 	err_t err = take_lock(c, path, m);
 	if (err)
 		return err;
+	char *own = strdup(path);
+	if (!own)
+		return errmsg_set(m, ERR_NO_MEMORY, "socket of kuberingd");
 	int fd = listen_at(path);
-	if (fd < 0)
+	if (fd < 0) {
+		free(own);
 		return errmsg_set(m, ERR_CONFIG,
 		        "cannot listen on %s (%s): choose another path with --socket", path,
 		        strerror(errno));
-	c->consumers.path = strdup(path);
+	}
+	c->consumers.path = own;
 	c->consumers.listener.fd = fd;
 	c->consumers.listener.on_ready = on_listener;
 	loop_timer_init(&c->consumers.listen_again, on_listen_again);
@@ -163,6 +168,14 @@ static void free_sends(struct consumer *k)
 	k->send_count = 0;
 }
 
+static void drop_mail(struct list *mail)
+{
+	for (struct list *it; (it = list_pop(mail));) {
+		struct reactor_msg *m = CONTAINER_OF(it, struct reactor_msg, link);
+		reactor_msg_free(&m);
+	}
+}
+
 static void consumer_free(struct consumer *k)
 {
 	struct control *c = k->control;
@@ -176,6 +189,7 @@ static void consumer_free(struct consumer *k)
 		close(k->eventfd);
 	hash_index_fini(&k->by_handle);
 	hash_index_fini(&k->by_list);
+	drop_mail(&k->goodbyes);
 	free(k->groups);
 	free(k);
 }
@@ -187,17 +201,27 @@ void consumers_on_gone(struct control *c, uint32_t id)
 		consumer_free(k);
 }
 
-static void tell_reactors(struct consumer *k, enum reactor_msg_type type)
+/* A message to each reactor. false: out of memory; what there is, the caller drops. */
+static bool write_mail(const struct consumer *k, enum reactor_msg_type type, struct list *mail)
 {
-	struct control *c = k->control;
-	for (uint32_t i = 0; i < c->config.reactor_count; i++) {
+	for (uint32_t i = 0; i < k->control->config.reactor_count; i++) {
 		struct reactor_msg *m = reactor_msg_new(type);
-		CHECK(m); /* 400 bytes; without them nothing else works either */
+		if (!m)
+			return false;
 		m->id = k->id;
 		m->consumer.eventfd = k->eventfd;
 		m->consumer.page = k->page;
-		control_post(c, i, m);
+		m->consumer.foreign = k->uid != geteuid() && k->uid != 0;
+		list_push(mail, &m->link);
 	}
+	return true;
+}
+
+static void post_mail(struct control *c, struct list *mail)
+{
+	uint32_t i = 0;
+	for (struct list *it; (it = list_pop(mail));)
+		control_post(c, i++, CONTAINER_OF(it, struct reactor_msg, link));
 }
 
 void opening_join(struct opening *o, struct open_list *l)
@@ -234,10 +258,7 @@ void consumer_leave(struct consumer *k)
 	int fd = k->fd.fd;
 	loop_unwatch(c->loop, &k->fd);
 	close(fd);
-	if (k->page)
-		tell_reactors(k, REACTOR_CONSUMER_REMOVE);
-	else
-		consumer_free(k);
+	post_mail(c, &k->goodbyes);
 }
 
 static bool send_fds(int sock, const void *data, uint32_t n, const int *fds, size_t fd_count)
@@ -465,6 +486,7 @@ static struct consumer *new_consumer(struct control *c)
 	k->fd.on_ready = on_consumer;
 	list_init(&k->openings);
 	list_init(&k->sends);
+	list_init(&k->goodbyes);
 	c->consumers.rows[id] = k;
 	c->consumers.count++;
 	return k;
@@ -473,18 +495,23 @@ static struct consumer *new_consumer(struct control *c)
 static void admit(struct control *c, int fd)
 {
 	char text[256];
+	struct list welcomes;
 	struct consumer *k = new_consumer(c);
+	list_init(&welcomes);
 	if (!k || !who_is_it(k, fd)) {
 		turn_away(fd, "kuberingd has no room for a consumer more");
 	} else if (!within_quota(c, k->uid, text, sizeof text)) {
 		turn_away(fd, text);
-	} else if (!make_page(k) || loop_watch(c->loop, &k->fd, fd, EPOLLIN) != ERR_OK) {
+	} else if (!make_page(k) || !write_mail(k, REACTOR_CONSUMER_ADD, &welcomes) ||
+	           !write_mail(k, REACTOR_CONSUMER_REMOVE, &k->goodbyes) ||
+	           loop_watch(c->loop, &k->fd, fd, EPOLLIN) != ERR_OK) {
 		turn_away(fd, "kuberingd is out of memory or descriptors for a consumer more: "
 		              "close some, or raise its limit (ulimit -n)");
 	} else {
-		tell_reactors(k, REACTOR_CONSUMER_ADD);
+		post_mail(c, &welcomes);
 		return;
 	}
+	drop_mail(&welcomes);
 	if (k)
 		consumer_free(k);
 }

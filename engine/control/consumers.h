@@ -31,7 +31,9 @@ struct consumer {
 	struct control *control;
 	uint32_t id;
 	bool greeted, leaving;
-	uint32_t gone_from; /* reactors that have let it go */
+	uint32_t gone_from;   /* reactors that have let it go */
+	struct list goodbyes; /* struct reactor_msg, own: CONSUMER_REMOVE for each, made when it
+	                         came: it can always go */
 	uint32_t pid, uid, gid;
 	gid_t *groups; /* own */
 	uint32_t group_count;

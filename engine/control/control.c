@@ -1,5 +1,6 @@
 #include "control/control.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -58,8 +59,10 @@ static void on_addresses(void *arg, uint32_t question, const struct resolver_ans
 		return; /* of a server that it was before a reload */
 	struct reactor_msg *m = reactor_msg_new(REACTOR_CLUSTER_ADDRESSES);
 	_Static_assert((int)RESOLVER_ADDRESSES_MAX == (int)REACTOR_ADDRESSES_MAX, "the same bound");
-	if (!m)
+	if (!m) {
+		clusters_owe_addresses(c, k->id);
 		return;
+	}
 	m->cluster = k->id;
 	m->err = a->err;
 	memcpy(m->text, a->text, sizeof m->text);
@@ -105,12 +108,30 @@ static bool is_late(const struct control *c, const struct reactor_note *n)
 	}
 }
 
+/* A cluster that its reactor does not know: it had no memory for it when it was given it. It is
+ * given again when somebody wants something of it again. */
+static void check_known(struct control *c, struct reactor_note *n)
+{
+	if (n->err != ERR_UNKNOWN_CLUSTER || c->stopping)
+		return;
+	struct known_cluster *k = n->type == REACTOR_LIST_OPENED ? c->lists.rows[n->id]->cluster
+	                          : n->type == REACTOR_FETCHED   ? clusters_asked(c, n->id)
+	                                                         : NULL;
+	if (!k || k->gone)
+		return;
+	clusters_on_missing(c, k);
+	n->err = ERR_NO_MEMORY;
+	snprintf(n->text, sizeof n->text,
+	        "kuberingd had no memory for cluster \"%.100s\"; ask again", k->name);
+}
+
 static void on_note(struct control *c, struct reactor_note *n)
 {
 	if (is_late(c, n)) {
 		reactor_note_free(&n);
 		return;
 	}
+	check_known(c, n);
 	switch (n->type) {
 	case REACTOR_LIST_OPENED: lists_on_opened(c, n); break;
 	case REACTOR_LIST_CLOSED: lists_on_closed(c, n->id); break;
@@ -149,6 +170,21 @@ static void on_wake(void *arg)
 
 /* --- life -------------------------------------------------------------------------------- */
 
+/* All that starting and stopping the reactors takes: neither fails later. */
+static bool take_memory(struct control *c)
+{
+	uint32_t count = c->config.reactor_count;
+	c->reactors = calloc(count, sizeof(struct reactor *));
+	c->reactor_load = calloc(count, sizeof *c->reactor_load);
+	for (uint32_t i = 0; i < count; i++) {
+		struct reactor_msg *m = reactor_msg_new(REACTOR_STOP);
+		if (!m)
+			return false;
+		list_push(&c->stops, &m->link);
+	}
+	return c->reactors && c->reactor_load;
+}
+
 err_t control_new(const struct control_config *config, struct control **out, struct errmsg *m)
 {
 	struct control *c = calloc(1, sizeof *c);
@@ -161,8 +197,8 @@ err_t control_new(const struct control_config *config, struct control **out, str
 	list_init(&c->mailbox);
 	list_init(&c->questions);
 	lists_init(c);
-	c->reactor_load = calloc(config->reactor_count, sizeof *c->reactor_load);
-	err_t err = c->reactor_load ? loop_new(&c->loop) : ERR_NO_MEMORY;
+	list_init(&c->stops);
+	err_t err = take_memory(c) ? loop_new(&c->loop) : ERR_NO_MEMORY;
 	if (err)
 		errmsg_set(m, err, "event loop of the control thread");
 	if (!err) {
@@ -188,8 +224,6 @@ err_t control_new(const struct control_config *config, struct control **out, str
 
 void control_set_reactors(struct control *c, struct reactor *const *reactors)
 {
-	c->reactors = calloc(c->config.reactor_count, sizeof(struct reactor *));
-	CHECK(c->reactors);
 	memcpy(c->reactors, reactors, c->config.reactor_count * sizeof(struct reactor *));
 }
 
@@ -213,11 +247,9 @@ void control_reload(struct control *c)
 
 static void stop_reactors(struct control *c)
 {
-	for (uint32_t i = 0; i < c->config.reactor_count; i++) {
-		struct reactor_msg *m = reactor_msg_new(REACTOR_STOP);
-		CHECK(m);
-		control_post(c, i, m);
-	}
+	uint32_t i = 0;
+	for (struct list *it; (it = list_pop(&c->stops));)
+		control_post(c, i++, CONTAINER_OF(it, struct reactor_msg, link));
 	c->stop_posted = true;
 }
 
@@ -263,6 +295,10 @@ void control_free(struct control **cp)
 		loop_free(&c->loop);
 	}
 	pthread_mutex_destroy(&c->mailbox_lock);
+	for (struct list *it; (it = list_pop(&c->stops));) {
+		struct reactor_msg *m = CONTAINER_OF(it, struct reactor_msg, link);
+		reactor_msg_free(&m);
+	}
 	free(c->reactors);
 	free(c->reactor_load);
 	free(c);

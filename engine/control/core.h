@@ -31,6 +31,7 @@ struct control {
 	struct loop_timer credentials_timer;
 	struct prng rng;
 	struct reactor **reactors; /* own array, borrowed reactors */
+	struct list stops;         /* struct reactor_msg, own: a STOP for each */
 	enum io_kind io_kind;
 	const char *io_why;     /* borrow(main) */
 	uint32_t *reactor_load; /* own: clusters on each */

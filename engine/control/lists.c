@@ -8,6 +8,8 @@
 #include "config/settings.h"
 #include "control/core.h"
 
+#define LISTS_AGAIN_NS 1000000000ull /* there was no memory for a message */
+
 static void on_linger(struct loop_timer *t);
 
 static char *key_of(const struct list_want *w, uint32_t realm)
@@ -69,11 +71,13 @@ static void row_put(struct lists *t, struct open_list *l)
 	t->rows[l->id] = l;
 	t->open++;
 	hash_index_add(&t->by_key, &l->by_key, hash_of_text(l->key, t->seed));
+	list_push(&l->cluster->lists, &l->of_cluster);
 }
 
 static void row_drop(struct lists *t, struct open_list *l)
 {
 	hash_index_remove(&t->by_key, &l->by_key);
+	list_unlink(&l->of_cluster);
 	t->rows[l->id] = NULL;
 	t->next_free[l->id] = t->first_free;
 	t->first_free = l->id;
@@ -111,6 +115,7 @@ static struct open_list *list_new(
 	        .labels = strdup(w->labels),
 	        .fields = strdup(w->fields)};
 	list_init(&l->waiters);
+	list_init(&l->of_cluster);
 	loop_timer_init(&l->linger, on_linger);
 	if (l->key && l->group && l->version && l->resource && l->namespace_ && l->labels &&
 	        l->fields)
@@ -177,23 +182,28 @@ static err_t start(struct control *c, const struct list_want *w, uint32_t realm,
 	return ERR_OK;
 }
 
-static void subscribe(
+static bool subscribe(
         struct control *c, const struct open_list *l, uint32_t consumer, enum reactor_msg_type type)
 {
 	struct reactor_msg *m = reactor_msg_new(type);
 	if (!m)
-		return;
+		return false;
 	m->id = consumer;
 	m->list = l->id;
 	control_post(c, l->cluster->reactor, m);
+	return true;
 }
 
-static void join(struct control *c, struct open_list *l, struct opening *o)
+/* tell: the SUBSCRIBE for it, taken. */
+static void join(
+        struct control *c, struct open_list *l, struct opening *o, struct reactor_msg *tell)
 {
 	l->refs++;
 	loop_timer_set(c->loop, &l->linger, UINT64_MAX);
 	opening_join(o, l);
-	subscribe(c, l, o->consumer->id, REACTOR_SUBSCRIBE);
+	tell->id = o->consumer->id;
+	tell->list = l->id;
+	control_post(c, l->cluster->reactor, tell);
 	if (l->phase == LIST_OPEN)
 		attach_on_opened(o, ERR_OK, NULL);
 	else
@@ -204,17 +214,22 @@ err_t lists_open(struct control *c, const struct list_want *w, uint32_t realm, s
         struct errmsg *m)
 {
 	char *key = key_of(w, realm);
-	if (!key)
-		return errmsg_set(m, ERR_NO_MEMORY, "list of %s", w->resource);
-	struct open_list *l = find(&c->lists, key);
+	/* First: whoever joins without it is never woken. */
+	struct reactor_msg *tell = o ? reactor_msg_new(REACTOR_SUBSCRIBE) : NULL;
+	struct open_list *l = NULL;
+	err_t err = key && (tell || !o) ? ERR_OK
+	                                : errmsg_set(m, ERR_NO_MEMORY, "list of %s", w->resource);
+	if (!err && !(l = find(&c->lists, key)))
+		err = start(c, w, realm, &l, m);
 	free(key);
-	err_t err = l ? ERR_OK : start(c, w, realm, &l, m);
-	if (err)
+	if (err) {
+		reactor_msg_free(&tell);
 		return err;
+	}
 	if (l->phase == LIST_CLOSING)
 		l->again = true;
 	if (o)
-		join(c, l, o);
+		join(c, l, o, tell);
 	else
 		l->pinned = true;
 	return ERR_OK;
@@ -227,8 +242,8 @@ void lists_leave(struct control *c, struct opening *o)
 	if (!l)
 		return;
 	opening_part(o);
-	if (!consumer_has(o->consumer, l))
-		subscribe(c, l, o->consumer->id, REACTOR_UNSUBSCRIBE);
+	if (!consumer_has(o->consumer, l)) /* without memory it is woken for nothing, no more */
+		(void)subscribe(c, l, o->consumer->id, REACTOR_UNSUBSCRIBE);
 	CHECK(l->refs > 0);
 	l->refs--;
 	if (!l->refs && !l->pinned)
@@ -247,21 +262,16 @@ void lists_unpin(struct control *c, struct open_list *l)
 }
 
 /* A consumer keeps the handle; there is no list behind it any more. */
-static void end_openings(struct consumer *k, const struct open_list *l)
+static void end_openings(const struct consumer *k, const struct open_list *l)
 {
-	LIST_EACH (it, &k->openings) {
-		struct opening *o = CONTAINER_OF(it, struct opening, link);
-		if (o->list == l)
-			opening_part(o);
-	}
+	for (struct hash_node *n; (n = hash_index_first(&k->by_list, l->id));)
+		opening_part(CONTAINER_OF(n, struct opening, by_list));
 }
 
-void lists_end_cluster(struct control *c, const struct known_cluster *k, const char *why)
+void lists_end_cluster(struct control *c, struct known_cluster *k, const char *why)
 {
-	for (uint32_t i = 0; i < c->lists.count; i++) {
-		struct open_list *l = c->lists.rows[i];
-		if (!l || l->cluster != k)
-			continue;
+	for (struct list *of; (of = list_pop(&k->lists));) {
+		struct open_list *l = CONTAINER_OF(of, struct open_list, of_cluster);
 		l->ended = true;
 		l->pinned = l->again = false;
 		loop_timer_set(c->loop, &l->linger, UINT64_MAX);
@@ -280,11 +290,13 @@ void lists_end_cluster(struct control *c, const struct known_cluster *k, const c
 static void on_linger(struct loop_timer *t)
 {
 	struct open_list *l = CONTAINER_OF(t, struct open_list, linger);
-	struct reactor_msg *m = l->ended || l->refs || l->pinned || l->phase != LIST_OPEN
-	                                ? NULL
-	                                : reactor_msg_new(REACTOR_LIST_CLOSE);
-	if (!m)
+	if (l->ended || l->refs || l->pinned || l->phase != LIST_OPEN)
 		return;
+	struct reactor_msg *m = reactor_msg_new(REACTOR_LIST_CLOSE);
+	if (!m) {
+		loop_timer_set(l->control->loop, t, loop_now_ns(l->control->loop) + LISTS_AGAIN_NS);
+		return;
+	}
 	m->id = l->id;
 	l->phase = LIST_CLOSING;
 	control_post(l->control, l->cluster->reactor, m);
@@ -295,6 +307,13 @@ static void forget(struct control *c, struct open_list *l)
 	loop_timer_set(c->loop, &l->linger, UINT64_MAX);
 	row_drop(&c->lists, l);
 	list_free(l);
+}
+
+void lists_forget_cluster(struct control *c, const struct known_cluster *k)
+{
+	for (uint32_t i = 0; i < c->lists.count; i++)
+		if (c->lists.rows[i] && c->lists.rows[i]->cluster == k)
+			forget(c, c->lists.rows[i]);
 }
 
 static void warn_pinned(struct control *c, const struct open_list *l, const struct reactor_note *n)
@@ -350,9 +369,19 @@ void lists_on_closed(struct control *c, uint32_t id)
 		return;
 	}
 	/* After LIST_OPEN: before it the reactor knows no such list, and nobody would be woken. */
-	LIST_EACH (it, &l->waiters)
-		subscribe(c, l, CONTAINER_OF(it, struct opening, waiting)->consumer->id,
-		        REACTOR_SUBSCRIBE);
+	struct list waiters;
+	list_init(&waiters);
+	list_move_all(&waiters, &l->waiters);
+	for (struct list *it; (it = list_pop(&waiters));) {
+		struct opening *o = CONTAINER_OF(it, struct opening, waiting);
+		list_push(&l->waiters, it);
+		if (subscribe(c, l, o->consumer->id, REACTOR_SUBSCRIBE))
+			continue;
+		list_unlink(&o->waiting);
+		l->refs--;
+		opening_part(o);
+		attach_on_opened(o, ERR_NO_MEMORY, NULL);
+	}
 }
 
 void lists_init(struct control *c)

@@ -88,7 +88,7 @@ static void write_metrics(const struct control *c, struct report *t)
 	for (uint32_t i = 0; i < CONTROL_SHARDS_MAX; i++) {
 		if (!c->shards[i])
 			continue;
-		store_usage(c->shards[i], &u);
+		store_usage_told(c->shards[i], &u);
 		all.live_bytes += u.live_bytes;
 		all.retained_bytes += u.retained_bytes;
 		all.segment_bytes += u.segment_bytes;

@@ -265,7 +265,7 @@ static void write_shards(struct control *c, struct report *t)
 		struct store_usage u;
 		if (!c->shards[i])
 			continue;
-		store_usage(c->shards[i], &u);
+		store_usage_told(c->shards[i], &u);
 		report_open(t, NULL, '{');
 		report_uint(t, "shard", i);
 		report_uint(t, "live_bytes", u.live_bytes);

@@ -9,7 +9,10 @@
 #include "reactor/mux_link.h"
 #include "wire/tls.h"
 
-enum { CLUSTER_RESOLVE_AGAIN_S = 30 };
+enum {
+	CLUSTER_RESOLVE_AGAIN_S = 30,
+	CLUSTER_ASK_AGAIN_S = 1, /* there was no memory to ask control */
+};
 
 /* Only through a backend there is anything to choose. false: no memory. */
 static bool make_strategy(const struct cluster_spec *spec, struct strategy **out)
@@ -44,18 +47,10 @@ struct cluster *cluster_new(struct reactor *r, struct cluster_spec *spec)
 	list_init(&c->conns);
 	list_init(&c->caps);
 	list_init(&c->feeds);
+	list_init(&c->fetches);
 	c->budget = (struct store_budget){.name = c->spec.name, .bytes_max = c->spec.bytes_max};
 	list_push(&r->clusters, &c->link);
 	return c;
-}
-
-void cluster_tell_removed(struct reactor *r, uint32_t id)
-{
-	struct reactor_note *n = core_note_new(r, REACTOR_CLUSTER_REMOVED, 0);
-	if (!n)
-		return; /* its id stays unused */
-	n->cluster = id;
-	core_note(r, n);
 }
 
 void cluster_free(struct cluster **cp)
@@ -66,7 +61,7 @@ void cluster_free(struct cluster **cp)
 		mux_link_free(&c->mux);
 	CHECK(list_empty(&c->waiting) && list_empty(&c->conns) && list_empty(&c->feeds));
 	if (c->removed)
-		cluster_tell_removed(c->reactor, c->spec.cluster);
+		core_note(c->reactor, c->removed);
 	wheel_set(&c->reactor->wheel, &c->timer, UINT64_MAX);
 	list_unlink(&c->link);
 	list_unlink(&c->admit);
@@ -130,13 +125,20 @@ static void set_why(struct cluster *c, err_t err, const char *host, const char *
 
 /* --- the queue -------------------------------------------------------------------------------- */
 
+static void ask_again(struct cluster *c)
+{
+	wheel_set(&c->reactor->wheel, &c->timer, c->reactor->now_ns + CLUSTER_ASK_AGAIN_S * KUBE_S);
+}
+
 static void want_addresses(struct cluster *c)
 {
 	if (c->addresses_asked)
 		return;
 	struct reactor_note *n = core_note_new(c->reactor, REACTOR_WANTS_ADDRESSES, 0);
-	if (!n)
+	if (!n) {
+		ask_again(c);
 		return;
+	}
 	n->cluster = c->spec.cluster;
 	c->addresses_asked = true;
 	core_note(c->reactor, n);
@@ -147,8 +149,11 @@ void cluster_want_credential(struct cluster *c)
 	if (c->credential_asked)
 		return;
 	struct reactor_note *n = core_note_new(c->reactor, REACTOR_WANTS_CREDENTIAL, 0);
-	if (!n)
+	c->credential_unasked = !n;
+	if (!n) {
+		ask_again(c);
 		return;
+	}
 	n->cluster = c->spec.cluster;
 	c->credential_asked = true;
 	core_note(c->reactor, n);
@@ -181,8 +186,11 @@ void cluster_unwait(struct cluster_waiter *w)
 
 void cluster_admit(struct cluster *c, uint64_t now_ns)
 {
+	if (c->credential_unasked)
+		cluster_want_credential(c);
 	if (list_empty(&c->waiting)) {
-		wheel_set(&c->reactor->wheel, &c->timer, UINT64_MAX);
+		if (!c->credential_unasked)
+			wheel_set(&c->reactor->wheel, &c->timer, UINT64_MAX);
 		return;
 	}
 	if (!c->has_credential)
@@ -211,7 +219,9 @@ void cluster_admit(struct cluster *c, uint64_t now_ns)
 		w->granted(w);
 		retry_ns = UINT64_MAX;
 	}
-	wheel_set(&c->reactor->wheel, &c->timer, list_empty(&c->waiting) ? UINT64_MAX : retry_ns);
+	if (!list_empty(&c->waiting) || !c->credential_unasked)
+		wheel_set(&c->reactor->wheel, &c->timer,
+		        list_empty(&c->waiting) ? UINT64_MAX : retry_ns);
 }
 
 /* Down or up again: for the log. */
@@ -259,6 +269,16 @@ void cluster_on_failure(struct cluster *c, err_t err, const char *text, uint64_t
 	tell_waiting(c);
 	if (!list_empty(&c->waiting))
 		wheel_set(&c->reactor->wheel, &c->timer, at);
+}
+
+const char *cluster_on_no_socket(struct cluster *c, err_t err, uint64_t now_ns)
+{
+	const char *text = err == ERR_LIMIT
+	                           ? "no socket is left: raise kuberingd's limit of open files "
+	                             "(LimitNOFILE of its unit, ulimit -n), or use more reactors"
+	                           : err_text(err);
+	cluster_on_failure(c, err, text, now_ns);
+	return text;
 }
 
 void cluster_on_abandoned(struct cluster *c)

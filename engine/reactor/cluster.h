@@ -49,8 +49,10 @@ struct cluster {
 	struct auth *auth;        /* shared(refs) */
 	struct tls_config *tls;   /* shared(refs) */
 	bool has_credential, credential_asked, addresses_asked;
+	bool credential_unasked;         /* there was no memory to ask */
 	bool credential_failed;          /* the last CLUSTER_CREDENTIAL was an error */
-	bool removed;                    /* goes with its last connection */
+	struct reactor_note *removed;    /* own: CLUSTER_REMOVED, for when it goes, with its last
+	                                    connection; NULL: it stays */
 	struct cluster_address *address; /* own: address_count of them */
 	uint32_t address_count, address_next;
 	struct gate gate;
@@ -61,7 +63,7 @@ struct cluster {
 	struct list conns;        /* struct conn */
 	struct list caps;         /* struct cluster_caps */
 	struct list feeds;        /* struct feed: its cluster_link */
-	uint32_t fetch_count;     /* struct fetch, in the reactor's fetches */
+	struct list fetches;      /* struct fetch */
 	struct store_budget budget;
 	uint32_t conn_count, list_count;
 	uint64_t resolved_ns;
@@ -77,9 +79,8 @@ struct cluster {
 };
 
 struct cluster *cluster_new(struct reactor *r, struct cluster_spec *spec /* moved */);
-/* To control: nothing more will be heard of this id. */
-void cluster_tell_removed(struct reactor *r, uint32_t id);
-/* No lists, conns closed or closing: the caller saw to it. */
+/* Tells control, if it was removed, that nothing more will be heard of it. No lists, conns closed
+ * or closing: the caller saw to it. */
 void cluster_free(struct cluster **c);
 struct watch_caps *cluster_caps_of(
         struct cluster *c, const char *group, const char *version, const char *resource);
@@ -93,6 +94,8 @@ void cluster_admit(struct cluster *c, uint64_t now_ns);
 void cluster_on_answer(struct cluster *c, uint64_t now_ns);
 /* A connection could not be made. Everyone who waits hears why. */
 void cluster_on_failure(struct cluster *c, err_t err, const char *text, uint64_t now_ns);
+/* A connection could not even be begun: as cluster_on_failure. Returns its text. */
+const char *cluster_on_no_socket(struct cluster *c, err_t err, uint64_t now_ns);
 /* The probe of a shut gate was given up: let another try. */
 void cluster_on_abandoned(struct cluster *c);
 void cluster_set_addresses(struct cluster *c, const struct reactor_msg *m, uint64_t now_ns);

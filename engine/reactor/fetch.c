@@ -9,9 +9,8 @@
 static void tell_control(struct fetch *f, err_t err, const char *text)
 {
 	struct reactor *r = f->cluster->reactor;
-	struct reactor_note *n = core_note_new(r, REACTOR_FETCHED, f->id);
-	if (!n)
-		return; /* control's own deadline answers */
+	struct reactor_note *n = f->answer;
+	f->answer = NULL;
 	n->cluster = f->cluster->spec.cluster;
 	n->err = err;
 	n->http_status = f->http_status;
@@ -33,7 +32,6 @@ static void finish(struct fetch *f, err_t err, const char *text)
 	cluster_unwait(&f->waiter);
 	wheel_set(&f->cluster->reactor->wheel, &f->timer, UINT64_MAX);
 	list_unlink(&f->link);
-	f->cluster->fetch_count--;
 	f->done(f, err, text);
 	free(f->body);
 	free(f->target);
@@ -113,9 +111,8 @@ static void granted(struct cluster_waiter *w)
 	err_t err = ERR_OK;
 	f->conn = conn_open(f->cluster, &fetch_user, f, &err);
 	if (!f->conn) {
-		cluster_on_failure(
-		        f->cluster, err, "no socket for a connection", f->cluster->reactor->now_ns);
-		finish(f, err, err_text(err));
+		uint64_t now_ns = f->cluster->reactor->now_ns;
+		finish(f, err, cluster_on_no_socket(f->cluster, err, now_ns));
 	}
 }
 
@@ -143,17 +140,21 @@ static void begin(struct fetch *f, uint32_t timeout_s)
 {
 	struct reactor *r = f->cluster->reactor;
 	wheel_set(&r->wheel, &f->timer, r->now_ns + timeout_s * KUBE_S);
-	list_push(&r->fetches, &f->link);
-	f->cluster->fetch_count++;
+	list_push(&f->cluster->fetches, &f->link);
 	cluster_wait(f->cluster, &f->waiter);
 }
 
 void fetch_start(struct cluster *c, struct reactor_msg *m)
 {
 	struct fetch *f = fetch_new(c, tell_control);
-	if (!f)
-		return; /* control's own deadline answers */
-	f->id = m->id;
+	struct reactor_note *n = core_answer(c->reactor, m, REACTOR_FETCHED, m->id);
+	if (!f) {
+		n->cluster = c->spec.cluster;
+		n->err = ERR_NO_MEMORY;
+		core_note(c->reactor, n);
+		return;
+	}
+	f->answer = n;
 	f->target = m->fetch.target;
 	f->accept = m->fetch.accept;
 	m->fetch.target = m->fetch.accept = NULL;
@@ -179,11 +180,9 @@ bool fetch_probe(struct cluster *c, const char *target, uint32_t timeout_s, fetc
 
 bool fetch_on_credential(struct cluster *c, bool ok, const char *text)
 {
-	if (!c->fetch_count)
-		return false;
-	LIST_EACH (it, &c->reactor->fetches) {
+	LIST_EACH (it, &c->fetches) {
 		struct fetch *f = CONTAINER_OF(it, struct fetch, link);
-		if (f->cluster != c || !f->credential_wanted)
+		if (!f->credential_wanted)
 			continue;
 		f->credential_wanted = false;
 		if (ok)
@@ -197,12 +196,10 @@ bool fetch_on_credential(struct cluster *c, bool ok, const char *text)
 
 void fetch_on_renewed(struct cluster *c)
 {
-	if (!c->fetch_count)
-		return;
-	LIST_EACH (it, &c->reactor->fetches) {
+	LIST_EACH (it, &c->fetches) {
 		struct fetch *f = CONTAINER_OF(it, struct fetch, link);
 		struct conn *old = f->conn;
-		if (f->cluster != c || !old || old->state == CONN_CONNECTING)
+		if (!old || old->state == CONN_CONNECTING)
 			continue;
 		f->conn = NULL;
 		f->credential_wanted = true; /* fetch_on_credential() comes next */

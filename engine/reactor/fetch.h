@@ -17,8 +17,8 @@ typedef void fetch_done(struct fetch *f, err_t err, const char *text);
 /* Owner: the reactor. Life: from REACTOR_FETCH to its note. */
 struct fetch {
 	struct list link;
-	uint32_t id;
 	struct cluster *cluster;
+	struct reactor_note *answer; /* own: for the control thread; NULL: a probe's */
 	struct conn *conn;
 	struct cluster_waiter waiter;
 	struct wheel_timer timer;

@@ -7,15 +7,30 @@
 #include "reactor/core.h"
 #include "reactor/mux_link.h"
 
-struct reactor_note *core_note_new(struct reactor *r, enum reactor_note_type type, uint32_t id)
+static void begin_note(
+        struct reactor *r, struct reactor_note *n, enum reactor_note_type type, uint32_t id)
 {
-	struct reactor_note *n = calloc(1, sizeof *n);
-	if (!n)
-		return NULL;
 	list_init(&n->link);
 	n->type = type;
 	n->reactor = r->config.index;
 	n->id = id;
+}
+
+struct reactor_note *core_note_new(struct reactor *r, enum reactor_note_type type, uint32_t id)
+{
+	struct reactor_note *n = calloc(1, sizeof *n);
+	if (n)
+		begin_note(r, n, type, id);
+	return n;
+}
+
+struct reactor_note *core_answer(
+        struct reactor *r, struct reactor_msg *m, enum reactor_note_type type, uint32_t id)
+{
+	struct reactor_note *n = m->answer;
+	CHECK(n);
+	m->answer = NULL;
+	begin_note(r, n, type, id);
 	return n;
 }
 
@@ -82,9 +97,7 @@ err_t core_store(struct reactor *r, uint32_t realm, struct store **out, struct e
 
 static void list_open(struct reactor *r, struct reactor_msg *m)
 {
-	struct reactor_note *n = core_note_new(r, REACTOR_LIST_OPENED, m->list_spec.list);
-	if (!n)
-		return;
+	struct reactor_note *n = core_answer(r, m, REACTOR_LIST_OPENED, m->list_spec.list);
 	struct feed *f = NULL;
 	struct cluster *c = core_cluster(r, m->list_spec.cluster);
 	n->err = c && !r->stopping ? feed_open(r, m->list_spec.list, c, &m->list_spec, &f)
@@ -109,15 +122,16 @@ static void list_close(struct reactor *r, struct reactor_msg *m)
 		feed_close(&f);
 		(void)!core_table_set(&r->feed_by_id, m->id, NULL);
 	}
-	struct reactor_note *n = core_note_new(r, REACTOR_LIST_CLOSED, m->id);
-	if (n)
-		core_note(r, n);
+	core_note(r, core_answer(r, m, REACTOR_LIST_CLOSED, m->id));
 }
 
-/* Without memory the cluster stays unknown, and opening a list of it says so. */
+/* Without memory the cluster stays unknown, and opening a list of it says so: then it is given
+ * again, twice perhaps. */
 static void cluster_add(struct reactor *r, struct cluster_spec *spec)
 {
 	uint32_t id = spec->cluster;
+	if (core_cluster(r, id))
+		return;
 	struct cluster *c = cluster_new(r, spec);
 	if (c && core_table_set(&r->cluster_by_id, id, c))
 		cluster_free(&c);
@@ -131,7 +145,7 @@ static void close_list_of(struct feed *f, const struct reactor_msg *why)
 	feed_close(&f);
 	(void)!core_table_set(&r->feed_by_id, id, NULL);
 	struct reactor_note *n = core_note_new(r, REACTOR_LIST_CLOSED, id);
-	if (n)
+	if (n) /* else control takes CLUSTER_REMOVED for it */
 		core_note(r, n);
 }
 
@@ -149,29 +163,30 @@ static void leave_backend(struct reactor *r, const struct cluster *b, const stru
 	}
 }
 
+static void cancel_fetches(struct cluster *c, err_t err, const char *text)
+{
+	for (struct list *it; (it = c->fetches.next) != &c->fetches;)
+		fetch_cancel(CONTAINER_OF(it, struct fetch, link), err, text);
+}
+
 static void cluster_remove(struct reactor *r, struct reactor_msg *m)
 {
 	struct cluster *c = core_cluster(r, m->cluster);
+	struct reactor_note *last = core_answer(r, m, REACTOR_CLUSTER_REMOVED, 0);
+	last->cluster = m->cluster;
 	if (!c) { /* there was no memory for it */
-		cluster_tell_removed(r, m->cluster);
+		core_note(r, last);
 		return;
 	}
 	LIST_EACH_SAFE (it, &c->feeds)
 		close_list_of(CONTAINER_OF(it, struct feed, cluster_link), m);
-	LIST_EACH_SAFE (it, &r->fetches) {
-		struct fetch *f = CONTAINER_OF(it, struct fetch, link);
-		if (!c->fetch_count)
-			break;
-		if (f->cluster == c)
-			fetch_cancel(f, ERR_UNKNOWN_CLUSTER,
-			        "the cluster was removed from the configuration");
-	}
+	cancel_fetches(c, ERR_UNKNOWN_CLUSTER, "the cluster was removed from the configuration");
 	CHECK(c->list_count == 0);
 	if (c->mux) {
 		leave_backend(r, c, m);
 		mux_link_stop(c->mux);
 	}
-	c->removed = true;
+	c->removed = last;
 	(void)!core_table_set(&r->cluster_by_id, m->cluster, NULL);
 	if (list_empty(&c->conns))
 		cluster_free(&c);
@@ -186,11 +201,10 @@ static void consumer_remove(struct reactor *r, struct reactor_msg *m)
 	r->consumers[m->id] = (struct consumer_row){.eventfd = -1};
 }
 
-static void status(struct reactor *r, uint32_t id)
+static void status(struct reactor *r, struct reactor_msg *m)
 {
-	struct reactor_note *n = core_note_new(r, REACTOR_STATUS_OF, id);
-	if (!n)
-		return;
+	struct reactor_note *n = core_answer(r, m, REACTOR_STATUS_OF, m->id);
+	core_tell_usage(r);
 	uint32_t clusters = 0;
 	LIST_EACH (it, &r->clusters)
 		clusters++;
@@ -213,11 +227,13 @@ static void status(struct reactor *r, uint32_t id)
 	core_note(r, n);
 }
 
-static void stop(struct reactor *r)
+static void stop(struct reactor *r, struct reactor_msg *m)
 {
 	r->stopping = true;
-	LIST_EACH_SAFE (it, &r->fetches)
-		fetch_cancel(CONTAINER_OF(it, struct fetch, link), ERR_STOPPING,
+	if (!r->farewell)
+		r->farewell = core_answer(r, m, REACTOR_STOPPED, 0);
+	LIST_EACH (it, &r->clusters)
+		cancel_fetches(CONTAINER_OF(it, struct cluster, link), ERR_STOPPING,
 		        "the daemon is stopping");
 	LIST_EACH_SAFE (it, &r->feeds) {
 		struct feed *f = CONTAINER_OF(it, struct feed, link);
@@ -243,9 +259,7 @@ static void fetch(struct reactor *r, struct reactor_msg *m)
 		fetch_start(c, m);
 		return;
 	}
-	struct reactor_note *n = core_note_new(r, REACTOR_FETCHED, m->id);
-	if (!n)
-		return;
+	struct reactor_note *n = core_answer(r, m, REACTOR_FETCHED, m->id);
 	n->err = ERR_UNKNOWN_CLUSTER;
 	core_note(r, n);
 }
@@ -273,8 +287,11 @@ void core_on_message(struct reactor *r, struct reactor_msg *m)
 	case REACTOR_LIST_CLOSE: list_close(r, m); break;
 	case REACTOR_CONSUMER_ADD:
 		CHECK(m->id < REACTOR_CONSUMERS_MAX);
-		r->consumers[m->id] = (struct consumer_row){
-		        m->consumer.eventfd, m->consumer.page, false, false, 0};
+		r->consumers[m->id] = (struct consumer_row){.eventfd = m->consumer.eventfd,
+		        .page = m->consumer.page,
+		        .foreign = m->consumer.foreign};
+		if (m->consumer.foreign)
+			(void)!bell_open(&r->bell); /* else as for everybody */
 		break;
 	case REACTOR_CONSUMER_REMOVE:
 		consumer_remove(r, m);
@@ -289,8 +306,8 @@ void core_on_message(struct reactor *r, struct reactor_msg *m)
 			feed_unsubscribe(f, (uint16_t)m->id);
 		break;
 	case REACTOR_FETCH: fetch(r, m); break;
-	case REACTOR_STATUS: status(r, m->id); break;
-	case REACTOR_STOP: stop(r); break;
+	case REACTOR_STATUS: status(r, m); break;
+	case REACTOR_STOP: stop(r, m); break;
 	}
 	reactor_msg_free(&m);
 }

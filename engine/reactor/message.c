@@ -3,12 +3,23 @@
 
 #include <stdlib.h>
 
+static bool is_answered(enum reactor_msg_type type)
+{
+	return type == REACTOR_CLUSTER_REMOVE || type == REACTOR_LIST_OPEN ||
+	       type == REACTOR_LIST_CLOSE || type == REACTOR_CONSUMER_REMOVE ||
+	       type == REACTOR_FETCH || type == REACTOR_STATUS || type == REACTOR_STOP;
+}
+
 struct reactor_msg *reactor_msg_new(enum reactor_msg_type type)
 {
 	struct reactor_msg *m = calloc(1, sizeof *m);
-	if (m) {
-		list_init(&m->link);
-		m->type = type;
+	if (!m)
+		return NULL;
+	list_init(&m->link);
+	m->type = type;
+	if (is_answered(type) && !(m->answer = calloc(1, sizeof *m->answer))) {
+		free(m);
+		return NULL;
 	}
 	return m;
 }
@@ -46,6 +57,7 @@ void reactor_msg_free(struct reactor_msg **mp)
 		break;
 	default: break;
 	}
+	reactor_note_free(&m->answer);
 	free(m);
 }
 

@@ -103,7 +103,6 @@ err_t reactor_new(const struct reactor_config *config, struct reactor **out)
 	list_init(&r->mailbox);
 	list_init(&r->clusters);
 	list_init(&r->feeds);
-	list_init(&r->fetches);
 	list_init(&r->admitting);
 	list_init(&r->shaking);
 	list_init(&r->to_shake);
@@ -144,6 +143,7 @@ void reactor_free(struct reactor **rp)
 	for (uint32_t i = 0; i < REACTOR_REALMS_MAX; i++)
 		if (r->stores[i])
 			store_free(&r->stores[i]);
+	bell_close(&r->bell);
 	json_parser_free(&r->parser);
 	free(r->plain);
 	free(r->inflated);
@@ -153,6 +153,7 @@ void reactor_free(struct reactor **rp)
 	free(r->marked);
 	free(r->cluster_by_id.rows);
 	free(r->feed_by_id.rows);
+	reactor_note_free(&r->farewell);
 	pthread_mutex_destroy(&r->mailbox_lock);
 	free(r);
 }
@@ -273,9 +274,17 @@ static void wake_consumers(struct reactor *r)
 			continue;
 		if (__atomic_load_n(&row->page->waiting, __ATOMIC_RELAXED) &&
 		        __atomic_exchange_n(&row->page->waiting, 0, __ATOMIC_RELAXED))
-			io_notify(r->io, row->eventfd);
+			if (!row->foreign || !bell_ring(&r->bell, row->eventfd))
+				io_notify(r->io, row->eventfd);
 	}
 	r->marked_count = 0;
+}
+
+void core_tell_usage(struct reactor *r)
+{
+	for (uint32_t i = 0; i < REACTOR_REALMS_MAX; i++)
+		if (r->stores[i])
+			store_tell_usage(r->stores[i]);
 }
 
 static void tick_stores(struct reactor *r)
@@ -289,9 +298,7 @@ static void acknowledge_leavers(struct reactor *r, struct list *leavers)
 {
 	for (struct list *it; (it = list_pop(leavers));) {
 		struct reactor_msg *m = CONTAINER_OF(it, struct reactor_msg, link);
-		struct reactor_note *n = core_note_new(r, REACTOR_CONSUMER_GONE, m->id);
-		if (n)
-			core_note(r, n);
+		core_note(r, core_answer(r, m, REACTOR_CONSUMER_GONE, m->id));
 		reactor_msg_free(&m);
 	}
 }
@@ -317,9 +324,8 @@ static void finish_stop(struct reactor *r)
 		cluster_free(&c);
 	}
 	r->stopped = true;
-	struct reactor_note *n = core_note_new(r, REACTOR_STOPPED, 0);
-	if (n)
-		core_note(r, n);
+	core_note(r, r->farewell);
+	r->farewell = NULL;
 }
 
 bool reactor_turn(struct reactor *r, uint64_t deadline_ns)
@@ -336,8 +342,10 @@ bool reactor_turn(struct reactor *r, uint64_t deadline_ns)
 	shake_some(r);
 	fire_timers(r);
 	wake_consumers(r);
-	if (r->now_ns - r->heartbeat_ns >= REACTOR_HEARTBEAT_NS)
+	if (r->now_ns - r->heartbeat_ns >= REACTOR_HEARTBEAT_NS) {
 		r->heartbeat_ns = r->now_ns;
+		core_tell_usage(r);
+	}
 	tick_stores(r);
 	acknowledge_leavers(r, &leavers);
 	atomic_store_explicit(&r->turned_ns, r->now_ns, memory_order_relaxed);

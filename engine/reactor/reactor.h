@@ -130,6 +130,8 @@ struct reactor_msg {
 		struct {
 			int eventfd;
 			struct shm_consumer *page; /* borrowed until REACTOR_CONSUMER_GONE */
+			bool foreign; /* of another user than ours, and of one who may not kill
+			                 us anyway */
 		} consumer;
 		struct {
 			char *target, *accept;
@@ -137,6 +139,9 @@ struct reactor_msg {
 	};
 	err_t err;
 	char text[ERRMSG_BYTES];
+	/* Own: of a message that is answered, the answer, made with it: what was asked for is
+	 * answered also when there is no memory left. */
+	struct reactor_note *answer;
 };
 struct reactor_msg *reactor_msg_new(enum reactor_msg_type type); /* NULL: out of memory */
 void reactor_msg_free(struct reactor_msg **m);                   /* with everything it still owns */

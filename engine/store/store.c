@@ -316,6 +316,27 @@ void store_usage(const struct store *s, struct store_usage *out)
 	        .unknown_deletes = s->unknown_deletes};
 }
 
+enum { USAGE_WORDS = sizeof(struct store_usage) / sizeof(uint64_t) };
+_Static_assert(sizeof(struct store_usage) == USAGE_WORDS * sizeof(uint64_t), "words only");
+
+void store_tell_usage(struct store *s)
+{
+	struct store_usage u;
+	store_usage(s, &u);
+	const uint64_t *from = (const uint64_t *)&u;
+	uint64_t *to = (uint64_t *)&s->told;
+	for (size_t i = 0; i < USAGE_WORDS; i++)
+		__atomic_store_n(to + i, from[i], __ATOMIC_RELAXED);
+}
+
+void store_usage_told(const struct store *s, struct store_usage *out)
+{
+	const uint64_t *from = (const uint64_t *)&s->told;
+	uint64_t *to = (uint64_t *)out;
+	for (size_t i = 0; i < USAGE_WORDS; i++)
+		to[i] = __atomic_load_n(from + i, __ATOMIC_RELAXED);
+}
+
 struct store_list *store_dirty_pop(struct store *s)
 {
 	struct list *n = list_pop(&s->dirty);

@@ -42,7 +42,8 @@ struct store {
 	uint32_t row_first, row_last;
 	uint32_t list_count;
 	uint64_t live_bytes, staged_bytes, unknown_deletes;
-	struct key key; /* scratch: the key of the event under way */
+	struct store_usage told; /* [any thread] atomic words */
+	struct key key;          /* scratch: the key of the event under way */
 };
 
 /* The sync under way. The counters describe the set as it will be, object by object seen. */

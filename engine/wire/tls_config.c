@@ -373,7 +373,8 @@ static err_t fill(struct tls_config *c, const struct tls_spec *s, struct errmsg 
 		return e;
 	c->base = base_for(s);
 	if (!c->base)
-		return tls_explain_config(ERR_TLS_CONFIG, m, "TLS context");
+		return tls_explain_config(
+		        ERR_peek_error() ? ERR_TLS_CONFIG : ERR_NO_MEMORY, m, "TLS context");
 	/* What a connection could not use is better said now: a key that is too weak, for one. */
 	SSL *trial = tls_config_make_ssl(c);
 	if (!trial)

@@ -43,7 +43,9 @@ static err_t fake_connect(struct io *io, struct io_sock *s, const struct sockadd
 	if (err)
 		return err;
 	struct fake_sock *k = calloc(1, sizeof *k);
-	CHECK(k && addr_len <= sizeof k->address && !sock_of(io, s));
+	if (!k)
+		return ERR_NO_MEMORY;
+	CHECK(addr_len <= sizeof k->address && !sock_of(io, s));
 	k->io = f;
 	k->sock = s;
 	memcpy(&k->address, addr, addr_len);

@@ -7,6 +7,7 @@
 #include "kubering/print/objects.h"
 #include "kubering/print/rows.h"
 #include "kubering/say.h"
+#include "kubering/text.h"
 
 #define WAIT_FRESH_NS 30000000000ll /* with no --timeout: so long nothing may move */
 
@@ -163,7 +164,7 @@ int command_get(const struct args *a)
 	if (code == CODE_OK)
 		code = sources_wait(&g.sources, a, SOURCE_LIVE, WAIT_FRESH_NS);
 	if (code == CODE_OK) {
-		g.parser = json_parser_new(1 << 16, OBJECT_BYTES_MAX);
+		g.parser = text_need(json_parser_new(1 << 16, OBJECT_BYTES_MAX));
 		rows_open(&g.rows, &g.sources, a);
 		for (size_t i = 0; i < g.sources.n; i++) {
 			int c = a->name ? take_one(&g, &g.sources.v[i])

@@ -13,6 +13,7 @@
 #include "kubering/report.h"
 #include "kubering/say.h"
 #include "kubering/source.h"
+#include "kubering/text.h"
 
 #define RELOAD_WAIT_NS 30000000000ll
 #define RELOAD_LOOK_NS 20000000
@@ -69,7 +70,7 @@ static int await(const struct args *a, int64_t before)
 	int64_t wait = a->timeout_ns >= 0 ? a->timeout_ns : RELOAD_WAIT_NS;
 	int64_t start = source_clock_ns();
 	for (;;) {
-		struct json_dom *dom = json_dom_new();
+		struct json_dom *dom = text_need(json_dom_new());
 		struct json_node root;
 		int code = report_status(a, dom, &root, NULL);
 		struct json_node now = json_dom_get(root, "configuration");
@@ -89,7 +90,7 @@ static int await(const struct args *a, int64_t before)
 
 int command_reload(const struct args *a)
 {
-	struct json_dom *dom = json_dom_new();
+	struct json_dom *dom = text_need(json_dom_new());
 	struct json_node root;
 	int code = report_status(a, dom, &root, NULL);
 	int64_t pid = 0, before = -1;

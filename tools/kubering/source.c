@@ -92,7 +92,7 @@ static int name_one(struct json_node clusters, size_t count)
 
 static int choose_clusters(struct sources *s, const struct args *a)
 {
-	struct json_dom *dom = json_dom_new();
+	struct json_dom *dom = text_need(json_dom_new());
 	struct json_node root, c;
 	struct json_iter it = {0};
 	if (a->cluster) {
@@ -135,7 +135,7 @@ static int resolve(struct sources *s, struct source *v, const char *resource)
 	char *json = NULL;
 	size_t bytes = 0;
 	struct json_node n;
-	struct json_dom *dom = json_dom_new();
+	struct json_dom *dom = text_need(json_dom_new());
 	text_printf(&what, "resolve %s %s", v->cluster, resource);
 	int r = kr_query(s->client, text_cstr(&what), &json, &bytes);
 	int code = r == KR_OK ? CODE_OK : fail_about(s, v, r);

@@ -8,6 +8,7 @@
 #include "kubering/report.h"
 #include "kubering/say.h"
 #include "kubering/source.h"
+#include "kubering/text.h"
 
 static void head(struct json_node s)
 {
@@ -48,7 +49,7 @@ static void head(struct json_node s)
 
 int command_status(const struct args *a)
 {
-	struct json_dom *dom = json_dom_new();
+	struct json_dom *dom = text_need(json_dom_new());
 	struct json_node root;
 	struct text raw = {0};
 	int code = report_status(a, dom, &root, &raw);
@@ -91,7 +92,7 @@ static int check_cluster(const struct args *a, struct json_node status)
 static int part(const struct args *a, const char *member, const char *cluster_key,
         void (*print)(struct json_node, const struct args *))
 {
-	struct json_dom *dom = json_dom_new();
+	struct json_dom *dom = text_need(json_dom_new());
 	struct json_node root, row;
 	struct json_iter it = {0};
 	struct text t = {0};
@@ -130,7 +131,7 @@ int command_lists(const struct args *a)
 
 int command_version(const struct args *a)
 {
-	struct json_dom *dom = json_dom_new();
+	struct json_dom *dom = text_need(json_dom_new());
 	struct json_node root = {0};
 	struct text t = {0};
 	int code = report_status(a, dom, &root, NULL);

@@ -36,6 +36,8 @@ void text_clear(struct text *t);
 /* Width on a terminal as kubectl counts it: code points. */
 size_t text_width(struct span s);
 
+/* What a function of another room made: NULL, for want of memory, ends the program. */
+void *text_need(void *made);
 /* malloc that never fails, and a copy of a span as a C string. */
 void *text_alloc(size_t n);
 char *text_copy(struct span s);

@@ -17,6 +17,7 @@
 #include "kubering/print/objects.h"
 #include "kubering/print/rows.h"
 #include "kubering/say.h"
+#include "kubering/text.h"
 
 enum {
 	OBJECT_BYTES_MAX = 1 << 30,
@@ -433,9 +434,9 @@ int command_watch(const struct args *a)
 	if (code == CODE_OK)
 		code = sources_wait(&w.sources, a, SOURCE_WHOLE, KR_FOREVER);
 	if (code == CODE_OK) {
-		w.parser = json_parser_new(1 << 16, OBJECT_BYTES_MAX);
-		w.old = json_dom_new();
-		w.patch = json_dom_new();
+		w.parser = text_need(json_parser_new(1 << 16, OBJECT_BYTES_MAX));
+		w.old = text_need(json_dom_new());
+		w.patch = text_need(json_dom_new());
 		rows_open(&w.rows, &w.sources, a);
 		objects_open(&w.objects, stdout, a->output, false);
 		code = begin(&w);

@@ -5,6 +5,7 @@
 
 #include "kubering/print/columns.h"
 #include "kubering/print/json.h"
+#include "kubering/text.h"
 
 #define WAIT_NS 5000000000ll
 
@@ -152,7 +153,7 @@ static void add_column(struct custom *c, struct json_node col)
 
 struct custom *custom_new(struct span definition, const char *version)
 {
-	struct json_dom *dom = json_dom_new();
+	struct json_dom *dom = text_need(json_dom_new());
 	struct json_node root, v, col;
 	struct json_iter it = {0}, ct = {0};
 	struct custom *c = text_alloc(sizeof *c);

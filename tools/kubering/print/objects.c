@@ -4,12 +4,13 @@
 
 #include "kubering/print/json.h"
 #include "kubering/print/yaml_out.h"
+#include "kubering/text.h"
 
 void objects_open(struct objects *o, FILE *f, enum args_output form, bool list)
 {
 	*o = (struct objects){.file = f, .form = form, .list = list};
 	if (form == OUTPUT_YAML) {
-		o->dom = json_dom_new();
+		o->dom = text_need(json_dom_new());
 		o->yaml = yaml_out_new(f);
 		if (list)
 			yaml_out_list_begin(o->yaml);

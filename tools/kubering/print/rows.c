@@ -3,9 +3,11 @@
 #include <string.h>
 #include <time.h>
 
+#include "kubering/text.h"
+
 void rows_open(struct rows *r, const struct sources *s, const struct args *a)
 {
-	*r = (struct rows){.dom = json_dom_new(),
+	*r = (struct rows){.dom = text_need(json_dom_new()),
 	        .cluster = s->show_cluster,
 	        .namespace_ = s->show_namespace,
 	        .event = a->watch_events};

@@ -35,7 +35,8 @@ struct yaml_out *yaml_out_new(FILE *f)
 	struct yaml_out *y = text_alloc(sizeof *y);
 	yaml_event_t e;
 	y->file = f;
-	yaml_emitter_initialize(&y->emitter);
+	if (!yaml_emitter_initialize(&y->emitter))
+		(void)text_need(NULL);
 	yaml_emitter_set_output(&y->emitter, write_out, y);
 	yaml_emitter_set_unicode(&y->emitter, 1);
 	yaml_emitter_set_width(&y->emitter, 80);
