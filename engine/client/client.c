@@ -411,7 +411,7 @@ const char *kr_strerror(int result)
 	case KR_ERR_OVERRUN: return "too slow: changes were lost, take the list again";
 	case KR_ERR_TORN: return "borrowed bytes were replaced, read again";
 	case KR_ERR_CORRUPT: return "shared memory breaks its own rules";
-	case KR_ERR_STUCK: return "the daemon stopped in the middle of a write";
+	case KR_ERR_STUCK: return "the daemon is, or stopped, in the middle of a write";
 	case KR_ERR_LIMIT: return "a limit is reached";
 	case KR_ERR_CLOSED: return "the list was closed";
 	case KR_ERR_SPACE: return "buffer too small";

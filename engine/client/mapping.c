@@ -388,8 +388,8 @@ int mapping_fail(struct mapping *s, enum read_result r)
 		        "too slow: what was to be read has left the ring; take the list again");
 	case READ_STUCK:
 		return client_fail(c, KR_ERR_STUCK,
-		        "the daemon stopped in the middle of a write to shard %u; wait for it to "
-		        "come back",
+		        "the daemon is in the middle of a write to shard %u, or stopped there: ask "
+		        "again, or wait for it to come back",
 		        s->number);
 	case READ_CLOSED: return client_fail(c, KR_ERR_CLOSED, "the list was closed");
 	case READ_VERSION: return KR_ERR_VERSION;

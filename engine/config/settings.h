@@ -135,6 +135,8 @@ struct settings_realm {
 	size_t gid_count;
 	const struct settings_grant *grants;
 	size_t grant_count;
+	/* Taken back by a reload it stops new values. Those that were mirrored stay in the realm's
+	 * memory until it is used again: a restart ends that (reliability.md A4). */
 	bool secret_values;
 };
 

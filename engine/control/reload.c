@@ -316,6 +316,23 @@ static void cut_off_denied(struct control *c)
 	}
 }
 
+/* Whoever attaches to the realm later maps the same segments. */
+static void say_what_stays(struct control *c, const struct settings *before)
+{
+	const struct settings *s = c->config.settings;
+	char text[512];
+	for (size_t i = 0; i < before->realm_count; i++) {
+		if (!settings_secret_values(before, &before->realms[i]) ||
+		        settings_secret_values(s, &s->realms[i]))
+			continue;
+		snprintf(text, sizeof text,
+		        "realm \"%.100s\": no more values of Secrets are taken; those that were "
+		        "stay in its memory until it is used again: restart kuberingd to end that",
+		        s->realms[i].name);
+		c->config.warn(text);
+	}
+}
+
 /* --- all of it --------------------------------------------------------------------------- */
 
 static void say_done(struct control *c)
@@ -373,6 +390,7 @@ static void apply(struct control *c, struct config *next)
 		(void)errmsg_set(&r->partly, err, "some clusters are not known; reload again");
 	pin(c, before);
 	cut_off_denied(c);
+	say_what_stays(c, before);
 	replace(c, next, fit);
 	say_done(c);
 }

@@ -53,7 +53,7 @@ enum kr_result {
 	KR_ERR_OVERRUN = -9,  /* too slow: changes were lost; take the list again (kr_view_begin) */
 	KR_ERR_TORN = -10,    /* what was borrowed has been replaced meanwhile; read again */
 	KR_ERR_CORRUPT = -11, /* the shared memory breaks its own rules */
-	KR_ERR_STUCK = -12,   /* the writer stopped in the middle of a write */
+	KR_ERR_STUCK = -12,   /* the writer is long in the middle of a write, or stopped there */
 	KR_ERR_LIMIT = -13,   /* a limit of the daemon or the system */
 	KR_ERR_CLOSED = -14,  /* the list was closed */
 	KR_ERR_SPACE = -15,   /* the caller's buffer is too small; *size says how much is needed */
@@ -91,7 +91,7 @@ enum kr_list_state {
 	KR_LIST_STALE = 4,
 	KR_LIST_RESUMING = 5,
 	KR_LIST_RELISTING = 6,
-	KR_LIST_PARKED = 7 /* forbidden or absent; asked again slowly */,
+	KR_LIST_PARKED = 7 /* forbidden, absent or refused; asked again slowly */,
 	KR_LIST_CLOSED = 8,
 };
 
@@ -173,8 +173,8 @@ KR_API int kr_list_open(
  * dead after this: only kr_view_end and kr_follow_end may still be called on them. NULL is fine. */
 KR_API void kr_list_close(struct kr_list *list);
 /* Waits until the list is live (whole and fresh). KR_TIMEOUT; KR_ERR_STALE with kr_last_error() =
- * the reason when it is parked (forbidden, absent). Where a server refuses the question itself, a
- * selector as a rule, it is asked again: then kr_list_status() has KUBE_SERVER and "400 ...". */
+ * the reason when it is parked: forbidden, absent, or a question that the server does not take, a
+ * selector as a rule (KUBE_SERVER and "400 ..." in kr_list_status()). */
 KR_API int kr_list_wait_live(struct kr_list *list, int64_t timeout_ns);
 /* Waits until the list's version is at least resource_version (numeric comparison; what is no
  * number is waited for as it is): read your own writes. */
@@ -198,7 +198,8 @@ KR_API int kr_list_status(struct kr_list *list, struct kr_list_status *status);
 
 /* Finds one object. Copies it into the list's buffer (valid until the next kr_get on this list), or
  * borrows it with KR_BORROW. KR_ERR_NOT_FOUND: it is not in the list, which means little before the
- * list is whole. */
+ * list is whole. KR_ERR_STUCK: for 250 ms it could not be told, as where a list of more than some
+ * million objects is taken anew: ask again. */
 KR_API int kr_get(struct kr_list *list, const char *namespace_, const char *name, unsigned flags,
         struct kr_object *object);
 /* After reading a borrowed object (of kr_get or kr_view_next): KR_OK = it was whole all the time.

@@ -220,6 +220,14 @@ static void deny(
 	}
 }
 
+/* 400 and 422 of a LIST, a selector as a rule: the server has read the question and does not take
+ * it. A list that was there once may meet this too, from a proxy or a server that starts. */
+static bool is_never_taken(const struct watch *w, int code)
+{
+	return (code == 400 || code == 422) && !w->whole && w->request == WATCH_REQ_PAGE &&
+	       w->first_page;
+}
+
 /* The stream broke its own order, or the store refused an event: nothing of it can be trusted, so
  * the list is taken again (M8). */
 static void distrust(
@@ -365,6 +373,13 @@ static void no_stream_list(
 	}
 }
 
+/* It was this list that was refused: that says nothing about the way, which others share. */
+static void soon_stream_list(struct watch *w, uint64_t now_ns)
+{
+	if (w->caps->no_watch_list_why == ERR_KUBE_UNSUPPORTED)
+		w->caps->probe_again_ns = now_ns + WATCH_PARK_MIN_S * KUBE_S;
+}
+
 static uint64_t retry_at(struct watch *w, int retry_after_s, uint64_t now_ns)
 {
 	if (retry_after_s < 0)
@@ -458,13 +473,16 @@ static void on_failure(struct watch *w, int code, const struct json_status *st, 
 	} else if (stream_list && (code == 400 || code == 403 || code == 422 || code == 500)) {
 		no_stream_list(w, ERR_KUBE_UNSUPPORTED, reusable, now_ns, out);
 		if (code == 403) /* perhaps it is the list that is denied, not the way to take it */
-			w->caps->probe_again_ns = now_ns + WATCH_PARK_MIN_S * KUBE_S;
+			soon_stream_list(w, now_ns);
 	} else if (code == 403) {
 		deny(w, ERR_KUBE_FORBIDDEN, text, now_ns, out);
 	} else if (code == 404 || code == 405) {
 		deny(w, ERR_KUBE_NOT_FOUND, text, now_ns, out);
 	} else if (code >= 300 && code < 400) {
 		park(w, ERR_HTTP_REDIRECT, text, now_ns, out);
+	} else if (is_never_taken(w, code)) {
+		soon_stream_list(w, now_ns);
+		park(w, ERR_KUBE_SERVER, text, now_ns, out);
 	} else {
 		w->relist |= ++w->errors_in_row >= WATCH_RESUMES_MAX || code == 400 || code == 422;
 		say(w, ERR_KUBE_SERVER, text);
@@ -648,6 +666,30 @@ void watch_on_refused(
 	invariant(w);
 }
 
+/* Some watches in a row lived for less than a second. */
+static bool ends_too_soon(struct watch *w, uint64_t now_ns)
+{
+	if (now_ns - w->stream_since_ns >= KUBE_S)
+		w->short_watches = 0;
+	else if (w->short_watches < 255)
+		w->short_watches++;
+	return w->short_watches > WATCH_SHORT_MAX;
+}
+
+/* A server that ends every watch at once is backed off from (client-go's "very short watch"). One
+ * that sends something first is of use still: it is asked, but not as often as it can answer. */
+static void slow_down(struct watch *w, uint64_t now_ns, struct watch_out *out)
+{
+	if (!w->events_seen) {
+		w->relist |= w->short_watches > 2 * WATCH_SHORT_MAX + 1;
+		fail(w, ERR_KUBE_SHORT_WATCH, NULL, now_ns, out);
+		return;
+	}
+	w->short_watches = WATCH_SHORT_MAX; /* no reason to take the list again */
+	say(w, ERR_KUBE_SHORT_WATCH, "the server ends each watch within a second");
+	wait_until(w, now_ns + backoff_jitter(&w->rng, KUBE_S), out);
+}
+
 void watch_on_body_end(struct watch *w, bool reusable, uint64_t now_ns, struct watch_out *out)
 {
 	*out = (struct watch_out){0};
@@ -658,14 +700,9 @@ void watch_on_body_end(struct watch *w, bool reusable, uint64_t now_ns, struct w
 			fail(w, ERR_HTTP_TRUNCATED, NULL, now_ns, out);
 	} else if (w->state == WATCH_STREAMING) {
 		/* The ordinary end: timeoutSeconds, or a server that shuts down. Resume at the last
-		 * version; a server that ends every watch at once is backed off from (client-go's
-		 * "very short watch"). */
-		bool too_short = !w->events_seen && now_ns - w->stream_since_ns < KUBE_S;
-		w->short_watches =
-		        too_short ? (uint8_t)(w->short_watches + (w->short_watches < 255)) : 0;
-		if (w->short_watches > 2) {
-			w->relist |= w->short_watches > 5;
-			fail(w, ERR_KUBE_SHORT_WATCH, NULL, now_ns, out);
+		 * version. */
+		if (ends_too_soon(w, now_ns)) {
+			slow_down(w, now_ns, out);
 		} else if (reusable) {
 			ask(w, now_ns, out);
 		} else {

@@ -11,7 +11,7 @@
  *    |   |                   +-----------------> STREAMING <---+
  *    |   |                                          |  the stream ends: ASKING, from the last version
  *    |   +--- back-off --- WAITING <--- any error --+  410, order broken: the same, with a LIST
- *    +------ slow probe -- PARKED  <--- 403, 404, budget
+ *    +------ slow probe -- PARKED  <--- 403, 404, budget, a LIST that is never taken (400, 422)
  *
  * There is no terminal state but CLOSED, which only watch_stop() enters. A sync never becomes
  * visible before it is whole (M2): the store stages it between WATCH_SYNC_BEGIN and
@@ -63,6 +63,7 @@ enum {
 	WATCH_EXPIRIES_MAX =
 	        2,             /* 410s that are answered at once, before they are backed off from */
 	WATCH_BACK_TRIES = 3,  /* answers older than what we have before they are believed (M3) */
+	WATCH_SHORT_MAX = 2,   /* watches of less than a second that are renewed at once */
 	WATCH_DENIALS_MAX = 3, /* 403 or 404 of a list that was there, before it is parked */
 	WATCH_REPROBE_S = 3600, /* a refused streaming list is tried again after this */
 };

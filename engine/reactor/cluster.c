@@ -346,8 +346,10 @@ void cluster_set_credential(struct cluster *c, struct reactor_msg *m, uint64_t n
 		m->credential.auth = NULL;
 		m->credential.tls = NULL;
 		c->has_credential = true;
-		if (m->credential.renewed)
+		if (m->credential.renewed) {
+			fetch_on_renewed(c);
 			retire_conns(c);
+		}
 	} else {
 		set_why(c, m->err, NULL, m->text);
 		if (!c->has_credential)

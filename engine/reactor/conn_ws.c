@@ -185,16 +185,31 @@ static void on_close(struct conn *c, const struct ws_event *ev)
 	conn_close(c);
 }
 
-static void on_event(struct conn *c, const struct ws_event *ev)
+/* The last ping of what came at once. Of several the last is answered (RFC 6455 5.5.3): a server
+ * must not make us send, and encrypt, a frame for every two bytes of its own. */
+struct last_ping {
+	bool is_there;
+	uint8_t bytes;
+	char payload[WS_CONTROL_MAX];
+};
+
+static void pong(struct conn *c, const struct last_ping *p)
 {
 	struct errmsg m = {0};
-	err_t err;
+	err_t err = send_frame(c, WS_PONG, (struct span){p->payload, p->bytes}, &m);
+	if (err && c->state != CONN_CLOSING)
+		conn_lost(c, err, m.text);
+}
+
+static void on_event(struct conn *c, const struct ws_event *ev, struct last_ping *p)
+{
 	switch (ev->type) {
 	case WS_EV_MESSAGE: c->user->on_message(c->arg, c, ev->data); break;
 	case WS_EV_PING:
-		err = send_frame(c, WS_PONG, ev->data, &m);
-		if (err && c->state != CONN_CLOSING)
-			conn_lost(c, err, m.text);
+		p->is_there = true;
+		p->bytes = (uint8_t)ev->data.n;
+		if (ev->data.n)
+			memcpy(p->payload, ev->data.p, ev->data.n);
 		break;
 	case WS_EV_PONG: break;
 	case WS_EV_CLOSE: on_close(c, ev); break;
@@ -209,6 +224,8 @@ void conn_ws_on_bytes(struct conn *c, struct span data)
 	if (w->pinged_ns) /* else the silence that follows would be found only after pong_s more */
 		wheel_set(&r->wheel, &c->timer, r->now_ns + CONN_PING_S * KUBE_S);
 	w->pinged_ns = 0;
+	struct last_ping ping;
+	ping.is_there = false; /* the rest is written before it is read */
 	while (c->state == CONN_OPEN) {
 		struct ws_event ev;
 		size_t used = 0;
@@ -216,7 +233,7 @@ void conn_ws_on_bytes(struct conn *c, struct span data)
 		data.p += used;
 		data.n -= used;
 		if (res == WS_NEED_MORE)
-			return;
+			break;
 		if (res == WS_ERROR) {
 			struct errmsg m = {0};
 			err_t err = ws_error(&w->parser, &m);
@@ -224,8 +241,10 @@ void conn_ws_on_bytes(struct conn *c, struct span data)
 			conn_lost(c, err, m.text);
 			return;
 		}
-		on_event(c, &ev);
+		on_event(c, &ev, &ping);
 	}
+	if (ping.is_there && c->state == CONN_OPEN)
+		pong(c, &ping);
 }
 
 /* Keepalive of TCP finds a dead host; this finds a proxy that lives before a dead server. */

@@ -232,7 +232,11 @@ static void on_list(struct feed *f, struct conn *c, struct span data)
 		data.n -= used;
 		switch (res) {
 		case JSON_LIST_MORE: return;
-		case JSON_LIST_END: f->list_whole = true; return;
+		case JSON_LIST_END:
+			f->list_whole = true;
+			if (!data.n)
+				return;
+			break; /* what is behind it must be white space */
 		case JSON_LIST_ERROR: feed_refuse(f, json_list_err(f->splitter)); return;
 		case JSON_LIST_ITEM:
 			if (!on_item(f, item))

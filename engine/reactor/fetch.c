@@ -194,6 +194,19 @@ bool fetch_on_credential(struct cluster *c, bool ok, const char *text)
 	return false;
 }
 
+void fetch_on_renewed(struct cluster *c)
+{
+	LIST_EACH (it, &c->fetches) {
+		struct fetch *f = CONTAINER_OF(it, struct fetch, link);
+		struct conn *old = f->conn;
+		if (!old || old->state == CONN_CONNECTING)
+			continue;
+		f->conn = NULL;
+		f->credential_wanted = true; /* fetch_on_credential() comes next */
+		conn_close(old);
+	}
+}
+
 void fetch_on_timer(struct fetch *f)
 {
 	finish(f, ERR_CONN_TIMEOUT,

@@ -39,6 +39,9 @@ void fetch_on_timer(struct fetch *f);
 /* Tells one fetch of c that waits for a credential; false: none waits. It may end, and others with
  * it: so the caller asks until none waits. */
 bool fetch_on_credential(struct cluster *c, bool ok, const char *text);
+/* The connections of c are of a former login: those that ask wait for a credential again, which is
+ * here. */
+void fetch_on_renewed(struct cluster *c);
 /* Ends it with an error (stop, cluster removed). */
 void fetch_cancel(struct fetch *f, err_t err, const char *text);
 

@@ -149,6 +149,20 @@ static void close_list_of(struct feed *f, const struct reactor_msg *why)
 		core_note(r, n);
 }
 
+/* Control removes those behind a backend before it; for the message about one of them there may
+ * have been no memory. Its lists cannot stay on a link that goes. */
+static void leave_backend(struct reactor *r, const struct cluster *b, const struct reactor_msg *why)
+{
+	LIST_EACH (it, &r->clusters) {
+		struct cluster *c = CONTAINER_OF(it, struct cluster, link);
+		if (c->spec.backend != b->spec.cluster)
+			continue;
+		LIST_EACH_SAFE (list, &c->feeds)
+			close_list_of(CONTAINER_OF(list, struct feed, cluster_link), why);
+		c->spec.backend = REACTOR_NO_CLUSTER; /* the id will be another's */
+	}
+}
+
 static void cancel_fetches(struct cluster *c, err_t err, const char *text)
 {
 	for (struct list *it; (it = c->fetches.next) != &c->fetches;)
@@ -168,8 +182,10 @@ static void cluster_remove(struct reactor *r, struct reactor_msg *m)
 		close_list_of(CONTAINER_OF(it, struct feed, cluster_link), m);
 	cancel_fetches(c, ERR_UNKNOWN_CLUSTER, "the cluster was removed from the configuration");
 	CHECK(c->list_count == 0);
-	if (c->mux)
+	if (c->mux) {
+		leave_backend(r, c, m);
 		mux_link_stop(c->mux);
+	}
 	c->removed = last;
 	(void)!core_table_set(&r->cluster_by_id, m->cluster, NULL);
 	if (list_empty(&c->conns))

@@ -57,7 +57,7 @@ static void class_init(struct blocks_class *c, uint32_t class, uint32_t granules
 void blocks_init(struct blocks *b, struct shard *shard, uint64_t segment_bytes)
 {
 	CHECK(segment_bytes >= BLOCKS_GRANULE && segment_bytes % BLOCKS_GRANULE == 0);
-	CHECK(segment_bytes / BLOCKS_GRANULE <= UINT16_MAX + 1u);
+	CHECK(segment_bytes / BLOCKS_GRANULE <= UINT16_MAX); /* run and run_of */
 	*b = (struct blocks){.shard = shard,
 	        .segment_bytes = segment_bytes,
 	        .segment_granules = (uint32_t)(segment_bytes / BLOCKS_GRANULE)};

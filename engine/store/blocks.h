@@ -67,7 +67,7 @@ struct blocks {
 	struct blocks_class classes[BLOCKS_CLASSES];
 };
 
-/* segment_bytes: a multiple of BLOCKS_GRANULE, at most 4 GiB. Makes no segment yet. */
+/* segment_bytes: a multiple of BLOCKS_GRANULE, below 4 GiB. Makes no segment yet. */
 void blocks_init(struct blocks *b, struct shard *shard, uint64_t segment_bytes);
 /* The private memory; the segments are the shard's. */
 void blocks_fini(struct blocks *b);

@@ -50,6 +50,7 @@ void retire_push(struct retire *r, const struct retire_item *item)
 		r->back = c;
 		r->back_at = 0;
 	}
+	CHECK_SLOW(!r->back_at || r->back->item[r->back_at - 1].seq <= item->seq);
 	r->back->item[r->back_at++] = *item;
 	r->bytes += item->bytes;
 }

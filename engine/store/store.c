@@ -15,7 +15,7 @@ enum {
 #define RETAINED_MOST   (256ull << 20)
 #define RETAINED_SHARE  16 /* of what is live */
 #define SEGMENT_DEFAULT (64ull << 20)
-#define SEGMENT_MAX     (4ull << 30)
+#define SEGMENT_MAX     ((4ull << 30) - BLOCKS_GRANULE) /* a run counts granules in 16 bits */
 #define OBJECTS_DEFAULT (16ull << 20)
 #define ROW_NONE        UINT32_MAX
 
@@ -32,7 +32,7 @@ static err_t config_check(struct store_config *c, struct errmsg *msg)
 		        "ring_entries is %u: a power of two from %d on", ring, RING_ENTRIES_MIN);
 	if (segment % BLOCKS_GRANULE != 0 || segment > SEGMENT_MAX)
 		return errmsg_set(msg, ERR_ARGUMENT,
-		        "block_segment_bytes is %llu: a multiple of 64 KiB up to 4 GiB",
+		        "block_segment_bytes is %llu: a multiple of 64 KiB below 4 GiB",
 		        (unsigned long long)segment);
 	if (c->lists_max > LISTS_MAX)
 		return errmsg_set(

@@ -80,7 +80,7 @@ struct store_config {
 	/* replaced blocks kept for followers; 0 = a sixteenth of what is live, 32 to 256 MiB.
 	 * Whichever of ring and bytes is full first moves head */
 	uint64_t retained_bytes_max;
-	/* multiple of 64 KiB up to 4 GiB; no object can be larger; 0 = 64 MiB */
+	/* multiple of 64 KiB below 4 GiB; no object can be larger; 0 = 64 MiB */
 	uint64_t block_segment_bytes;
 	/* all blocks: live, staged, kept for followers (these give way first); 0 = no limit */
 	uint64_t shard_bytes_max;

@@ -362,18 +362,8 @@ static bool take_char(struct http1_parser *p, struct cursor *c, char want, enum 
 
 static void open_chunk_data(struct http1_parser *p)
 {
-	if (p->_left == 0) {
+	if (p->_left == 0)
 		open_section(p, ST_TRAILER);
-		return;
-	}
-	if (UNLIKELY(p->_left == 1)) {
-		if (p->_tiny_run < HTTP1_TINY_CHUNKS_FREE)
-			p->_tiny_run++;
-		else
-			p->_tiny_chunks++;
-	} else {
-		p->_tiny_run = 0;
-	}
 }
 
 static enum http1_result take_body(
@@ -524,8 +514,4 @@ bool http1_busy(const struct http1_parser *p)
 size_t http1_bytes(const struct http1_parser *p)
 {
 	return p->_carry_cap;
-}
-uint64_t http1_tiny_chunks(const struct http1_parser *p)
-{
-	return p->_tiny_chunks;
 }

@@ -36,7 +36,6 @@ struct http1_limits {
 extern const struct http1_limits http1_limits_default; /* 8K, 64K, 8K, 1K, 128, 8 */
 
 #define HTTP1_CHUNK_DIGITS_MAX 16 /* hex digits; a size over 2^63-1 is refused too */
-#define HTTP1_TINY_CHUNKS_FREE 64 /* chunks of one byte in a row before they are counted */
 
 /* What the request was; decides how its response is framed (RFC 9112 6.3). */
 enum http1_request_flags {
@@ -98,11 +97,10 @@ struct http1_parser {
 	uint32_t _line_bytes;    /* seen of its last line, CR included, LF not */
 	uint64_t _left;          /* of the chunk or of the body */
 	uint64_t _offset;        /* bytes of this response before the current call */
-	uint64_t _tiny_chunks;
-	const char *_why; /* the rule that was broken: static text */
+	const char *_why;        /* the rule that was broken: static text */
 	err_t err;
 	uint16_t _lines; /* complete lines of the section */
-	uint8_t _state, _flags, _interim, _digits, _tiny_run;
+	uint8_t _state, _flags, _interim, _digits;
 	bool _cr;         /* the last byte of the section was CR */
 	bool _at_line;    /* the rule was broken in line _lines of a section */
 	bool _keep_alive; /* of the response being read */
@@ -144,8 +142,6 @@ err_t http1_error(const struct http1_parser *p, struct errmsg *m);
 bool http1_busy(const struct http1_parser *p);
 /* Heap bytes held now. */
 size_t http1_bytes(const struct http1_parser *p);
-/* One-byte chunks beyond HTTP1_TINY_CHUNKS_FREE in a row, since init: for the CPU budget. */
-uint64_t http1_tiny_chunks(const struct http1_parser *p);
 
 /* The first header of that name (ASCII case ignored), trimmed; false if there is none. While the
  * HEAD event is valid. O(head). */

@@ -325,8 +325,10 @@ static void check_list(struct doctor *d, struct json_node l)
 		text_add(&t, SPAN(" for "));
 		report_add_age(&t, json_dom_get(l, "stale_seconds"));
 		add_error(&t, error);
-		bool parked = span_is(state, "parked");
-		check(d, parked ? VERDICT_BROKEN : VERDICT_WARNING, text_cstr(&name), text_cstr(&t),
+		/* A selector that the server refuses is a matter of whoever asked. */
+		bool broken = span_is(state, "parked") &&
+		              !span_is(json_dom_string(json_dom_get(error, "name")), "KUBE_SERVER");
+		check(d, broken ? VERDICT_BROKEN : VERDICT_WARNING, text_cstr(&name), text_cstr(&t),
 		        remedy_for(error));
 	} else if (quiet > QUIET_SECONDS_MAX) {
 		text_printf(&t, ", but no byte for %.0f s", quiet);

@@ -250,14 +250,6 @@ static bool reached(const struct kr_list_status *st, enum source_want want)
 	return st->whole && (want == SOURCE_WHOLE || st->state == KR_LIST_LIVE);
 }
 
-/* The server has read the question and does not take it, a selector as a rule: the same question
- * gets the same answer. (The daemon asks again, as a list that was live once may meet this too.) */
-static bool refused(const struct kr_list_status *st)
-{
-	return !st->whole && strcmp(st->error_name, "KUBE_SERVER") == 0 &&
-	       (strncmp(st->error_text, "400 ", 4) == 0 || strncmp(st->error_text, "422 ", 4) == 0);
-}
-
 /* KR_OK: all are ready. KR_TIMEOUT: not yet; *blocked is one that is not. Others: *blocked cannot
  * come. */
 static int look(struct sources *s, enum source_want want, size_t *blocked, struct progress *p)
@@ -268,7 +260,7 @@ static int look(struct sources *s, enum source_want want, size_t *blocked, struc
 	for (size_t i = 0; i < s->n; i++) {
 		struct kr_list_status st = {.size = sizeof st};
 		int r = kr_list_status(s->v[i].list, &st);
-		if (r == KR_OK && (st.state == KR_LIST_PARKED || refused(&st)))
+		if (r == KR_OK && st.state == KR_LIST_PARKED)
 			r = KR_ERR_STALE;
 		if (r == KR_OK && st.state == KR_LIST_CLOSED)
 			r = KR_ERR_CLOSED;

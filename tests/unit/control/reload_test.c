@@ -234,7 +234,8 @@ static void discovery_says(struct rig *g, uint32_t question, const char *body)
 /* What is asked of it now. */
 static uint32_t fetch_of(const struct rig *g, const struct known_cluster *k)
 {
-	return CONTAINER_OF(core_cluster(g->reactor, k->id)->fetches.next, struct fetch, link)->id;
+	return CONTAINER_OF(core_cluster(g->reactor, k->id)->fetches.next, struct fetch, link)
+	        ->answer->id;
 }
 
 /* The answer of the old server is on its way while the file is read, and must not pass for the new
@@ -337,6 +338,9 @@ static void what_needs_a_restart_is_named_and_not_taken(void **state)
 #define REALM(name, resource)                                                                      \
 	"{name: " name ", allow: {uids: [0]}, lists: [{resources: [" resource "]}]}"
 
+#define SECRETS(values)                                                                            \
+	"{name: web, allow: {uids: [0]}, lists: [{resources: [secrets]}], secretValues: " values "}"
+
 /* Realms are numbers in shared memory. Others may follow; those that were there keep their place.
  */
 static void realms_keep_their_numbers(void **state)
@@ -366,6 +370,24 @@ static void realms_keep_their_numbers(void **state)
 		        KUBECONFIG(ONE));
 		assert_string_equal(g.control->reload.restart, "");
 	}
+	rig_fini(&g);
+}
+
+/* A consumer that attaches to the realm afterwards maps what is left of them. */
+static void values_of_secrets_that_stay_are_told(void **state)
+{
+	static const char one[] = HEAD "]\nrealms: [" SECRETS("true") "]\n",
+	                  none[] = HEAD "]\nrealms: [" SECRETS("false") "]\n";
+	struct rig g;
+	rig_init(&g, *state, one, KUBECONFIG(ONE));
+	reload(&g, one, KUBECONFIG(ONE));
+	assert_string_equal(warned, "");
+	reload(&g, none, KUBECONFIG(ONE));
+	scratch_has(warned, "realm \"web\": no more values of Secrets");
+	warned[0] = 0;
+	reload(&g, none, KUBECONFIG(ONE));
+	reload(&g, one, KUBECONFIG(ONE));
+	assert_string_equal(warned, "");
 	rig_fini(&g);
 }
 
@@ -406,6 +428,7 @@ int main(void)
 	        TEST(an_error_changes_nothing_and_is_kept_for_status),
 	        TEST(what_needs_a_restart_is_named_and_not_taken),
 	        TEST(realms_keep_their_numbers),
+	        TEST(values_of_secrets_that_stay_are_told),
 	        TEST(lists_that_are_kept_open_follow_the_file),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

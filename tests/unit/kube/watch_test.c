@@ -503,6 +503,67 @@ static void forbidden_and_absent_are_probed_slowly_and_for_ever(void **s)
 	}
 }
 
+/* A bad selector: the same question gets the same answer, and who waits for the list must hear it.
+ */
+static void a_list_that_is_never_taken_is_parked(void **s)
+{
+	static const int codes[] = {400, 422};
+	(void)s;
+	for (size_t i = 0; i < 2; i++) {
+		struct rig r;
+		rig_init(&r, false);
+		for (int n = 0; n < 20; n++) {
+			status(&r, codes[i], (struct json_status){.code = codes[i]}, -1);
+			assert_int_equal(watch_list_state(&r.w), WATCH_LIST_PARKED);
+			assert_int_equal(r.w.err, ERR_KUBE_SERVER);
+			assert_in_range(r.w.deadline_ns - r.now, WATCH_PARK_MIN_S * S / 2,
+			        WATCH_PARK_MAX_S * S);
+			r.now = r.w.deadline_ns;
+			watch_on_timer(&r.w, r.now, &r.out);
+			watch_on_ready(&r.w, r.now, &r.out);
+		}
+		page(&r, "100", ""); /* whatever it was, it is over */
+		assert_true(r.out.acts & WATCH_SYNC_COMMIT);
+		watch_fini(&r.w);
+	}
+}
+
+static void a_list_that_was_there_is_not_parked_for_a_400(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_live(&r);
+	watch_on_body_end(&r.w, true, r.now + 400 * S, &r.out);
+	for (int i = 0; i < 10; i++) {
+		status(&r, 400, (struct json_status){.code = 400}, -1);
+		assert_int_equal(watch_list_state(&r.w), WATCH_LIST_STALE);
+		assert_in_range(r.w.deadline_ns - r.now, 0, BACKOFF_MAX_MS * 1000000ull);
+		r.now = r.w.deadline_ns;
+		watch_on_timer(&r.w, r.now, &r.out);
+		watch_on_ready(&r.w, r.now, &r.out);
+	}
+	watch_fini(&r.w);
+	rig_init(&r, false); /* a continue token that this server does not know: begin again soon */
+	page(&r, "100", "t");
+	status(&r, 400, (struct json_status){.code = 400}, -1);
+	assert_int_equal(r.w.state, WATCH_WAITING);
+	watch_fini(&r.w);
+}
+
+/* The other lists of the resource lost their way of listing for an hour. */
+static void a_bad_selector_says_nothing_about_streaming_lists(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_init(&r, true);
+	status(&r, 400, (struct json_status){.code = 400}, -1);
+	assert_true(r.caps.no_watch_list && has(target(&r), "limit=500"));
+	status(&r, 400, (struct json_status){.code = 400}, -1);
+	assert_int_equal(watch_list_state(&r.w), WATCH_LIST_PARKED);
+	assert_in_range(r.caps.probe_again_ns - r.now, 0, WATCH_PARK_MIN_S * S);
+	watch_fini(&r.w);
+}
+
 /* Regression: a server that has just started says 403 for a second; each cut connection before had
  * made the park longer, and the list stayed stale for minutes. */
 static void a_passing_403_does_not_park_a_list_that_was_there(void **s)
@@ -618,6 +679,39 @@ static void watches_that_end_at_once_are_backed_off_from(void **s)
 	watch_fini(&r.w);
 }
 
+/* A server or proxy that sends something and ends each watch at once: it was asked as fast as it
+ * could answer, for ever. Nothing is missed, so the list is not taken again. */
+static void watches_that_end_after_an_event_are_not_asked_for_at_once_for_ever(void **s)
+{
+	(void)s;
+	for (int bookmarks = 0; bookmarks < 2; bookmarks++) {
+		struct rig r;
+		char rv[16];
+		rig_live(&r);
+		uint64_t end = r.now + 60 * S;
+		int asked = 0;
+		for (; r.now < end; asked++) {
+			assert_true(asked < 150);
+			snprintf(rv, sizeof rv, "%d", 101 + asked);
+			event(&r, bookmarks ? JSON_EVENT_BOOKMARK : JSON_EVENT_MODIFIED, rv, false);
+			watch_on_body_end(&r.w, true, r.now, &r.out);
+			if (r.w.state == WATCH_WAITING) {
+				assert_int_equal(r.w.err, ERR_KUBE_SHORT_WATCH);
+				assert_in_range(r.w.deadline_ns - r.now, 1, S);
+				r.now = r.w.deadline_ns;
+				watch_on_timer(&r.w, r.now, &r.out);
+				watch_on_ready(&r.w, r.now, &r.out);
+			}
+			assert_true(has(target(&r), rv));
+			watch_on_head(&r.w, 200, -1, r.now, &r.out);
+		}
+		r.now += 400 * S; /* one that lives */
+		watch_on_body_end(&r.w, true, r.now, &r.out);
+		assert_true(r.out.acts & WATCH_SEND);
+		watch_fini(&r.w);
+	}
+}
+
 /* Compaction that is faster than the list, or a server whose watches never know the version that
  * its lists have: each turn costs it the whole list. */
 static void a_watch_that_is_gone_after_each_list_is_backed_off_from(void **s)
@@ -716,12 +810,17 @@ int main(void)
 	        cmocka_unit_test(a_list_that_is_let_in_again_resumes),
 	        cmocka_unit_test(another_server_is_listed_and_its_versions_believed),
 	        cmocka_unit_test(forbidden_and_absent_are_probed_slowly_and_for_ever),
+	        cmocka_unit_test(a_list_that_is_never_taken_is_parked),
+	        cmocka_unit_test(a_list_that_was_there_is_not_parked_for_a_400),
+	        cmocka_unit_test(a_bad_selector_says_nothing_about_streaming_lists),
 	        cmocka_unit_test(a_passing_403_does_not_park_a_list_that_was_there),
 	        cmocka_unit_test(retry_after_is_obeyed),
 	        cmocka_unit_test(server_errors_resume_then_relist),
 	        cmocka_unit_test(silence_is_met_by_a_new_connection_then_by_a_list),
 	        cmocka_unit_test(a_server_that_hangs_or_drips_is_left),
 	        cmocka_unit_test(watches_that_end_at_once_are_backed_off_from),
+	        cmocka_unit_test(
+	                watches_that_end_after_an_event_are_not_asked_for_at_once_for_ever),
 	        cmocka_unit_test(a_busy_streaming_list_without_marker_falls_back_too),
 	        cmocka_unit_test(a_watch_that_is_gone_after_each_list_is_backed_off_from),
 	        cmocka_unit_test(back_off_is_jittered_bounded_and_forgotten),

@@ -82,6 +82,48 @@ static void pings_are_answered(void **state)
 	world_fini(&w);
 }
 
+/* Two bytes of the server's must not cost us a frame, and a record of TLS, each time. */
+static void of_many_pings_that_come_at_once_the_last_is_answered(void **state)
+{
+	struct world w;
+	static char payload[PEER_TEXT];
+	char pings[3 * 1000];
+	(void)state;
+	struct feed *f = live(&w);
+	struct fake_sock *s = fake_io_sock(&w.io, 0);
+	for (size_t i = 0; i < sizeof pings; i += 3) { /* each with a message that says nothing */
+		memcpy(pings + i, i % 2 ? "\x89\x01p" : "\x81\x01\n", 3);
+	}
+	fake_io_data(s, pings, sizeof pings);
+	fake_io_data(s, "\x89\x02zz\x81", 5); /* and the first byte of a message */
+	turn(&w);
+	turn(&w);
+	size_t at = 0;
+	int pongs = 0;
+	while (sent_frame(s, &at, payload) == OP_PONG)
+		pongs++;
+	assert_in_range(pongs, 1, 2); /* as the pieces came */
+	assert_string_equal(payload, "zz");
+	assert_int_equal(row_at(f)->state, SHM_LIST_LIVE);
+	world_fini(&w);
+}
+
+/* Its words go into a status, a log and a terminal: what no text is does not come so far, the
+ * rest is escaped there. */
+static void the_reason_of_a_close_is_text(void **state)
+{
+	(void)state;
+	for (int bad = 0; bad < 2; bad++) {
+		struct world w;
+		struct feed *f = live(&w);
+		frame(&w, fake_io_sock(&w.io, 0), OP_CLOSE,
+		        bad ? "\x03\xF3\xFF\xFE" : "\x03\xF3\x1B[2J", bad ? 4 : 6);
+		assert_int_equal(f->watch.err, bad ? ERR_WS_UTF8 : ERR_WS_CLOSED);
+		assert_null(strchr(row_at(f)->error_text, '\xFF'));
+		world_fini(&w);
+	}
+}
+
 static void a_silent_path_is_found_within_ten_seconds(void **state)
 {
 	struct world w;
@@ -221,6 +263,8 @@ int main(void)
 	        cmocka_unit_test(the_upgrade_says_what_an_apiserver_wants),
 	        cmocka_unit_test(events_come_as_messages),
 	        cmocka_unit_test(pings_are_answered),
+	        cmocka_unit_test(of_many_pings_that_come_at_once_the_last_is_answered),
+	        cmocka_unit_test(the_reason_of_a_close_is_text),
 	        cmocka_unit_test(a_silent_path_is_found_within_ten_seconds),
 	        cmocka_unit_test(any_byte_shows_that_it_lives),
 	        cmocka_unit_test(close_1000_is_the_end_of_a_watch),

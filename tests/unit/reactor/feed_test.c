@@ -1,5 +1,6 @@
 /* feed_test.c - one list from bytes to rows: pages, stream, events cut anywhere, what is refused,
  * and connections that go at the worst moment. */
+#include "base/check.h"
 #include "unit/reactor/world.h"
 
 static struct feed *live(struct world *w)
@@ -35,6 +36,38 @@ static void pages_then_stream_on_one_connection(void **state)
 	assert_non_null(strstr(s->sent, "resourceVersion=10"));
 	assert_int_equal(w.io.connects, 1);
 	world_fini(&w);
+}
+
+/* In the same piece it was not looked at, in the next one it was an error. */
+static void what_stands_behind_a_list_is_checked_however_it_is_cut(void **state)
+{
+	static const char list[] = LIST_JSON("10", "");
+	static const char *const more[] = {" \n", "\n}", "{}"};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(more); i++) {
+		for (int cut = 0; cut < 2; cut++) {
+			struct world w;
+			world_init(&w);
+			add_cluster(&w, 0, false);
+			struct feed *f = open_list(&w, 0, 0);
+			connect_ok(&w, 0);
+			struct fake_sock *s = fake_io_sock(&w.io, 0);
+			char body[256];
+			int n = snprintf(body, sizeof body, "%s%s", list, more[i]);
+			fake_io_bytes(s, STREAM_HEAD);
+			if (cut) {
+				chunk(s, list, sizeof list - 1);
+				chunk(s, more[i], strlen(more[i]));
+			} else {
+				chunk(s, body, (size_t)n);
+			}
+			fake_io_bytes(s, "0\r\n\r\n");
+			turn(&w);
+			assert_int_equal(row_at(f)->whole, i == 0);
+			assert_int_equal(row_at(f)->last_error, i == 0 ? ERR_OK : ERR_JSON_SYNTAX);
+			world_fini(&w);
+		}
+	}
 }
 
 static void an_event_may_be_cut_anywhere(void **state)
@@ -341,6 +374,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(pages_then_stream_on_one_connection),
+	        cmocka_unit_test(what_stands_behind_a_list_is_checked_however_it_is_cut),
 	        cmocka_unit_test(an_event_may_be_cut_anywhere),
 	        cmocka_unit_test(an_event_over_the_limit_ends_the_stream),
 	        cmocka_unit_test(a_status_may_be_plain_text),

@@ -106,6 +106,26 @@ static void a_401_gets_one_refresh(void **state)
 	world_fini(&w);
 }
 
+/* A person waits for it: that a token was renewed meanwhile is nothing to tell them. */
+static void asks_again_where_the_credential_was_renewed(void **state)
+{
+	struct world w;
+	(void)state;
+	begin(&w);
+	fake_io_bytes(fake_io_sock(&w.io, 0), "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc");
+	turn(&w);
+	struct reactor_msg *m = msg(REACTOR_CLUSTER_CREDENTIAL);
+	m->credential.renewed = true;
+	post(&w, m);
+	turn(&w); /* the old connection goes */
+	assert_null(take_note(&w, REACTOR_FETCHED));
+	connect_ok(&w, 0);
+	assert_non_null(strstr(fake_io_sock(&w.io, 0)->sent, "GET /api HTTP/1.1\r\n"));
+	answer(&w, fake_io_sock(&w.io, 0), "200 OK", "{}");
+	expect_fetched(&w, ERR_OK, 200, "{}");
+	world_fini(&w);
+}
+
 /* Two wait for a credential; the first has it and finds no socket, which refuses the second. */
 static void one_that_fails_takes_another_with_it(void **state)
 {
@@ -154,6 +174,7 @@ int main(void)
 	        cmocka_unit_test(a_body_until_the_end),
 	        cmocka_unit_test(no_answer_ends_after_30_s),
 	        cmocka_unit_test(a_401_gets_one_refresh),
+	        cmocka_unit_test(asks_again_where_the_credential_was_renewed),
 	        cmocka_unit_test(one_that_fails_takes_another_with_it),
 	        cmocka_unit_test(ends_with_a_message_at_once_when_it_cannot_be_sent),
 	};

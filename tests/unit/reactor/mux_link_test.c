@@ -330,6 +330,32 @@ static void an_error_is_of_one_list(void **state)
 	world_fini(&w);
 }
 
+/* Where there was no memory for the message about a cluster, its lists were left on a link that was
+ * gone. */
+static void a_backend_that_goes_takes_along_the_lists_behind_it(void **state)
+{
+	(void)state;
+	open_backend(STRATEGY_MULTIPLEXED, true);
+	go_live_mux(0, 1);
+	open_list(&w, 1, 2);
+	answer_list("/clusters/b/api/v1/r1"); /* it waits for the probe */
+	struct reactor_msg *m = msg(REACTOR_CLUSTER_REMOVE);
+	m->cluster = 0;
+	m->err = ERR_UNKNOWN_CLUSTER;
+	post(&w, m);
+	turn(&w); /* their connections go */
+	for (uint32_t i = 0; i < 2; i++) {
+		assert_null(feed_at(&w, i));
+		expect_note(&w, REACTOR_LIST_CLOSED);
+	}
+	assert_null(cluster_at(&w, 0));
+	expect_note(&w, REACTOR_CLUSTER_REMOVED);
+	for (uint32_t i = 1; i < 3; i++)
+		assert_int_equal(cluster_at(&w, i)->spec.backend, REACTOR_NO_CLUSTER);
+	pass(&w, 60 * SEC); /* a probe may be under way */
+	world_fini(&w);
+}
+
 /* Which may be listed and not watched, say. The others are fine where they are; this one goes by
  * a way that has more words for it than "bad handshake". */
 static void one_list_that_is_refused_goes_by_legacy_alone(void **state)
@@ -827,6 +853,7 @@ int main(void)
 	        cmocka_unit_test(silence_after_bookmarks_is_met_by_a_new_watch),
 	        cmocka_unit_test(silence_from_the_start_leaves_the_multiplexer),
 	        cmocka_unit_test(an_error_is_of_one_list),
+	        cmocka_unit_test(a_backend_that_goes_takes_along_the_lists_behind_it),
 	        cmocka_unit_test(one_list_that_is_refused_goes_by_legacy_alone),
 	        cmocka_unit_test(a_cluster_that_it_cannot_log_in_to_goes_by_legacy),
 	        cmocka_unit_test(a_document_that_is_broken_is_of_one_list),

@@ -93,7 +93,7 @@ static void config_is_checked(void **state)
 	struct errmsg msg;
 	struct store_config bad[] = {{.ring_entries = 8}, {.ring_entries = 48},
 	        {.block_segment_bytes = 1000}, {.block_segment_bytes = 8ull << 30},
-	        {.lists_max = (1 << 20) + 1}};
+	        {.block_segment_bytes = 4ull << 30}, {.lists_max = (1 << 20) + 1}};
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
 		bad[i].in_process = true;
 		assert_int_equal(store_new(&bad[i], &s, &msg), ERR_ARGUMENT);

@@ -97,27 +97,6 @@ static void each_chunk_is_one_span_in_place(void **state)
 	http1_fini(&p);
 }
 
-static void one_byte_chunks_are_counted_past_64(void **state)
-{
-	(void)state;
-	struct http1_parser p;
-	struct http1_event ev;
-	size_t used;
-	http1_init(&p, NULL);
-	http1_begin(&p, HTTP1_PLAIN);
-	assert_int_equal(http1_feed(&p, CHUNKED_, strlen(CHUNKED_), &used, &ev), HTTP1_EVENT);
-	for (int i = 0; i < 100; i++) {
-		assert_int_equal(http1_feed(&p, "1\r\na\r\n", 6, &used, &ev), HTTP1_EVENT);
-		assert_int_equal(http1_feed(&p, "\r\n", 2, &used, &ev), HTTP1_NEED_MORE);
-		assert_int_equal(http1_tiny_chunks(&p), i < 64 ? 0 : i - 63);
-	}
-	assert_int_equal(http1_feed(&p, "2\r\nab\r\n", 7, &used, &ev), HTTP1_EVENT);
-	assert_int_equal(http1_feed(&p, "\r\n", 2, &used, &ev), HTTP1_NEED_MORE);
-	assert_int_equal(http1_feed(&p, "1\r\na", 4, &used, &ev), HTTP1_EVENT);
-	assert_int_equal(http1_tiny_chunks(&p), 36);
-	http1_fini(&p);
-}
-
 static void errors_name_the_rule_and_not_the_bytes(void **state)
 {
 	(void)state;
@@ -306,7 +285,6 @@ int main(void)
 	        cmocka_unit_test(a_chunk_is_peeked_at_from_behind_the_last),
 	        cmocka_unit_test(head_shows_selected_headers),
 	        cmocka_unit_test(each_chunk_is_one_span_in_place),
-	        cmocka_unit_test(one_byte_chunks_are_counted_past_64),
 	        cmocka_unit_test(errors_name_the_rule_and_not_the_bytes),
 	        cmocka_unit_test(ended_connection_is_not_used_again),
 	        cmocka_unit_test(head_in_pieces_without_memory_is_an_error),
