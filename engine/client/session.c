@@ -120,6 +120,15 @@ static struct shm_consumer *map_page(int fd)
 	return at == MAP_FAILED ? NULL : at;
 }
 
+/* We write to it: to a pipe or a socket, that may be a SIGPIPE for the host. An eventfd has no file
+ * type. */
+static bool is_event_fd(int fd)
+{
+	struct stat st;
+	return fd >= 0 && fstat(fd, &st) == 0 && (st.st_mode & S_IFMT) == 0 &&
+	       fcntl(fd, F_SETFL, O_NONBLOCK) == 0;
+}
+
 static int on_welcome(struct kr_client *c)
 {
 	const struct attach_welcome *w = &c->link.in.welcome;
@@ -132,7 +141,7 @@ static int on_welcome(struct kr_client *c)
 	struct shm_consumer *page = page_fd >= 0 ? map_page(page_fd) : NULL;
 	if (page_fd >= 0)
 		close(page_fd);
-	if (!page || event_fd < 0 || fcntl(event_fd, F_SETFL, O_NONBLOCK) != 0) {
+	if (!page || !is_event_fd(event_fd)) {
 		if (page)
 			munmap(page, sizeof *page);
 		if (event_fd >= 0)
