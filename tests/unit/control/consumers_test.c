@@ -394,6 +394,27 @@ static void places_are_kept_for_root(void **state)
 	rig_fini(&g);
 }
 
+/* A name matches itself, as everywhere else: it may hold brackets, and a backslash is no escape. */
+static void a_pinned_list_finds_its_cluster_by_its_name(void **state)
+{
+	static const char *const names[] = {"c[1]", "a\\b", "c"};
+	(void)state;
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		struct rig g;
+		struct settings_list pins = {.clusters = names[i],
+		        .resource = {.resource = "pods", .version = "v1", .group = ""}};
+		rig_config(&g);
+		g.cluster.name = g.cluster.context = names[i];
+		g.settings.lists = &pins;
+		g.settings.list_count = 1;
+		rig_start(&g);
+		lists_open_pinned(g.control);
+		if (!questions_of_pins(g.control))
+			fail_msg("%s", names[i]);
+		rig_fini(&g);
+	}
+}
+
 /* A typing error in --socket must not cut another program off. */
 static void a_socket_that_others_serve_is_not_removed(void **state)
 {
@@ -439,6 +460,7 @@ int main(void)
 	        cmocka_unit_test(what_is_no_socket_is_not_removed),
 	        cmocka_unit_test(a_socket_that_is_there_listens),
 	        cmocka_unit_test(places_are_kept_for_root),
+	        cmocka_unit_test(a_pinned_list_finds_its_cluster_by_its_name),
 	        cmocka_unit_test(a_user_of_many_groups_is_in_all_of_them),
 	        cmocka_unit_test(a_socket_that_others_serve_is_not_removed),
 	};
