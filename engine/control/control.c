@@ -221,7 +221,7 @@ static void stop_reactors(struct control *c)
 	c->stop_posted = true;
 }
 
-void control_run(struct control *c)
+bool control_run(struct control *c)
 {
 	backends_start(c);
 	lists_open_pinned(c);
@@ -239,6 +239,7 @@ void control_run(struct control *c)
 	uint64_t give_up = loop_now_ns(c->loop) + CONTROL_STOP_S * 1000000000ull;
 	while (c->reactors_stopped < c->config.reactor_count && loop_now_ns(c->loop) < give_up)
 		loop_turn(c->loop, give_up);
+	return c->reactors_stopped == c->config.reactor_count;
 }
 
 void control_free(struct control **cp)

@@ -360,9 +360,13 @@ static int serve(struct control_config *cc, struct worker *w, struct control *co
 	running = control;
 	catch_signals(before);
 	notify_ready();
-	control_run(control);
+	bool stopped = control_run(control);
 	notify_stopping();
 	running = NULL;
+	if (!stopped) {
+		failed("a reactor does not stop", "kuberingd ends without it");
+		_exit(1); /* what it holds, a lock perhaps, nobody may wait for */
+	}
 	for (uint32_t i = 0; i < cc->reactor_count; i++)
 		pthread_join(w[i].thread, NULL);
 	pthread_barrier_destroy(&ready);
