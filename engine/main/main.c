@@ -303,11 +303,12 @@ static void announce(
         const struct control_config *cc, const struct worker *w, const struct config *config)
 {
 	char clusters[32], reactors[32];
+	const char *io = io_kind_name(io_kind_of(w[0].io)), *why = w[0].why.text;
 	snprintf(clusters, sizeof clusters, "%zu", config->cluster_count);
 	snprintf(reactors, sizeof reactors, "%u", cc->reactor_count);
 	log_line(LOG_LEVEL_INFO, "ready", "version", KR_VERSION, "socket", cc->socket_path,
-	        "clusters", clusters, "reactors", reactors, "io", io_kind_name(io_kind_of(w[0].io)),
-	        "why", w[0].why.text, NULL);
+	        "clusters", clusters, "reactors", reactors, "io", io,
+	        strcmp(why, io) != 0 ? "why" : NULL, why, NULL);
 	for (size_t i = 0; i < config->cluster_count; i++)
 		if (config->clusters[i].error.code)
 			log_line(LOG_LEVEL_WARN, "cluster cannot be used", "cluster",
