@@ -1,6 +1,7 @@
 /* main.c - kuberingd: read the configuration, start a reactor per core and the control thread, stop
  * in order. */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -404,8 +405,21 @@ static int daemon_main(struct config *config, struct options *options, const sig
 	return 0;
 }
 
+/* Who starts us with one of these closed would find our first sockets there, and what we log in one
+ * of them. */
+static void fill_standard_streams(void)
+{
+	int fd;
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
+	fill_standard_streams();
 	static struct options options;
 	int status = options_parse(argc, argv, &options);
 	if (status >= 0)
