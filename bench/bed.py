@@ -10,7 +10,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from figures import Failed
+from figures import Failed, must_be_built
 
 
 def free_port():
@@ -83,6 +83,7 @@ class Bed(Control):
         self.path = Path(self.dir.name)
         self.children, self.others, self.metrics_port = [], list(others), None
         self.control = None
+        must_be_built(self.bin)
         try:
             main = ["--objects", objects, "--object-bytes", object_bytes, *extra]
             self.server = self.start_server(self, "", main, tls)

@@ -13,8 +13,18 @@ def readable(v):
     return f"{v:,.0f}" if abs(v) >= 1000 else f"{v:.4g}"
 
 
+BUILD_COMMAND = "cmake --preset release && cmake --build --preset release"
+
+
 class Failed(Exception):
     """The figure does not count: something did not start, or the oracle differs."""
+
+
+def must_be_built(bin_dir):
+    """What every bench needs that starts a daemon."""
+    missing = [name for name in ("fakekube", "kuberingd", "bench_probe") if not (bin_dir / name).exists()]
+    if missing:
+        raise Failed(f"{', '.join(missing)}: not in {bin_dir}; to build them: {BUILD_COMMAND}")
 
 
 class Histogram:

@@ -11,7 +11,7 @@ from pathlib import Path
 import goals
 import report
 from bed import Bed
-from figures import Failed, Figure, Result, compare, gather
+from figures import BUILD_COMMAND, Failed, Figure, Result, compare, gather, must_be_built
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -110,6 +110,7 @@ def run_in_turns(measure, args):
 def run_whole(bench, args, h):
     if args.against:
         raise Failed("it compares in itself; --against is not for it")
+    must_be_built(args.bin)
     bench(h, args)
 
 
@@ -123,6 +124,9 @@ def run_one(name, bench, args):
             run_whole(bench.function, args, h)
         else:
             h.found, histograms, against, problem = run_in_turns(bench.function, args)
+    except FileNotFoundError as why:
+        ours = str(why.filename).startswith((str(args.bin), str(args.against)))
+        problem = f"{why.filename} is not there; to build it: {BUILD_COMMAND}" if ours else str(why)
     except (Failed, subprocess.TimeoutExpired, OSError) as why:
         problem = str(why) or type(why).__name__
     return report.record(where, name, h.found, histograms, against, problem)

@@ -274,8 +274,7 @@ int kr_fd(struct kr_client *client)
 	wait_watch(client, client->event_fd);
 	wait_watch(client, client->link.fd);
 	wait_watch(client, client->timer_fd);
-	if (client->phase == CLIENT_DOWN)
-		wait_timer(client, client->next_try_ns);
+	wait_timer(client, client->timer_ns);
 	client->fd_used = true;
 	wait_signal(client); /* armed by the first kr_follow_next that finds nothing */
 	return client->epoll_fd;

@@ -54,6 +54,7 @@ struct kr_client {
 	struct shm_consumer *page; /* own: the only memory that we write and the daemon reads */
 	int event_fd;              /* own */
 	int epoll_fd, timer_fd;    /* own; -1 until kr_fd */
+	int64_t timer_ns;          /* what timer_fd is set to; INT64_MAX: not */
 	/* outage */
 	int64_t down_since_ns, next_try_ns, try_ms, greet_until_ns;
 	int64_t checked_ns; /* when the socket was last looked at */

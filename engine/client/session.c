@@ -120,6 +120,15 @@ static struct shm_consumer *map_page(int fd)
 	return at == MAP_FAILED ? NULL : at;
 }
 
+/* We write to it: to a pipe or a socket, that may be a SIGPIPE for the host. An eventfd has no file
+ * type. */
+static bool is_event_fd(int fd)
+{
+	struct stat st;
+	return fd >= 0 && fstat(fd, &st) == 0 && (st.st_mode & S_IFMT) == 0 &&
+	       fcntl(fd, F_SETFL, O_NONBLOCK) == 0;
+}
+
 static int on_welcome(struct kr_client *c)
 {
 	const struct attach_welcome *w = &c->link.in.welcome;
@@ -132,7 +141,7 @@ static int on_welcome(struct kr_client *c)
 	struct shm_consumer *page = page_fd >= 0 ? map_page(page_fd) : NULL;
 	if (page_fd >= 0)
 		close(page_fd);
-	if (!page || event_fd < 0 || fcntl(event_fd, F_SETFL, O_NONBLOCK) != 0) {
+	if (!page || !is_event_fd(event_fd)) {
 		if (page)
 			munmap(page, sizeof *page);
 		if (event_fd >= 0)
@@ -255,7 +264,6 @@ void session_on_message(struct kr_client *c)
 	const char *text = m->head.type == ATTACH_ERROR ? m->error.text : "unexpected answer";
 	snprintf(l->refusal, sizeof l->refusal, "%s", text);
 	l->retry_ns = client_clock_ns() + RETRY_REFUSED_MS * NS_PER_MS;
-	wait_timer(c, l->retry_ns);
 }
 
 static void receive(struct kr_client *c)
@@ -295,10 +303,16 @@ static void check_beats(struct kr_client *c, int64_t now_ns)
 	}
 }
 
+/* Has the list still to be asked for in this life? */
+static bool to_ask(const struct kr_client *c, const struct kr_list *l)
+{
+	return !l->closed && l->home.life != c->life && l->next.life != c->life && l->open_id == 0;
+}
+
 /* Maps what was offered, asks for what was not asked yet. */
 static void reopen(struct kr_client *c, struct kr_list *l, int64_t now_ns)
 {
-	if (l->closed || l->home.life == c->life || l->next.life == c->life || l->open_id != 0)
+	if (!to_ask(c, l))
 		return;
 	if (l->offered) {
 		struct mapping *s = NULL;
@@ -313,16 +327,27 @@ static void reopen(struct kr_client *c, struct kr_list *l, int64_t now_ns)
 		}
 		list_tell_close(c, offer.handle); /* asked for again, it is another one */
 		l->retry_ns = now_ns + RETRY_REFUSED_MS * NS_PER_MS;
-		wait_timer(c, l->retry_ns);
 	}
 	if (c->phase != CLIENT_UP || now_ns < l->retry_ns)
 		return;
 	uint32_t id = client_id(c);
 	list_ask_open(l, id);
-	if (link_send(&c->link) == 0)
+	if (link_send(&c->link) == 0) /* else the queue is full */
 		l->open_id = id;
-	else /* the queue is full */
-		wait_timer(c, now_ns + CLIENT_TRY_MIN_MS * NS_PER_MS);
+}
+
+/* When the next list is to be asked for: one that was refused has its time, one for which the queue
+ * had no room is tried again soon. */
+static int64_t next_ask(const struct kr_client *c, int64_t now_ns)
+{
+	int64_t at = INT64_MAX, soon = now_ns + CLIENT_TRY_MIN_MS * NS_PER_MS;
+	LIST_EACH (n, &c->lists) {
+		const struct kr_list *l = CONTAINER_OF(n, struct kr_list, node);
+		int64_t due = l->retry_ns > now_ns ? l->retry_ns : soon;
+		if (to_ask(c, l) && due < at)
+			at = due;
+	}
+	return at;
 }
 
 static void keep_up(struct kr_client *c, int64_t now_ns)
@@ -337,6 +362,9 @@ static void keep_up(struct kr_client *c, int64_t now_ns)
 	}
 	LIST_EACH (n, &c->shards)
 		mapping_catch_up(CONTAINER_OF(n, struct mapping, node));
+	int64_t at = next_ask(c, now_ns);
+	if (c->phase == CLIENT_UP && at != c->timer_ns)
+		wait_timer(c, at);
 }
 
 void session_pump(struct kr_client *c, int64_t now_ns)

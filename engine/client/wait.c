@@ -20,8 +20,6 @@ void wait_arm(struct kr_client *c)
 	uint64_t ignored;
 	if (c->event_fd >= 0)
 		(void)!read(c->event_fd, &ignored, sizeof ignored);
-	if (c->timer_fd >= 0)
-		(void)!read(c->timer_fd, &ignored, sizeof ignored);
 	set_waiting(c, 1);
 	/* Pairs with the daemon's fence between commit and its look at `waiting`. */
 	atomic_thread_fence(memory_order_seq_cst);
@@ -82,6 +80,7 @@ void wait_unwatch(struct kr_client *c, int fd)
 void wait_timer(struct kr_client *c, int64_t at_ns)
 {
 	struct itimerspec t = {{0, 0}, {0, 0}};
+	c->timer_ns = at_ns;
 	if (c->timer_fd < 0)
 		return;
 	if (at_ns != INT64_MAX) {

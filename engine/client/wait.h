@@ -22,7 +22,9 @@ void wait_signal(struct kr_client *c);
 void wait_watch(struct kr_client *c, int fd);
 /* Before fd is closed: a child of the host may have it open still, and epoll goes by that. */
 void wait_unwatch(struct kr_client *c, int fd);
-/* When kr_fd shall become readable by itself (outage); INT64_MAX: not. */
+/* When kr_fd shall become readable by itself (outage, a list to be asked for again); INT64_MAX:
+ * not. Remembered for a kr_fd that is made later. It stays readable until this is called again: by
+ * session_pump, once it has done what was due. */
 void wait_timer(struct kr_client *c, int64_t at_ns);
 
 #endif

@@ -439,10 +439,13 @@ static bool make_page(struct consumer *k)
 	return k->page;
 }
 
-/* Room for one more, itself counted already; else text says which limit is reached. */
+/* Room for one more, itself counted already; else text says which limit is reached. When others
+ * have taken all places, root and the daemon's own user can still ask for its status and reload it.
+ */
 static bool within_quota(const struct control *c, uint32_t uid, char *text, size_t cap)
 {
 	uint32_t n = 0, max = (uint32_t)c->config.settings->limits.consumers_max;
+	uint32_t kept = uid == 0 || uid == geteuid() ? CONSUMER_KEPT : 0;
 	for (uint32_t i = 0; i < REACTOR_CONSUMERS_MAX; i++)
 		n += c->consumers.rows[i] && !c->consumers.rows[i]->leaving &&
 		     c->consumers.rows[i]->uid == uid;
@@ -451,7 +454,7 @@ static bool within_quota(const struct control *c, uint32_t uid, char *text, size
 		        "user %u has %d connections to kuberingd open, which is the most: close "
 		        "some",
 		        uid, CONSUMER_PER_UID_MAX);
-	else if (c->consumers.count > max)
+	else if (c->consumers.count > max + kept)
 		snprintf(text, cap,
 		        "%u consumers are attached, which is the most: close some, or raise "
 		        "`limits.consumersMax` of kubering.yaml",

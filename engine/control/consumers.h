@@ -16,6 +16,7 @@
 
 enum {
 	CONSUMER_PER_UID_MAX = 256, /* connections of one user */
+	CONSUMER_KEPT = 8, /* places beyond limits.consumersMax, for those who look after it */
 	CONSUMER_OPENINGS_MAX = 65536,
 	CONSUMER_QUESTIONS_MAX = 64,    /* under way at one time */
 	CONSUMER_STATUSES_MAX = 4,      /* of these, of status; or answered and not read yet */

@@ -253,7 +253,7 @@ static void stop_reactors(struct control *c)
 	c->stop_posted = true;
 }
 
-void control_run(struct control *c)
+bool control_run(struct control *c)
 {
 	backends_start(c);
 	lists_open_pinned(c);
@@ -271,6 +271,7 @@ void control_run(struct control *c)
 	uint64_t give_up = loop_now_ns(c->loop) + CONTROL_STOP_S * 1000000000ull;
 	while (c->reactors_stopped < c->config.reactor_count && loop_now_ns(c->loop) < give_up)
 		loop_turn(c->loop, give_up);
+	return c->reactors_stopped == c->config.reactor_count;
 }
 
 void control_free(struct control **cp)

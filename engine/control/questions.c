@@ -34,6 +34,7 @@ static struct question *ask(
 	q->kind = kind;
 	q->consumer = k;
 	q->control = c;
+	q->since_ns = loop_now_ns(c->loop);
 	if (k) {
 		k->question_count++;
 		k->status_count += kind == QUESTION_STATUS;
@@ -58,6 +59,7 @@ static void forget(struct question *q)
 	for (uint32_t i = 0; q->status && i < q->control->config.reactor_count; i++)
 		free(q->status[i]);
 	free(q->status);
+	free(q->failed_text);
 	free(q->name);
 	free(q);
 }
@@ -238,7 +240,7 @@ static void answer_resolve(struct question *q, const struct discovery_resource *
 static void fail_resolve(struct question *q, int32_t code, err_t err, const char *text)
 {
 	if (q->kind == QUESTION_PIN) {
-		/* A cluster that is down is told of by its state; this is told of nowhere else. */
+		/* A cluster that is down shows by its state; this shows in status only. */
 		if (err == ERR_UNKNOWN_RESOURCE && !q->tries) {
 			char more[320];
 			snprintf(more, sizeof more,
@@ -247,6 +249,9 @@ static void fail_resolve(struct question *q, int32_t code, err_t err, const char
 			        text);
 			q->control->config.warn(more);
 		}
+		q->failed = err;
+		free(q->failed_text);
+		q->failed_text = strdup(text);
 		list_unlink(&q->waiting);
 		loop_timer_set(q->control->loop, &q->deadline,
 		        loop_now_ns(q->control->loop) +

@@ -41,7 +41,10 @@ struct question {
 	struct control *control;
 	struct loop_timer deadline;
 	uint32_t answers_due;
-	uint8_t tries;                  /* of a PIN: its pause doubles, 10 s to 320 s */
+	uint8_t tries;     /* of a PIN: its pause doubles, 10 s to 320 s */
+	err_t failed;      /* why the last one came to nothing */
+	char *failed_text; /* own; NULL: none yet, or out of memory */
+	uint64_t since_ns;
 	struct reactor_status **status; /* own: per reactor, NULL when not answered */
 	char *name;                     /* own: what to resolve */
 };

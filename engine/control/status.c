@@ -227,6 +227,28 @@ static void write_list(
 	report_close(t, '}');
 }
 
+/* A list of the configuration that is in no row yet: what its cluster has could not be asked, or
+ * does not include it. */
+static void write_unresolved(const struct question *q, uint64_t now, struct report *t)
+{
+	const struct settings_list *l = q->pin;
+	report_open(t, NULL, '{');
+	report_cstr(t, "cluster", q->cluster->name);
+	report_cstr(t, "group", l->resource.group);
+	report_cstr(t, "version", l->resource.version);
+	report_cstr(t, "resource", l->resource.resource);
+	report_cstr(t, "namespace", l->namespace_ ? l->namespace_ : "");
+	report_cstr(t, "label_selector", l->label_selector ? l->label_selector : "");
+	report_cstr(t, "field_selector", l->field_selector ? l->field_selector : "");
+	report_cstr(t, "form", l->metadata_only ? "metadata" : "object");
+	report_uint(t, "consumers", 0);
+	report_bool(t, "pinned", true);
+	report_cstr(t, "state", "unresolved");
+	report_seconds(t, "stale_seconds", now - q->since_ns);
+	write_error(t, "last_error", q->failed, q->failed_text ? q->failed_text : "");
+	report_close(t, '}');
+}
+
 static void write_lists(struct control *c, struct report *t)
 {
 	struct list_reader *r = list_reader_new(c);
@@ -234,6 +256,11 @@ static void write_lists(struct control *c, struct report *t)
 	for (uint32_t i = 0; i < c->lists.count; i++)
 		if (c->lists.rows[i] && !c->lists.rows[i]->ended)
 			write_list(c, c->lists.rows[i], r, t);
+	LIST_EACH (it, &c->questions) {
+		const struct question *q = CONTAINER_OF(it, struct question, link);
+		if (q->kind == QUESTION_PIN && q->failed)
+			write_unresolved(q, loop_now_ns(c->loop), t);
+	}
 	report_close(t, ']');
 	list_reader_free(&r);
 }

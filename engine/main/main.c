@@ -1,6 +1,7 @@
 /* main.c - kuberingd: read the configuration, start a reactor per core and the control thread, stop
  * in order. */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -335,11 +336,12 @@ static void announce(
         const struct control_config *cc, const struct worker *w, const struct config *config)
 {
 	char clusters[32], reactors[32];
+	const char *io = io_kind_name(io_kind_of(w[0].io)), *why = w[0].why.text;
 	snprintf(clusters, sizeof clusters, "%zu", config->cluster_count);
 	snprintf(reactors, sizeof reactors, "%u", cc->reactor_count);
 	log_line(LOG_LEVEL_INFO, "ready", "version", KR_VERSION, "socket", cc->socket_path,
-	        "clusters", clusters, "reactors", reactors, "io", io_kind_name(io_kind_of(w[0].io)),
-	        "why", w[0].why.text, NULL);
+	        "clusters", clusters, "reactors", reactors, "io", io,
+	        strcmp(why, io) != 0 ? "why" : NULL, why, NULL);
 	warn_of_limit(config->cluster_count, cc->reactor_count);
 	for (size_t i = 0; i < config->cluster_count; i++)
 		if (config->clusters[i].error.code)
@@ -393,9 +395,13 @@ static int serve(struct control_config *cc, struct worker *w, struct control *co
 	running = control;
 	catch_signals(before);
 	notify_ready();
-	control_run(control);
+	bool stopped = control_run(control);
 	notify_stopping();
 	running = NULL;
+	if (!stopped) {
+		failed("a reactor does not stop", "kuberingd ends without it");
+		_exit(1); /* what it holds, a lock perhaps, nobody may wait for */
+	}
 	for (uint32_t i = 0; i < cc->reactor_count; i++)
 		pthread_join(w[i].thread, NULL);
 	pthread_barrier_destroy(&ready);
@@ -432,8 +438,21 @@ static int daemon_main(struct config *config, struct options *options, const sig
 	return 0;
 }
 
+/* Who starts us with one of these closed would find our first sockets there, and what we log in one
+ * of them. */
+static void fill_standard_streams(void)
+{
+	int fd;
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
+	fill_standard_streams();
 	static struct options options;
 	int status = options_parse(argc, argv, &options);
 	if (status >= 0)

@@ -32,7 +32,7 @@ struct store;
 struct reactor;
 
 enum {
-	REACTOR_CONSUMERS_MAX = 4096,
+	REACTOR_CONSUMERS_MAX = 4104, /* the highest limits.consumersMax, and CONSUMER_KEPT */
 	REACTOR_ADDRESSES_MAX = 8,
 	REACTOR_FETCH_BYTES_MAX = 32 << 20,
 	REACTOR_REALMS_MAX = 64,

@@ -127,6 +127,15 @@ static void refuse(struct consumer *c, const struct attach_head *to, int code, c
 	reply(c, to, &a);
 }
 
+/* Whoever writes into it gets SIGPIPE. */
+static int broken_pipe(void)
+{
+	int fds[2];
+	MUST(pipe2(fds, O_CLOEXEC) == 0);
+	close(fds[0]);
+	return fds[1];
+}
+
 static void on_hello(struct fake_daemon *d, struct consumer *c, const union message *in)
 {
 	struct answer a = {.type = ATTACH_WELCOME, .bytes = sizeof a.m.welcome};
@@ -149,7 +158,7 @@ static void on_hello(struct fake_daemon *d, struct consumer *c, const union mess
 	MUST(c->page != MAP_FAILED);
 	if (lie != FAKE_LIE_PAGE)
 		MUST(fcntl(page_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0);
-	c->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	c->event_fd = lie == FAKE_LIE_PIPE ? broken_pipe() : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	MUST(c->event_fd >= 0);
 	memcpy(a.m.welcome.incarnation, d->incarnation, sizeof d->incarnation);
 	a.m.welcome.layout_major = lie == FAKE_LIE_LAYOUT ? 9 : SHM_LAYOUT_MAJOR;
@@ -210,7 +219,7 @@ static void on_open(struct fake_daemon *d, struct consumer *c, const union messa
 		return refuse(c, &in->head, -7, "no resource \"nothings\" in v1");
 	if (span_is(s[ATTACH_RESOURCE], "denied"))
 		return refuse(c, &in->head, -4, "user 0 may not read \"denied\"");
-	if (span_is(s[ATTACH_RESOURCE], "full"))
+	if (d->lie == FAKE_LIE_FULL || span_is(s[ATTACH_RESOURCE], "full"))
 		return refuse(c, &in->head, -13, "limit of lists is reached");
 	if (span_is(s[ATTACH_RESOURCE], "odd"))
 		return refuse(c, &in->head, 77, "an error code that does not exist");

@@ -33,6 +33,8 @@ enum fake_lie { /* what it does wrong, until set to 0 */
 	FAKE_LIE_CLOSE,     /* closes in the middle of a question */
 	FAKE_LIE_PAGE,      /* WELCOME with a page that could be cut */
 	FAKE_LIE_FLOOD,     /* BYE again and again instead of WELCOME */
+	FAKE_LIE_FULL,      /* OPEN_LIST: refused with KR_ERR_LIMIT */
+	FAKE_LIE_PIPE,      /* WELCOME with a pipe, whose reader is gone, for the eventfd */
 };
 
 struct fake_config {

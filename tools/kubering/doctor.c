@@ -93,6 +93,8 @@ static const struct remedy remedies[] = {
         {"KUBE_NOT_FOUND",
                 "the server does not have this resource (any more), or it cannot be watched: "
                 "kubectl api-resources -o wide"},
+        {"UNKNOWN_RESOURCE", "install what brings it, or take it out of `lists` of kubering.yaml; "
+                             "it is asked for again by itself"},
         {"KUBE_SERVER", "it is asked again by itself; where the server says 400 or 422: is the "
                         "selector right?"},
         {"KUBE_GONE_SLOW",

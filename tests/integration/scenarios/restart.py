@@ -1,12 +1,17 @@
 """The daemon dies, or is stopped, or is started twice, while consumers watch."""
 
+import os
 import signal
 import time
 
 from kit.attach import Gone
 from kit.fold import Watch, wait_equal
 from kit.servers import Daemon, Fakekube
-from kit.world import World, expect, expect_all, wait_until
+from kit.world import LIBC, World, expect, expect_all, need_root, wait_until
+
+
+PTRACE_ATTACH = 16
+WAIT_ANY_CHILD = 0x40000000  # __WALL: threads too
 
 
 def killed(programs):
@@ -95,4 +100,52 @@ def paused(programs):
         wait_equal(fake, daemon, [("pods", watch)], ["pods"])
 
 
-SCENARIOS = {"restart.killed": killed, "restart.stopped": stopped, "restart.second": second, "restart.paused": paused}
+def hung(programs):
+    """A reactor that hangs: SIGTERM ends the daemon all the same, with exit status 1 and a word about it."""
+    need_root("holding a thread of the daemon")
+    with World(programs, "hung") as world:
+        fake = Fakekube(world)
+        daemon = Daemon(world, fake.kubeconfig, "--list", "pods.v1", "--reactors", 2)
+        daemon.wait_row("live", lambda row: row["state"] == "live", resource="pods")
+        threads = [int(t) for t in os.listdir(f"/proc/{daemon.process.pid}/task") if int(t) != daemon.process.pid]
+        for thread in threads:
+            expect(LIBC.ptrace(PTRACE_ATTACH, thread, 0, 0) == 0, f"ptrace of thread {thread}")
+            os.waitpid(thread, WAIT_ANY_CHILD)
+
+        def ended():
+            for thread in threads:  # the kernel shows us the end of each first
+                try:
+                    os.waitpid(thread, WAIT_ANY_CHILD | os.WNOHANG)
+                except ChildProcessError:
+                    pass
+            return not daemon.process.running()
+        try:
+            daemon.process.send(signal.SIGTERM)
+            wait_until("it ends", ended, 15)
+        finally:
+            if not ended():
+                daemon.process.send(signal.SIGKILL)
+                wait_until("it is killed", ended)
+        expect(daemon.process.child.returncode == 1, f"exit {daemon.process.child.returncode}: {daemon.said()}")
+        expect_all(daemon.said(), "a reactor does not stop")
+        daemon.start()
+        daemon.wait_row("live", lambda row: row["state"] == "live", resource="pods")
+
+
+def streams(programs):
+    """Started with stdin, stdout and stderr closed: nothing of the daemon's own comes to be there, where its log goes."""
+    need_root("seeing the daemon's descriptors")
+    with World(programs, "streams") as world:
+        fake = Fakekube(world)
+        daemon = Daemon(world, fake.kubeconfig, wait=False)
+        daemon.end(signal.SIGKILL)
+        daemon.command = ["/bin/sh", "-c", 'exec "$0" "$@" <&- >&- 2>&-', *daemon.command]
+        daemon.start(wait=False)
+        wait_until("it listens", lambda: daemon.check() and daemon.kubering("status")[0] == 0)
+        for number in range(3):
+            target = os.readlink(f"/proc/{daemon.process.pid}/fd/{number}")
+            expect(target == "/dev/null", f"descriptor {number} is {target}")
+        expect(daemon.end() == 0, f"exit {daemon.process.child.returncode}")
+
+
+SCENARIOS = {f"restart.{f.__name__}": f for f in (killed, stopped, second, paused, hung, streams)}

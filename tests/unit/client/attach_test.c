@@ -129,6 +129,7 @@ static void lies_about_the_client(void **state)
 	        {FAKE_LIE_LAYOUT, KR_ERR_VERSION, "layout 9.0, this library reads 1.x"},
 	        {FAKE_LIE_NO_FDS, KR_ERR_CORRUPT, "not kuberingd"},
 	        {FAKE_LIE_PAGE, KR_ERR_CORRUPT, "not kuberingd"},
+	        {FAKE_LIE_PIPE, KR_ERR_CORRUPT, "not kuberingd"},
 	        {FAKE_LIE_NONSENSE, KR_ERR_UNREACHABLE, "closed the connection"},
 	        {FAKE_LIE_CLOSE, KR_ERR_UNREACHABLE, "closed the connection"},
 	        {FAKE_LIE_SILENT, KR_ERR_UNREACHABLE, "does not answer"},

@@ -247,6 +247,113 @@ static void what_a_child_keeps_open_does_not_wake(void **state)
 	world_fini(&w);
 }
 
+/* The client's socket takes only a few questions at a time. */
+static void shrink_queue(const struct world *w)
+{
+	int n = 0, little = 1; /* the kernel's least: 4 to 8 KiB */
+	for (int fd = 0; fd < 256; fd++) {
+		struct sockaddr_un peer = {.sun_path = ""};
+		socklen_t bytes = sizeof peer;
+		if (getpeername(fd, (struct sockaddr *)&peer, &bytes) == 0 &&
+		        strcmp(peer.sun_path, w->path) == 0)
+			n += setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &little, sizeof little) == 0;
+	}
+	assert_int_equal(n, 1);
+}
+
+static void take_all(struct kr_view *v)
+{
+	struct kr_change ch;
+	int r;
+	while ((r = kr_follow_next(&v->follow, &ch, 0)) == KR_OK)
+		;
+	assert_int_equal(r, KR_TIMEOUT);
+}
+
+static struct kr_list_status status_of(struct kr_list *l)
+{
+	struct kr_list_status s = {.size = sizeof s};
+	assert_int_equal(kr_list_status(l, &s), KR_OK);
+	return s;
+}
+
+/* A list that was refused is tried again, also when the client waited for something else in between
+ * that was due sooner: room in its socket. The daemon stands still (fake_lock) while the client
+ * asks, so that there is not enough. */
+static void a_refused_list_is_tried_again_by_polling(void **state)
+{
+	(void)state;
+	enum { LISTS = 60 };
+	struct world w;
+	struct kr_view v;
+	struct kr_list *lists[LISTS];
+	world_open(&w, 0);
+	for (int i = 0; i < LISTS; i++) {
+		char name[16];
+		snprintf(name, sizeof name, "r%d", i);
+		lists[i] = world_list(&w, name);
+		world_sync(&w, name, 1);
+	}
+	begin(lists[0], &v);
+	assert_true(kr_fd(w.c) >= 0);
+	take_all(&v);
+	fake_drop(w.d);
+	fake_lock(w.d);
+	wait_fd(&w);
+	take_all(&v); /* it is gone */
+	wait_fd(&w);
+	take_all(&v); /* HELLO */
+	shrink_queue(&w);
+	fake_lie(w.d, FAKE_LIE_FULL);
+	fake_unlock(w.d);
+	do {
+		wait_fd(&w);
+		fake_lock(w.d);
+		take_all(&v);
+		fake_unlock(w.d);
+	} while (strcmp(status_of(lists[0]).error_name, "DAEMON_REFUSED") != 0);
+	fake_lie(w.d, FAKE_LIE_NONE);
+	for (int i = 0; i < LISTS; i++)
+		while (status_of(lists[i]).state != KR_LIST_LIVE) {
+			wait_fd(&w);
+			take_all(&v);
+		}
+	kr_follow_end(&v.follow);
+	world_fini(&w);
+}
+
+/* A host that asks again and again, of its own accord, until just about the time at which the next
+ * attempt to attach is due, and then waits. */
+static void asking_does_not_eat_the_time_to_attach(void **state)
+{
+	(void)state;
+	enum { ROUNDS = 12, TRY_NS = 500000000 };
+	struct world w;
+	struct kr_view v;
+	world_open(&w, 0);
+	struct kr_list *l = world_list(&w, "pods");
+	world_sync(&w, "pods", 3);
+	begin(l, &v);
+	assert_true(kr_fd(w.c) >= 0);
+	take_all(&v);
+	fake_kill(w.d);
+	fake_free(&w.d);
+	for (int i = 0; i < 5; i++) { /* 50, 100, 200, 400 ms; from now on 500 */
+		wait_fd(&w);
+		take_all(&v);
+	}
+	for (uint64_t i = 0; i < ROUNDS; i++) {
+		wait_fd(&w);
+		uint64_t before = fake_now();
+		take_all(&v);
+		uint64_t after = fake_now();
+		while (fake_now() < before + TRY_NS + (after - before) * i / ROUNDS)
+			take_all(&v);
+	}
+	kr_follow_end(&v.follow);
+	world_fini(&w);
+}
+
 static void fd_of_nothing(void **state)
 {
 	(void)state;
@@ -261,6 +368,8 @@ int main(void)
 	        cmocka_unit_test(no_wake_is_lost),
 	        cmocka_unit_test(restart_wakes),
 	        cmocka_unit_test(what_a_child_keeps_open_does_not_wake),
+	        cmocka_unit_test(a_refused_list_is_tried_again_by_polling),
+	        cmocka_unit_test(asking_does_not_eat_the_time_to_attach),
 	        cmocka_unit_test(fd_of_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

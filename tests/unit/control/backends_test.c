@@ -429,6 +429,62 @@ static void lists_of_the_settings_open_in_what_is_found(void **state)
 	rig_fini(&g);
 }
 
+static void note_of(struct rig *g, enum reactor_note_type type, const struct known_cluster *k)
+{
+	struct reactor_note *n = calloc(1, sizeof *n);
+	assert_non_null(n);
+	list_init(&n->link);
+	n->type = type;
+	n->cluster = k->id;
+	control_note(g->control, n);
+}
+
+static unsigned clusters_of_reactors(const struct rig *g)
+{
+	unsigned n = 0;
+	for (uint32_t i = 0; i < 2; i++)
+		LIST_EACH (it, &g->reactors[i]->clusters)
+			n++;
+	return n;
+}
+
+/* Everything that may still be on its way when the reactors have been told to stop: answers of a
+ * backend, of DNS and of credentials, discovery. None of it reaches them, and nothing is left (this
+ * is run under a leak checker). */
+static void what_comes_while_it_stops_is_let_go(void **state)
+{
+	static const char body[] = LISTED(ONE("prod-2"));
+	char text[1024];
+	struct rig g;
+	struct errmsg m = {0};
+	(void)state;
+	rig_config(&g);
+	g.list = (struct settings_list){.clusters = "prod-2*",
+	        .resource = {.resource = "pods", .version = "v1", .group = ""}};
+	g.settings.lists = &g.list;
+	g.settings.list_count = 1;
+	g.clusters[1].conf.server.host = "localhost";
+	rig_start(&g);
+	struct known_cluster *k = clusters_find(g.control, "prod-1");
+	assert_int_equal(clusters_place(g.control, k, &m), ERR_OK);
+	struct fake_sock *s = asked(&g);
+	both(&g);
+	consumers_bye(g.control); /* as control_run does at its end */
+	g.control->stopping = g.control->stop_posted = true;
+	unsigned known = clusters_of_reactors(&g);
+	snprintf(text, sizeof text, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s",
+	        strlen(body), body);
+	fake_io_bytes(s, text);
+	note_of(&g, REACTOR_WANTS_ADDRESSES, k);
+	note_of(&g, REACTOR_WANTS_CREDENTIAL, k);
+	control_reload(g.control);
+	for (int i = 0; i < 50; i++)
+		both(&g);
+	assert_null(clusters_find(g.control, "prod-2"));
+	assert_int_equal(clusters_of_reactors(&g), known);
+	rig_fini(&g);
+}
+
 static void status_names_the_way_and_the_backend(void **state)
 {
 	struct rig g;
@@ -494,6 +550,7 @@ int main(void)
 	        cmocka_unit_test(what_is_back_has_the_backend_asked),
 	        cmocka_unit_test(one_line_says_that_all_behind_a_backend_are_away),
 	        cmocka_unit_test(lists_of_the_settings_open_in_what_is_found),
+	        cmocka_unit_test(what_comes_while_it_stops_is_let_go),
 	        cmocka_unit_test(status_names_the_way_and_the_backend),
 	        cmocka_unit_test(a_broken_backend_breaks_its_clusters_only),
 	};

@@ -347,9 +347,72 @@ static void one_user_cannot_take_all_places(void **state)
 	problem_list_init(&problems);
 	assert_int_equal(settings_load(NULL, &env, &problems, &s), ERR_OK);
 	assert_true(s->limits.consumers_max >= 2 * CONSUMER_PER_UID_MAX);
-	assert_true(s->limits.consumers_max <= REACTOR_CONSUMERS_MAX);
+	assert_true(s->limits.consumers_max + CONSUMER_KEPT <= REACTOR_CONSUMERS_MAX);
 	settings_free(&s);
 	problem_list_fini(&problems);
+}
+
+/* As that user: another connection; true: it was let in. */
+static bool comes_in(struct rig *g, uid_t uid, int *fd)
+{
+	union reply r;
+	assert_int_equal(seteuid(uid), 0);
+	*fd = dial(g);
+	assert_int_equal(seteuid(0), 0);
+	uint32_t before = g->control->consumers.count;
+	control_turn(g);
+	if (g->control->consumers.count > before)
+		return true;
+	assert_true(recv(*fd, &r, sizeof r, 0) > 0);
+	assert_int_equal(r.head.type, ATTACH_ERROR);
+	assert_non_null(strstr(r.error.text, "consumersMax"));
+	return false;
+}
+
+/* Others have taken all places: who looks after the daemon can still ask what is going on. */
+static void places_are_kept_for_root(void **state)
+{
+	enum { PLACES = 2, NOBODY = 65534 };
+	struct rig g;
+	int fds[PLACES + CONSUMER_KEPT + 3];
+	size_t n = 0;
+	(void)state;
+	if (geteuid() != 0)
+		skip(); /* only root can be another user */
+	rig_init(&g);
+	assert_int_equal(chmod(g.dir, 0755), 0);
+	g.settings.limits.consumers_max = PLACES;
+	for (int i = 0; i < PLACES; i++)
+		assert_true(comes_in(&g, NOBODY, &fds[n++]));
+	assert_false(comes_in(&g, NOBODY, &fds[n++]));
+	for (int i = 0; i < CONSUMER_KEPT; i++)
+		assert_true(comes_in(&g, 0, &fds[n++]));
+	assert_false(comes_in(&g, 0, &fds[n++]));
+	assert_false(comes_in(&g, NOBODY, &fds[n++]));
+	while (n > 0)
+		close(fds[--n]);
+	rig_fini(&g);
+}
+
+/* A name matches itself, as everywhere else: it may hold brackets, and a backslash is no escape. */
+static void a_pinned_list_finds_its_cluster_by_its_name(void **state)
+{
+	static const char *const names[] = {"c[1]", "a\\b", "c"};
+	(void)state;
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		struct rig g;
+		struct settings_list pins = {.clusters = names[i],
+		        .resource = {.resource = "pods", .version = "v1", .group = ""}};
+		rig_config(&g);
+		g.cluster.name = g.cluster.context = names[i];
+		g.settings.lists = &pins;
+		g.settings.list_count = 1;
+		rig_start(&g);
+		lists_open_pinned(g.control);
+		if (!questions_of_pins(g.control))
+			fail_msg("%s", names[i]);
+		rig_fini(&g);
+	}
 }
 
 /* A typing error in --socket must not cut another program off. */
@@ -396,6 +459,8 @@ int main(void)
 	        cmocka_unit_test(one_user_cannot_take_all_places),
 	        cmocka_unit_test(what_is_no_socket_is_not_removed),
 	        cmocka_unit_test(a_socket_that_is_there_listens),
+	        cmocka_unit_test(places_are_kept_for_root),
+	        cmocka_unit_test(a_pinned_list_finds_its_cluster_by_its_name),
 	        cmocka_unit_test(a_user_of_many_groups_is_in_all_of_them),
 	        cmocka_unit_test(a_socket_that_others_serve_is_not_removed),
 	};

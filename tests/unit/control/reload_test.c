@@ -4,6 +4,7 @@
 
 #include "config/config.h"
 #include "control/core.h"
+#include "control/questions.h"
 #include "control/report.h"
 #include "harness/fake_io.h"
 #include "reactor/core.h"
@@ -238,6 +239,44 @@ static uint32_t fetch_of(const struct rig *g, const struct known_cluster *k)
 	        ->answer->id;
 }
 
+static bool status_has(struct rig *g, const char *part)
+{
+	struct report doc = {0};
+	status_write(g->control, NULL, &doc);
+	assert_false(doc.failed);
+	bool there = strstr(doc.p, part);
+	report_fini(&doc);
+	return there;
+}
+
+/* A list that is to be kept open is in the status also when its cluster does not have it. */
+static void what_cannot_be_kept_open_is_in_the_status(void **state)
+{
+	struct rig g;
+	static const char yaml[] = HEAD "]\nlists: [{resource: widgets.v1.shop, namespace: web}]\n";
+	static const char row[] =
+	        "{\"cluster\":\"a\",\"group\":\"shop\",\"version\":\"v1\",\"resource\":"
+	        "\"widgets\",\"namespace\":\"web\",\"label_selector\":\"\",\"field_selector\":"
+	        "\"\",\"form\":\"object\",\"consumers\":0,\"pinned\":true,\"state\":"
+	        "\"unresolved\",";
+	rig_init(&g, *state, yaml, KUBECONFIG(ONE));
+	assert_false(status_has(&g, "unresolved")); /* it is just being asked for */
+	uint32_t question = fetch_of(&g, g.control->clusters.rows[0]);
+	for (int i = 0; i < 2; i++) {
+		discovery_says(&g, question,
+		        "{\"kind\":\"APIGroupDiscoveryList\",\"apiVersion\":"
+		        "\"apidiscovery.k8s.io/v2\",\"items\":[]}");
+		turn(&g);
+	}
+	assert_true(status_has(&g, row));
+	assert_true(
+	        status_has(&g, "\"last_error\":{\"name\":\"UNKNOWN_RESOURCE\",\"text\":\"cluster "
+	                       "\\\"a\\\" has no resource \\\"widgets.v1.shop\\\""));
+	reload(&g, HEAD "]\n", KUBECONFIG(ONE)); /* not wanted any more */
+	assert_false(status_has(&g, "unresolved"));
+	rig_fini(&g);
+}
+
 /* The answer of the old server is on its way while the file is read, and must not pass for the new
  * one's. */
 static void discovery_begins_anew_at_another_server(void **state)
@@ -423,6 +462,7 @@ int main(void)
 	        TEST(the_same_again_tells_the_reactor_nothing),
 	        TEST(clusters_come_move_and_go),
 	        TEST(a_cluster_without_room_is_no_matter_of_the_others),
+	        TEST(what_cannot_be_kept_open_is_in_the_status),
 	        TEST(discovery_begins_anew_at_another_server),
 	        TEST(a_name_may_go_from_a_backend_to_a_kubeconfig),
 	        TEST(an_error_changes_nothing_and_is_kept_for_status),
