@@ -1,9 +1,9 @@
 /* pinned.c - the lists that the configuration keeps open, for every cluster that their pattern
  * matches. */
-#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/pattern.h"
 #include "config/settings.h"
 #include "control/core.h"
 #include "control/questions.h"
@@ -51,7 +51,7 @@ void pinned_open(struct control *c, const struct known_cluster *k, const struct 
 void lists_pin_entry(struct control *c, struct known_cluster *k, const struct settings_list *l)
 {
 	struct errmsg m = {0};
-	if (fnmatch(l->clusters, k->name, 0) != 0)
+	if (!pattern_match(l->clusters, k->name))
 		return;
 	if (clusters_place(c, k, &m))
 		c->config.warn(m.text);
@@ -85,7 +85,7 @@ bool lists_is_pinned_by(
 {
 	bool secret = !l->group[0] && strcmp(l->resource, "secrets") == 0;
 	uint32_t realm = realm_of(c, l->cluster->name, l->group, l->resource, entry->namespace_);
-	if (realm != l->realm || fnmatch(entry->clusters, l->cluster->name, 0) != 0)
+	if (realm != l->realm || !pattern_match(entry->clusters, l->cluster->name))
 		return false;
 	bool metadata =
 	        entry->metadata_only || (secret && !settings_secret_values(c->config.settings,

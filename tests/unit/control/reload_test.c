@@ -56,13 +56,14 @@ static void loaded(void *arg, const char *text)
 #define KUBECONFIG(rows)                                                                           \
 	"apiVersion: v1\nkind: Config\ncontexts:\n" rows(CONTEXT) "clusters:\n" rows(              \
 	        SERVER) "users:\n" rows(USER)
-#define ONE(x)   x("a", "1", "t")
-#define TWO(x)   x("a", "1", "t") x("b", "2", "t")
-#define AWAY(x)  x("a", "3", "t")
-#define MOVED(x) x("a", "3", "t") x("b", "2", "t")
-#define LIST     "lists: [{resource: pods.v1}]\n"
-#define HEAD     "apiVersion: kubering.io/v1alpha1\nkind: Config\nclusters: [{context: \"*\"}"
-#define HUB      ", {name: hub, headlamp: {url: \"http://127.0.0.1:9\", contexts: [x, y]}}"
+#define ONE(x)      x("a", "1", "t")
+#define TWO(x)      x("a", "1", "t") x("b", "2", "t")
+#define AWAY(x)     x("a", "3", "t")
+#define MOVED(x)    x("a", "3", "t") x("b", "2", "t")
+#define BRACKETS(x) x("'a[1]'", "1", "t")
+#define LIST        "lists: [{resource: pods.v1}]\n"
+#define HEAD        "apiVersion: kubering.io/v1alpha1\nkind: Config\nclusters: [{context: \"*\"}"
+#define HUB         ", {name: hub, headlamp: {url: \"http://127.0.0.1:9\", contexts: [x, y]}}"
 
 static void write_files(struct rig *g, const char *yaml, const char *kubeconfig)
 {
@@ -387,6 +388,21 @@ static void lists_that_are_kept_open_follow_the_file(void **state)
 	rig_fini(&g);
 }
 
+/* Names match themselves, in lists: as in realms: and in what --check says (config/pattern.h). */
+static void a_list_of_a_cluster_with_brackets_in_its_name_is_kept_open(void **state)
+{
+	struct rig g;
+	struct errmsg m = {0};
+	rig_init(&g, *state, HEAD "]\nlists: [{resource: pods.v1, clusters: 'a[1]'}]\n",
+	        KUBECONFIG(BRACKETS));
+	assert_false(list_empty(&g.control->questions)); /* what "pods" is there */
+	struct list_want w = {"a[1]", "", "v1", "pods", "", "", "", false, false};
+	assert_int_equal(lists_open(g.control, &w, 0, NULL, &m), ERR_OK);
+	assert_true(lists_is_pinned_by(
+	        g.control, g.control->lists.rows[0], &g.control->config.settings->lists[0]));
+	rig_fini(&g);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, scratch_setup, scratch_teardown)
 
 int main(void)
@@ -401,6 +417,7 @@ int main(void)
 	        TEST(what_needs_a_restart_is_named_and_not_taken),
 	        TEST(realms_keep_their_numbers),
 	        TEST(lists_that_are_kept_open_follow_the_file),
+	        TEST(a_list_of_a_cluster_with_brackets_in_its_name_is_kept_open),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
