@@ -92,6 +92,19 @@ static bool lists(struct json_node strings, const char *wanted)
 	return false;
 }
 
+/* What becomes a part of a path: a cluster behind a proxy does not command what is asked of others
+ * there, and no list is of another resource than the policy has judged. */
+static bool is_segment(struct span s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		char c = s.p[i], lower = (char)(c | 0x20);
+		if (!(lower >= 'a' && lower <= 'z') && !(c >= '0' && c <= '9') && c != '-' &&
+		        c != '_' && c != '.')
+			return false;
+	}
+	return s.n && s.p[0] != '.';
+}
+
 /* One resource as either kind of document describes it; they differ in three key names. */
 struct row_keys {
 	const char *plural, *singular, *kind;
@@ -101,7 +114,7 @@ static err_t add_row(struct discovery *d, struct span group, struct span version
         struct json_node r, const struct row_keys *keys)
 {
 	struct span plural = text_of(r, keys->plural);
-	if (!plural.n || memchr(plural.p, '/', plural.n))
+	if (!is_segment(plural) || !is_segment(version) || (group.n && !is_segment(group)))
 		return ERR_OK; /* pods/status and the like are no lists */
 	if (d->count == DISCOVERY_RESOURCES_MAX)
 		return ERR_LIMIT;
@@ -172,6 +185,14 @@ static err_t miss(struct discovery *d, const char *prefix, struct span group_ver
 {
 	if (!group_version.n || d->missing_count >= 4096)
 		return ERR_JSON_SHAPE;
+	const char *slash = memchr(group_version.p, '/', group_version.n);
+	struct span head = group_version, rest = SPAN_NONE;
+	if (slash) {
+		head.n = (size_t)(slash - head.p);
+		rest = (struct span){slash + 1, group_version.n - head.n - 1};
+	}
+	if (!is_segment(head) || (slash && !is_segment(rest)))
+		return ERR_OK;
 	char **p = realloc(d->missing, (d->missing_count + 1) * sizeof *p);
 	if (!p)
 		return ERR_NO_MEMORY;

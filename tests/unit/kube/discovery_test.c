@@ -115,6 +115,35 @@ static void old_servers_are_asked_group_by_group(void **s)
 	discovery_free(&d);
 }
 
+/* They become parts of paths; what is behind a proxy with others must not command which. */
+static void names_that_lead_elsewhere_are_left_out(void **s)
+{
+	(void)s;
+	static const char asked[] =
+	        "{\"kind\":\"APIGroupList\",\"groups\":[{\"name\":\"x\",\"preferredVersion\":{"
+	        "\"groupVersion\":\"../../b/api/v1/secrets?x=\"},\"versions\":["
+	        "{\"groupVersion\":\"x.io/v1/../..\"},{\"groupVersion\":\"x.io/..\"},"
+	        "{\"groupVersion\":\"x.io/v1?watch=1\"},{\"groupVersion\":\"x.io/\"},"
+	        "{\"groupVersion\":\"x.io/v1\"}]}]}";
+	static const char told[] =
+	        "{\"kind\":\"APIGroupDiscoveryList\",\"items\":[{\"metadata\":{\"name\":\"a/../"
+	        "b\"},"
+	        "\"versions\":[{\"version\":\"v1\",\"resources\":[{\"resource\":\"things\"}]}]},"
+	        "{\"metadata\":{\"name\":\"x.io\"},\"versions\":[{\"version\":\"..\",\"resources\":"
+	        "["
+	        "{\"resource\":\"things\"}]},{\"version\":\"v1\",\"resources\":[{\"resource\":\".."
+	        "\"},"
+	        "{\"resource\":\"a\\u0000b\"},{\"resource\":\"things\"}]}]}]}";
+	struct discovery *d = discovery_new();
+	assert_int_equal(discovery_add(d, span_of(asked)), ERR_OK);
+	assert_string_equal(discovery_missing(d), "/apis/x.io/v1");
+	assert_null(discovery_missing(d));
+	assert_int_equal(discovery_add(d, span_of(told)), ERR_OK);
+	assert_int_equal(discovery_count(d), 1);
+	assert_non_null(discovery_find(d, SPAN("x.io"), SPAN("v1"), SPAN("things")));
+	discovery_free(&d);
+}
+
 static void what_is_no_discovery_is_refused(void **s)
 {
 	struct discovery *d = discovery_new();
@@ -199,6 +228,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(names_resolve_as_with_kubectl),
 	        cmocka_unit_test(old_servers_are_asked_group_by_group),
+	        cmocka_unit_test(names_that_lead_elsewhere_are_left_out),
 	        cmocka_unit_test(what_is_no_discovery_is_refused),
 	        cmocka_unit_test(targets_are_encoded_and_bounded),
 	        cmocka_unit_test(equal_ones_are_one),
