@@ -364,6 +364,31 @@ static void realms_keep_their_numbers(void **state)
 	rig_fini(&g);
 }
 
+/* Of a server that knows no aggregated discovery. */
+static void one_broken_group_hides_no_other(void **state)
+{
+	struct rig g;
+	rig_init(&g, *state, HEAD "]\nlists: [{resource: pods}]\n", KUBECONFIG(ONE));
+	const struct known_cluster *a = clusters_find(g.control, "a");
+	uint32_t question = CONTAINER_OF(g.reactor->fetches.next, struct fetch, link)->id;
+	discovery_says(&g, question, "{\"kind\":\"APIVersions\",\"versions\":[\"v1\"]}");
+	discovery_says(&g, question,
+	        "{\"kind\":\"APIGroupList\",\"groups\":[{\"name\":\"x.io\",\"versions\":[{"
+	        "\"groupVersion\":\"x.io/v1\",\"version\":\"v1\"}]}]}");
+	discovery_says(&g, question,
+	        "{\"kind\":\"APIResourceList\",\"groupVersion\":\"v1\",\"resources\":[{\"name\":"
+	        "\"pods\",\"singularName\":\"pod\",\"namespaced\":true,\"kind\":\"Pod\",\"verbs\":"
+	        "[\"list\",\"watch\"]}]}");
+	turn(&g);
+	assert_int_equal(a->discovery_step, 3);
+	discovery_says(&g, question, "<html>log in</html>");
+	turn(&g);
+	assert_false(a->discovering);
+	assert_int_equal(a->discovery_failed.code, ERR_OK);
+	assert_int_equal(open_lists(&g), 1);
+	rig_fini(&g);
+}
+
 static void lists_that_are_kept_open_follow_the_file(void **state)
 {
 	struct rig g;
@@ -412,6 +437,7 @@ int main(void)
 	        TEST(clusters_come_move_and_go),
 	        TEST(a_cluster_without_room_is_no_matter_of_the_others),
 	        TEST(discovery_begins_anew_at_another_server),
+	        TEST(one_broken_group_hides_no_other),
 	        TEST(a_name_may_go_from_a_backend_to_a_kubeconfig),
 	        TEST(an_error_changes_nothing_and_is_kept_for_status),
 	        TEST(what_needs_a_restart_is_named_and_not_taken),
