@@ -92,17 +92,18 @@ static bool lists(struct json_node strings, const char *wanted)
 	return false;
 }
 
-/* What becomes a part of a path: a cluster behind a proxy does not command what is asked of others
- * there, and no list is of another resource than the policy has judged. */
-static bool is_segment(struct span s)
+/* A group, a version, a resource: DNS labels and subdomains. They become parts of paths, and what
+ * is before the server may read ".." and "%2F" as another path than the one that the policy judged.
+ */
+static bool is_plain(struct span s)
 {
-	for (size_t i = 0; i < s.n; i++) {
-		char c = s.p[i], lower = (char)(c | 0x20);
-		if (!(lower >= 'a' && lower <= 'z') && !(c >= '0' && c <= '9') && c != '-' &&
-		        c != '_' && c != '.')
-			return false;
+	bool ok = s.n > 0 && s.p[0] != '.';
+	for (size_t i = 0; ok && i < s.n; i++) {
+		char c = s.p[i];
+		ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+		     c == '-' || c == '.' || c == '_';
 	}
-	return s.n && s.p[0] != '.';
+	return ok;
 }
 
 /* One resource as either kind of document describes it; they differ in three key names. */
@@ -114,7 +115,7 @@ static err_t add_row(struct discovery *d, struct span group, struct span version
         struct json_node r, const struct row_keys *keys)
 {
 	struct span plural = text_of(r, keys->plural);
-	if (!is_segment(plural) || !is_segment(version) || (group.n && !is_segment(group)))
+	if (!is_plain(plural) || !is_plain(version) || (group.n && !is_plain(group)))
 		return ERR_OK; /* pods/status and the like are no lists */
 	if (d->count == DISCOVERY_RESOURCES_MAX)
 		return ERR_LIMIT;
@@ -183,16 +184,12 @@ static err_t add_aggregated(struct discovery *d, struct json_node root)
 
 static err_t miss(struct discovery *d, const char *prefix, struct span group_version)
 {
-	if (!group_version.n || d->missing_count >= 4096)
+	const char *slash = group_version.n ? memchr(group_version.p, '/', group_version.n) : NULL;
+	size_t head = slash ? (size_t)(slash - group_version.p) : group_version.n;
+	if (!is_plain((struct span){group_version.p, head}) || d->missing_count >= 4096)
 		return ERR_JSON_SHAPE;
-	const char *slash = memchr(group_version.p, '/', group_version.n);
-	struct span head = group_version, rest = SPAN_NONE;
-	if (slash) {
-		head.n = (size_t)(slash - head.p);
-		rest = (struct span){slash + 1, group_version.n - head.n - 1};
-	}
-	if (!is_segment(head) || (slash && !is_segment(rest)))
-		return ERR_OK;
+	if (slash && !is_plain((struct span){slash + 1, group_version.n - head - 1}))
+		return ERR_JSON_SHAPE;
 	char **p = realloc(d->missing, (d->missing_count + 1) * sizeof *p);
 	if (!p)
 		return ERR_NO_MEMORY;

@@ -54,7 +54,6 @@ void discovery_share(struct discovery_pool *p, struct discovery **d);
  *   APIGroupDiscoveryList           everything is in it
  *   APIVersions, APIGroupList       names what has to be asked for next: discovery_missing()
  *   APIResourceList                 the resources of one group and version
- * Groups, versions and resources whose names cannot be part of a path are left out.
  * ERR_JSON_SYNTAX, ERR_JSON_SHAPE (none of these), ERR_LIMIT, ERR_NO_MEMORY. */
 err_t discovery_add(struct discovery *d, struct span document) MUST_USE;
 /* The next path to ask for ("/apis/apps/v1"), or NULL when nothing is missing. Each is given once.
