@@ -376,7 +376,7 @@ static void one_broken_group_hides_no_other(void **state)
 	struct rig g;
 	rig_init(&g, *state, HEAD "]\nlists: [{resource: pods}]\n", KUBECONFIG(ONE));
 	const struct known_cluster *a = clusters_find(g.control, "a");
-	uint32_t question = CONTAINER_OF(g.reactor->fetches.next, struct fetch, link)->id;
+	uint32_t question = fetch_of(&g, a);
 	discovery_says(&g, question, "{\"kind\":\"APIVersions\",\"versions\":[\"v1\"]}");
 	discovery_says(&g, question,
 	        "{\"kind\":\"APIGroupList\",\"groups\":[{\"name\":\"x.io\",\"versions\":[{"
