@@ -32,16 +32,22 @@ static void config_check_tell(struct config_checker *k, enum problem_level level
 	        field, file ? " " : "", file ? file : "", what);
 }
 
+/* one_is_enough: of certificates that stand side by side, as those of CAs do; what has expired
+ * among others that have not is a leftover of a rotation, and nothing breaks by it. */
 static void config_check_expiry(struct config_checker *k, const char *field, const char *file,
-        const struct pem_facts *facts)
+        const struct pem_facts *facts, bool one_is_enough)
 {
-	char when[RFC3339_BYTES], text[64];
+	char when[RFC3339_BYTES], text[96], which[40] = "";
+	int64_t last = one_is_enough ? facts->last_not_after_s : facts->not_after_s;
+	bool error = last <= k->wall_s, over = facts->not_after_s <= k->wall_s;
 	if (facts->not_after_s - k->wall_s >= CONFIG_CHECK_SOON_S)
 		return;
-	bool over = facts->not_after_s <= k->wall_s;
-	snprintf(text, sizeof text, "%s %s", over ? "has expired at" : "expires soon, at",
+	if (one_is_enough && !error && facts->certificates > 1)
+		snprintf(which, sizeof which, "one of its %u certificates ", facts->certificates);
+	snprintf(text, sizeof text, "%s%s %s", which, over ? "has expired at" : "expires soon, at",
 	        rfc3339_format(facts->not_after_s, when));
-	config_check_tell(k, over ? PROBLEM_LEVEL_ERROR : PROBLEM_LEVEL_WARNING, field, file, text);
+	config_check_tell(
+	        k, error ? PROBLEM_LEVEL_ERROR : PROBLEM_LEVEL_WARNING, field, file, text);
 }
 
 /* What is in the file if there is one, else data. false: told. */
@@ -89,7 +95,7 @@ static void config_check_pair(struct config_checker *k)
 		config_check_tell(
 		        k, PROBLEM_LEVEL_ERROR, "client-certificate", c->cert_file, wrong);
 	else
-		config_check_expiry(k, "client-certificate", c->cert_file, &facts);
+		config_check_expiry(k, "client-certificate", c->cert_file, &facts, false);
 }
 
 static void config_check_ca(struct config_checker *k)
@@ -97,7 +103,7 @@ static void config_check_ca(struct config_checker *k)
 	const struct cluster_conf *c = k->conf;
 	struct pem_facts facts;
 	if (c->ca_pem.n > 0 && !pem_check_certificates(c->ca_pem, &facts))
-		config_check_expiry(k, k->ca_field, c->ca_file, &facts);
+		config_check_expiry(k, k->ca_field, c->ca_file, &facts, true);
 	if (c->insecure)
 		config_check_tell(k, PROBLEM_LEVEL_WARNING, k->insecure_field, NULL,
 		        "anyone on the way can read and change what this cluster sends");

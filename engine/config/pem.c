@@ -47,7 +47,7 @@ static int64_t pem_not_after(const X509 *x)
 
 static const char *pem_read_certificates(BIO *bio, struct pem_facts *facts)
 {
-	*facts = (struct pem_facts){.not_after_s = INT64_MAX};
+	*facts = (struct pem_facts){.not_after_s = INT64_MAX, .last_not_after_s = INT64_MIN};
 	X509 *x;
 	while ((x = PEM_read_bio_X509(bio, NULL, pem_no_passphrase, NULL)) != NULL) {
 		int64_t end = pem_not_after(x);
@@ -55,6 +55,8 @@ static const char *pem_read_certificates(BIO *bio, struct pem_facts *facts)
 		facts->certificates++;
 		if (end < facts->not_after_s)
 			facts->not_after_s = end;
+		if (end > facts->last_not_after_s)
+			facts->last_not_after_s = end;
 	}
 	unsigned long e = ERR_peek_last_error();
 	bool at_end = ERR_GET_LIB(e) == ERR_LIB_PEM && ERR_GET_REASON(e) == PEM_R_NO_START_LINE;

@@ -11,7 +11,8 @@
 
 struct pem_facts {
 	unsigned certificates;
-	int64_t not_after_s; /* the earliest end of validity */
+	int64_t not_after_s;      /* the earliest end of validity */
+	int64_t last_not_after_s; /* the latest */
 };
 
 /* Is there a block of this kind at all? label: "CERTIFICATE" or "PRIVATE KEY". The checks below

@@ -357,8 +357,8 @@ void questions_on_fetched(struct control *c, struct reactor_note *n)
 	if (err) {
 		snprintf(text, sizeof text, "cluster \"%s\": %s", k->name, n->text);
 	} else if (n->http_status != 200) {
-		/* One group that is broken (an aggregated server that is down) must not hide the
-		 * others. */
+		/* One group that is broken (an aggregated server that is down, or answers with
+		 * something else) must not hide the others. */
 		err = first_two ? ERR_HTTP_STATUS : ERR_OK;
 		snprintf(text, sizeof text, "cluster \"%s\" answered %d to discovery%s", k->name,
 		        n->http_status,
@@ -366,6 +366,8 @@ void questions_on_fetched(struct control *c, struct reactor_note *n)
 		                              : "");
 	} else {
 		err = discovery_add(k->discovery_next, (struct span){n->body, n->body_bytes});
+		if (!first_two && (err == ERR_JSON_SYNTAX || err == ERR_JSON_SHAPE))
+			err = ERR_OK;
 		snprintf(text, sizeof text, "cluster \"%s\": discovery answer: %s", k->name,
 		        err_text(err));
 	}

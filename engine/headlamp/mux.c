@@ -344,11 +344,12 @@ static void on_status(struct mux *m, struct envelope_reader *r, const struct env
 	}
 }
 
-/* The key that a frame names; NULL: nobody's. */
+/* The key that a frame names; NULL: nobody's. One that was never sent has no answer, whoever has
+ * guessed it: it waits for its turn to be asked. */
 static struct mux_key *addressee(struct mux *m, const struct envelope *e)
 {
 	struct mux_key *k = mux_key_find(m, e->user);
-	return k && mux_path_is(k->path, e->cluster, e->path) ? k : NULL;
+	return k && k->requests && mux_path_is(k->path, e->cluster, e->path) ? k : NULL;
 }
 
 static void on_data(struct mux *m, const struct envelope *e, uint64_t now_ns, struct mux_event *ev)

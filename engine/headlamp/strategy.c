@@ -102,9 +102,11 @@ static bool leave(struct strategy *s, const char *text, uint64_t now_ns)
 	}
 	s->probing = false;
 	bool other = from != s->first;
+	/* It may be due already, when what failed was begun before. */
+	uint64_t left = s->reprobe_ns > now_ns ? s->reprobe_ns - now_ns : 0;
 	snprintf(s->text, sizeof s->text, "%s: %.90s; next try%s%s in %llu s", strategy_name(from),
 	        text ? text : "failed", other ? " of " : "", other ? strategy_name(s->first) : "",
-	        (unsigned long long)((s->reprobe_ns - now_ns + second_ns - 1) / second_ns));
+	        (unsigned long long)((left + second_ns - 1) / second_ns));
 	return s->way != from;
 }
 

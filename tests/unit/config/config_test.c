@@ -366,6 +366,9 @@ static void check_finds_what_needs_no_connection(void **state)
 	scratch_write(s, "old.key", old_pair.key);
 	scratch_write(s, "other.key", other.key);
 	scratch_write(s, "soon.crt", other.cert);
+	char both[2 * sizeof pair.cert];
+	snprintf(both, sizeof both, "%s%s", old_pair.cert, pair.cert);
+	scratch_write(s, "both.crt", both);
 	scratch_write(s, "token", "t\n");
 	scratch_write(s, "blank", "\n");
 	scratch_script(s, "plugin", "exit 0");
@@ -392,7 +395,11 @@ static void check_finds_what_needs_no_connection(void **state)
 	        {HTTPS, "{client-certificate: soon.crt, client-key: other.key}", NULL,
 	                "soon.crt: expires soon, at 2026-12-08T09:59:59Z"},
 	        {"{server: h, certificate-authority: old.crt}", "{}", NULL,
-	                "certificate-authority /"},
+	                "old.crt: has expired at 2001-09-09T01:46:40Z"},
+	        /* what a rotation leaves behind harms nobody */
+	        {"{server: h, certificate-authority: both.crt}", "{}", NULL, "W /"},
+	        {"{server: h, certificate-authority: both.crt}", "{}", NULL,
+	                "both.crt: one of its 2 certificates has expired at 2001-09-09T01:46:40Z"},
 	        {"{server: h, insecure-skip-tls-verify: true}", "{}", NULL, "W /"},
 	        {HTTPS, PLUGIN, "execPolicy: DenyAll\n", "execPolicy is DenyAll"},
 	        {HTTPS, PLUGIN, "execPolicy: Allowlist\nexecAllowlist: [/usr/bin/aws]\n",

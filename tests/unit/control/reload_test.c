@@ -57,13 +57,14 @@ static void loaded(void *arg, const char *text)
 #define KUBECONFIG(rows)                                                                           \
 	"apiVersion: v1\nkind: Config\ncontexts:\n" rows(CONTEXT) "clusters:\n" rows(              \
 	        SERVER) "users:\n" rows(USER)
-#define ONE(x)   x("a", "1", "t")
-#define TWO(x)   x("a", "1", "t") x("b", "2", "t")
-#define AWAY(x)  x("a", "3", "t")
-#define MOVED(x) x("a", "3", "t") x("b", "2", "t")
-#define LIST     "lists: [{resource: pods.v1}]\n"
-#define HEAD     "apiVersion: kubering.io/v1alpha1\nkind: Config\nclusters: [{context: \"*\"}"
-#define HUB      ", {name: hub, headlamp: {url: \"http://127.0.0.1:9\", contexts: [x, y]}}"
+#define ONE(x)      x("a", "1", "t")
+#define TWO(x)      x("a", "1", "t") x("b", "2", "t")
+#define AWAY(x)     x("a", "3", "t")
+#define MOVED(x)    x("a", "3", "t") x("b", "2", "t")
+#define BRACKETS(x) x("'a[1]'", "1", "t")
+#define LIST        "lists: [{resource: pods.v1}]\n"
+#define HEAD        "apiVersion: kubering.io/v1alpha1\nkind: Config\nclusters: [{context: \"*\"}"
+#define HUB         ", {name: hub, headlamp: {url: \"http://127.0.0.1:9\", contexts: [x, y]}}"
 
 static void write_files(struct rig *g, const char *yaml, const char *kubeconfig)
 {
@@ -430,6 +431,31 @@ static void values_of_secrets_that_stay_are_told(void **state)
 	rig_fini(&g);
 }
 
+/* Of a server that knows no aggregated discovery. */
+static void one_broken_group_hides_no_other(void **state)
+{
+	struct rig g;
+	rig_init(&g, *state, HEAD "]\nlists: [{resource: pods}]\n", KUBECONFIG(ONE));
+	const struct known_cluster *a = clusters_find(g.control, "a");
+	uint32_t question = fetch_of(&g, a);
+	discovery_says(&g, question, "{\"kind\":\"APIVersions\",\"versions\":[\"v1\"]}");
+	discovery_says(&g, question,
+	        "{\"kind\":\"APIGroupList\",\"groups\":[{\"name\":\"x.io\",\"versions\":[{"
+	        "\"groupVersion\":\"x.io/v1\",\"version\":\"v1\"}]}]}");
+	discovery_says(&g, question,
+	        "{\"kind\":\"APIResourceList\",\"groupVersion\":\"v1\",\"resources\":[{\"name\":"
+	        "\"pods\",\"singularName\":\"pod\",\"namespaced\":true,\"kind\":\"Pod\",\"verbs\":"
+	        "[\"list\",\"watch\"]}]}");
+	turn(&g);
+	assert_int_equal(a->discovery_step, 3);
+	discovery_says(&g, question, "<html>log in</html>");
+	turn(&g);
+	assert_false(a->discovering);
+	assert_int_equal(a->discovery_failed.code, ERR_OK);
+	assert_int_equal(open_lists(&g), 1);
+	rig_fini(&g);
+}
+
 static void lists_that_are_kept_open_follow_the_file(void **state)
 {
 	struct rig g;
@@ -454,6 +480,21 @@ static void lists_that_are_kept_open_follow_the_file(void **state)
 	rig_fini(&g);
 }
 
+/* Names match themselves, in lists: as in realms: and in what --check says (config/pattern.h). */
+static void a_list_of_a_cluster_with_brackets_in_its_name_is_kept_open(void **state)
+{
+	struct rig g;
+	struct errmsg m = {0};
+	rig_init(&g, *state, HEAD "]\nlists: [{resource: pods.v1, clusters: 'a[1]'}]\n",
+	        KUBECONFIG(BRACKETS));
+	assert_false(list_empty(&g.control->questions)); /* what "pods" is there */
+	struct list_want w = {"a[1]", "", "v1", "pods", "", "", "", false, false};
+	assert_int_equal(lists_open(g.control, &w, 0, NULL, &m), ERR_OK);
+	assert_true(lists_is_pinned_by(
+	        g.control, g.control->lists.rows[0], &g.control->config.settings->lists[0], false));
+	rig_fini(&g);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, scratch_setup, scratch_teardown)
 
 int main(void)
@@ -464,12 +505,14 @@ int main(void)
 	        TEST(a_cluster_without_room_is_no_matter_of_the_others),
 	        TEST(what_cannot_be_kept_open_is_in_the_status),
 	        TEST(discovery_begins_anew_at_another_server),
+	        TEST(one_broken_group_hides_no_other),
 	        TEST(a_name_may_go_from_a_backend_to_a_kubeconfig),
 	        TEST(an_error_changes_nothing_and_is_kept_for_status),
 	        TEST(what_needs_a_restart_is_named_and_not_taken),
 	        TEST(realms_keep_their_numbers),
 	        TEST(values_of_secrets_that_stay_are_told),
 	        TEST(lists_that_are_kept_open_follow_the_file),
+	        TEST(a_list_of_a_cluster_with_brackets_in_its_name_is_kept_open),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -195,6 +195,33 @@ static void a_cluster_that_fails_waits_behind_the_others(void **state)
 	mux_unsubscribe(m, &b);
 }
 
+/* The ids come from a generator that can be run on from any one of them, so a hostile backend knows
+ * those that it has not seen yet. */
+static void nobody_answers_a_request_that_was_not_sent(void **state)
+{
+	(void)state;
+	struct mux_sub a = {0}, b = {0};
+	mux_on_open(m, 0);
+	ask(&a, "a", "/pods", "q");
+	ask(&b, "b", "/pods", "q");
+	assert_true(sent_has("\"a\""));
+	assert_string_equal(sent(), "");
+	struct prng ids = {1}; /* the seed of open_world */
+	prng_next(&ids);       /* the tables' */
+	char own[MUX_USER_BYTES + 1];
+	snprintf(own, sizeof own, "%016llx", (unsigned long long)prng_next(&ids));
+	assert_string_equal(own, last_user);
+	snprintf(last_user, sizeof last_user, "%016llx", (unsigned long long)prng_next(&ids));
+	static const char place[] = "\"clusterId\":\"b\",\"path\":\"/pods\"";
+	assert_int_equal(hear_from(place, "{}", "DATA").type, MUX_NOTHING);
+	assert_int_equal(hear_from(place, "{\\\"error\\\":\\\"no\\\"}", "ERROR").type, MUX_NOTHING);
+	assert_int_equal(b.state, MUX_SUB_QUEUED);
+	assert_ptr_equal(hear(STATUS("a", "/pods", "connected")).sub, &a);
+	assert_true(sent_has("\"b\"")); /* its turn came */
+	mux_unsubscribe(m, &a);
+	mux_unsubscribe(m, &b);
+}
+
 static void a_cluster_whose_watch_ended_does_not_wait_for_a_dead_one(void **state)
 {
 	(void)state;
@@ -773,6 +800,7 @@ int main(void)
 	        TEST(what_cannot_be_sent_is_refused),
 	        TEST(unknown_clusters_are_asked_one_at_a_time),
 	        TEST(a_cluster_that_fails_waits_behind_the_others),
+	        TEST(nobody_answers_a_request_that_was_not_sent),
 	        TEST(a_cluster_whose_watch_ended_does_not_wait_for_a_dead_one),
 	        TEST(a_close_overtakes_requests),
 	        TEST(documents_go_to_the_user_that_they_name),

@@ -53,6 +53,19 @@ static void a_refusal_leaves_at_once(void **state)
 	assert_int_equal(s.reprobe_ns, 70 * SECOND);
 }
 
+/* The timer is asked when something is begun, not when it fails. */
+static void what_fails_after_the_next_try_is_due_says_so(void **state)
+{
+	(void)state;
+	assert_true(fails(STRATEGY_REFUSED, 0));
+	assert_true(fails(STRATEGY_SILENT, 61));
+	assert_int_equal(s.way, HTTP);
+	assert_string_equal(
+	        s.text, "legacy: the upgrade was refused (404); next try of multiplexed in 0 s");
+	assert_true(strategy_on_timer(&s, 61 * SECOND));
+	assert_int_equal(s.way, MUX);
+}
+
 static void silence_leaves_at_once_what_never_worked(void **state)
 {
 	(void)state;
@@ -223,6 +236,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        TEST(the_first_choice_is_silent_about_it),
 	        TEST(a_refusal_leaves_at_once),
+	        TEST(what_fails_after_the_next_try_is_due_says_so),
 	        TEST(silence_leaves_at_once_what_never_worked),
 	        TEST(only_losses_in_a_row_count),
 	        TEST(what_happens_on_another_way_changes_nothing),
