@@ -69,6 +69,7 @@ struct sim_world {
 	struct sim_list list[SIM_LISTS_MAX];
 	struct list notes;
 	uint32_t stopped;
+	uint32_t slow; /* turns between two looks of the slow followers, about */
 	uint32_t fetches, fetched;
 	bool nameless, locked; /* DNS, or what makes credentials, does not answer as it should */
 	bool verbose, faults_on, clean; /* clean: the second half has no fault left anywhere */
@@ -154,7 +155,7 @@ static void make_reactors(struct sim_world *w)
 		        .count = w->reactors,
 		        .incarnation = {1, 2},
 		        .seed = prng_next(&w->rng),
-		        .ring_entries = 256u << prng_below(&w->rng, 5),
+		        .ring_entries = 64u << prng_below(&w->rng, 5),
 		        .lists_max = 64,
 		        .block_segment_bytes = 1 << 22,
 		        .in_process = true,
@@ -452,7 +453,7 @@ static void step_follows(struct sim_world *w, struct sim_list *l, bool all)
 	}
 	for (int i = 0; l->following && i < SIM_FOLLOWS; i++) {
 		/* the first keeps up, the second is slow: it is overrun now and then */
-		if (i == 0 || all || prng_below(&w->rng, 64) == 0)
+		if (i == 0 || all || prng_below(&w->rng, w->slow) == 0)
 			while (sim_follow_step(&l->follow[i],
 			        all || i == 0 ? 100000 : 1 + prng_below(&w->rng, 50)))
 				;
@@ -776,6 +777,7 @@ void sim_world_run(uint64_t seed, bool verbose, struct sim_result *out)
 	w->clock.now_ns = SIM_S;
 	w->out = out;
 	w->verbose = verbose;
+	w->slow = 64u << seed % 6;
 	w->faults_on = prng_below(&w->rng, 8) != 0;
 	w->models = 1 + (uint32_t)prng_below(&w->rng, SIM_MODELS_MAX);
 	w->clusters = w->models + (uint32_t)prng_below(&w->rng, SIM_CLUSTERS_MAX - w->models + 1);
