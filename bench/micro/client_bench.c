@@ -122,12 +122,9 @@ static void writer_updates(struct writer *w, uint64_t n, uint64_t now_ns)
 	struct store_trace t[AHEAD];
 	for (uint64_t i = 0; i < n; i++) {
 		o[i] = &w->objects[prng_below(&w->r, w->n)];
-		store_trace_index(w->list, o[i]->namespace_, o[i]->name, &t[i]);
+		store_trace_begin(w->list, o[i]->namespace_, o[i]->name, &t[i]);
 	}
-	for (uint64_t i = 0; i < n; i++)
-		store_trace_slot(w->list, &t[i]);
-	for (uint64_t i = 0; i < n; i++)
-		store_trace_block(w->list, &t[i]);
+	store_trace_rest(t, n);
 	for (uint64_t i = 0; i < n; i++)
 		writer_update(w, o[i], now_ns);
 }

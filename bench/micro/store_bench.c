@@ -140,12 +140,9 @@ static void fetch_ahead(struct updates *u, const uint32_t which[AHEAD])
 	struct store_trace t[AHEAD];
 	for (int i = 0; i < AHEAD; i++) {
 		digits(u->names.name + 4, 6, which[i]);
-		store_trace_index(u->l, SPAN("default"), (struct span){u->names.name, 26}, &t[i]);
+		store_trace_begin(u->l, SPAN("default"), (struct span){u->names.name, 26}, &t[i]);
 	}
-	for (int i = 0; i < AHEAD; i++)
-		store_trace_slot(u->l, &t[i]);
-	for (int i = 0; i < AHEAD; i++)
-		store_trace_block(u->l, &t[i]);
+	store_trace_rest(t, AHEAD);
 }
 
 static void update(struct updates *u, uint32_t count)

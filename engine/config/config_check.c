@@ -119,6 +119,10 @@ static void config_check_exec(struct config_checker *k)
 	else if (!exec_policy_allows(policy, path, k->search_path))
 		config_check_tell(
 		        k, PROBLEM_LEVEL_ERROR, "exec.command", path, "is not in execAllowlist");
+	for (size_t i = 0; i < x->env_count; i++)
+		if (!exec_policy_allows_variable(policy, x->env[i].name))
+			config_check_tell(k, PROBLEM_LEVEL_ERROR, "exec.env", x->env[i].name,
+			        "lets other programs run than execAllowlist names");
 }
 
 static void config_check_error(struct config_checker *k, const struct errmsg *error)

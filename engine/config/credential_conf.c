@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/hash_index.h"
+
 /* Copies made so far are all right as long as ok holds. */
 struct credential_copier {
 	struct arena *arena;
@@ -102,6 +104,22 @@ bool credential_exec_conf_equal(
 		        strcmp(a->env[i].value, b->env[i].value) != 0)
 			return false;
 	return true;
+}
+
+static uint64_t credential_hash_text(const char *s, uint64_t seed)
+{
+	return hash_of_text(s ? s : "", seed);
+}
+
+uint64_t credential_exec_conf_hash(const struct credential_exec_conf *x, uint64_t seed)
+{
+	uint64_t h = credential_hash_text(x->command, seed);
+	h = credential_hash_text(x->cluster_info, h);
+	for (size_t i = 0; i < x->arg_count; i++)
+		h = credential_hash_text(x->args[i], h);
+	for (size_t i = 0; i < x->env_count; i++)
+		h = credential_hash_text(x->env[i].value, h);
+	return h;
 }
 
 bool credential_conf_equal(const struct credential_conf *a, const struct credential_conf *b)

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/span.h"
 #include "config/arena.h"
@@ -48,6 +49,8 @@ bool credential_conf_copy(
 /* Same exec plugin, same arguments, environment and cluster information? */
 bool credential_exec_conf_equal(
         const struct credential_exec_conf *a, const struct credential_exec_conf *b);
+/* Equal for equal ones. */
+uint64_t credential_exec_conf_hash(const struct credential_exec_conf *x, uint64_t seed);
 /* Would both log in alike? Names of files are compared, not what is in them: that is read again
  * anyway. */
 bool credential_conf_equal(const struct credential_conf *a, const struct credential_conf *b);

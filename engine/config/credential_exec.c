@@ -258,6 +258,12 @@ err_t credential_exec_start(const struct credential_exec_spec *spec, uint64_t no
 	if (!exec_policy_allows(spec->policy, path, search_path))
 		return errmsg_set(
 		        m, ERR_DENIED, "exec: executable %.140s is not in execAllowlist", path);
+	for (size_t i = 0; i < spec->conf->env_count; i++)
+		if (!exec_policy_allows_variable(spec->policy, spec->conf->env[i].name))
+			return errmsg_set(m, ERR_DENIED,
+			        "exec: executable %.80s: with execAllowlist, exec.env may not set "
+			        "%.40s, which lets other programs run",
+			        spec->conf->command, spec->conf->env[i].name);
 	struct credential_exec *x = calloc(1, sizeof *x);
 	if (!x)
 		return errmsg_set(m, ERR_NO_MEMORY, "exec: executable %.80s", spec->conf->command);

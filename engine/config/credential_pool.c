@@ -28,6 +28,7 @@ err_t credential_pool_new(const struct credential_pool_conf *conf, uint64_t now_
 	if (p->conf.running_max == 0)
 		p->conf.running_max = CREDENTIAL_RUNNING_MAX;
 	p->prng.s = conf->seed;
+	p->exec_seed = prng_next(&p->prng);
 	list_init(&p->sources);
 	list_init(&p->waiting);
 	list_init(&p->news);
@@ -43,6 +44,7 @@ void credential_pool_free(struct credential_pool **pp)
 		return;
 	CHECK(list_empty(&p->sources));
 	close(p->epoll_fd);
+	hash_index_fini(&p->by_exec);
 	free(p);
 	*pp = NULL;
 }

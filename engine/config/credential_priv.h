@@ -2,6 +2,7 @@
 #ifndef KR_CONFIG_CREDENTIAL_PRIV_H
 #define KR_CONFIG_CREDENTIAL_PRIV_H
 
+#include "base/hash_index.h"
 #include "base/list.h"
 #include "base/prng.h"
 #include "base/wheel.h"
@@ -36,9 +37,11 @@ struct credential_work {
 /* Owner: credential_pool. Thread: control. Life: credential_source_open to the last
  * credential_source_close. Many are nothing but what the kubeconfig holds: they are small. */
 struct credential_source {
-	struct list link;    /* in pool->sources */
-	struct list waiting; /* in pool->waiting: the plugin is due, but too many run */
-	struct list news;    /* in pool->news */
+	struct list link;         /* in pool->sources */
+	struct list waiting;      /* in pool->waiting: the plugin is due, but too many run */
+	struct list news;         /* in pool->news */
+	struct hash_node by_exec; /* in pool->by_exec */
+	bool in_by_exec;          /* nothing but its plugin, and may be shared */
 	struct credential_pool *pool;
 	uint32_t users;
 	bool has_answer;
@@ -58,6 +61,8 @@ struct credential_pool {
 	int epoll_fd;
 	uint32_t running;
 	struct list sources, waiting, news;
+	struct hash_index by_exec; /* ten thousand clusters may have a plugin's command each */
+	uint64_t exec_seed;        /* of its hashes */
 	struct prng prng;
 	struct wheel wheel;
 };

@@ -399,13 +399,25 @@ static struct credential_source *credential_source_find(
 {
 	if (!credential_source_is_shareable(conf))
 		return NULL;
-	LIST_EACH (it, &p->sources) {
-		struct credential_source *s = CONTAINER_OF(it, struct credential_source, link);
-		if (credential_source_is_shareable(&s->conf) &&
-		        credential_exec_conf_equal(s->conf.exec, conf->exec))
+	uint64_t hash = credential_exec_conf_hash(conf->exec, p->exec_seed);
+	struct hash_node *n = hash_index_first(&p->by_exec, hash);
+	for (; n; n = hash_index_next(n)) {
+		struct credential_source *s = CONTAINER_OF(n, struct credential_source, by_exec);
+		if (credential_exec_conf_equal(s->conf.exec, conf->exec))
 			return s;
 	}
 	return NULL;
+}
+
+/* Without memory for the index it is found by nobody, and shared with nobody. */
+static void credential_source_index(struct credential_source *s)
+{
+	struct credential_pool *p = s->pool;
+	if (!credential_source_is_shareable(&s->conf) || hash_index_reserve(&p->by_exec))
+		return;
+	hash_index_add(
+	        &p->by_exec, &s->by_exec, credential_exec_conf_hash(s->conf.exec, p->exec_seed));
+	s->in_by_exec = true;
 }
 
 /* Is there anything to read or run more than once? */
@@ -444,6 +456,8 @@ static void credential_source_free(struct credential_source *s)
 	if (s->work)
 		credential_work_free(s);
 	list_unlink(&s->link);
+	if (s->in_by_exec)
+		hash_index_remove(&s->pool->by_exec, &s->by_exec);
 	list_unlink(&s->waiting);
 	list_unlink(&s->news);
 	credential_exec_free(&s->run);
@@ -477,6 +491,7 @@ static struct credential_source *credential_source_new(
 	if (!s->conf.user)
 		s->conf.user = "";
 	list_push(&p->sources, &s->link);
+	credential_source_index(s);
 	return s;
 }
 

@@ -5,6 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/check.h"
+
 static bool exec_policy_is_program(const char *path)
 {
 	struct stat st;
@@ -43,4 +45,22 @@ bool exec_policy_allows(const struct exec_policy *policy, const char *path, cons
 			return true;
 	}
 	return false;
+}
+
+/* Of the loader, the C library, shells, and the interpreters that plugins are written in. */
+bool exec_policy_allows_variable(const struct exec_policy *policy, const char *name)
+{
+	static const char *const whole[] = {"PATH", "IFS", "ENV", "BASH_ENV", "SHELLOPTS",
+	        "BASHOPTS", "PS4", "GCONV_PATH", "GLIBC_TUNABLES", "NODE_OPTIONS", "NODE_PATH",
+	        "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS", "CLOUDSDK_PYTHON"};
+	static const char *const begin[] = {"LD_", "BASH_FUNC_", "PYTHON", "PERL5", "RUBY"};
+	if (policy->mode != EXEC_POLICY_ALLOWLIST)
+		return true;
+	for (size_t i = 0; i < ARRAY_LEN(whole); i++)
+		if (strcmp(name, whole[i]) == 0)
+			return false;
+	for (size_t i = 0; i < ARRAY_LEN(begin); i++)
+		if (strncmp(name, begin[i], strlen(begin[i])) == 0)
+			return false;
+	return true;
 }

@@ -4,7 +4,9 @@
  * A kubeconfig names programs, and the daemon runs them; so whoever writes a kubeconfig runs
  * commands as the daemon. AllowAll is the default, because it is kubectl's and a kubeconfig is
  * normally written by the one who starts the daemon. The list is matched against the resolved
- * absolute path, exactly; an entry without '/' is resolved in PATH first.
+ * absolute path, exactly; an entry without '/' is resolved in PATH first. With a list, a kubeconfig
+ * may not set what makes a program run another one's code (PATH, LD_PRELOAD, BASH_ENV and the
+ * like): the daemon's own environment may.
  */
 #ifndef KR_CONFIG_EXEC_POLICY_H
 #define KR_CONFIG_EXEC_POLICY_H
@@ -31,5 +33,7 @@ bool exec_policy_find(
 /* path: from exec_policy_find. */
 bool exec_policy_allows(
         const struct exec_policy *policy, const char *path, const char *search_path);
+/* name: of a variable that the kubeconfig sets for the plugin. */
+bool exec_policy_allows_variable(const struct exec_policy *policy, const char *name);
 
 #endif

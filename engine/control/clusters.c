@@ -18,7 +18,6 @@ enum {
 	CLUSTERS_CONNECTS_PER_S = 50,     /* where the settings say nothing */
 	CLUSTERS_COOKIE_BYTES = 48 << 10, /* of one request, whose head may have 64 KiB */
 };
-#define CLUSTERS_LOG_NS (60ull * 1000000000ull)
 
 /* --- rows and their orders --------------------------------------------------------------- */
 
@@ -101,6 +100,8 @@ struct known_cluster *clusters_new(struct clusters *t)
 	k->qps = CLUSTERS_CONNECTS_PER_S;
 	k->cert_expires_s = INT64_MAX;
 	list_init(&k->discovery_waiters);
+	list_init(&k->questions);
+	list_init(&k->lists);
 	return k;
 }
 
@@ -153,6 +154,7 @@ err_t clusters_load(struct control *c, struct errmsg *m)
 	discovery_pool_init(&c->clusters.discoveries);
 	struct config *from = c->config.config;
 	list_init(&c->clusters.unused);
+	cluster_log_init(c);
 	c->clusters.ca_seed = prng_next(&c->rng);
 	err_t err = backends_load(c);
 	for (size_t i = 0; !err && i < from->cluster_count; i++)
@@ -168,10 +170,48 @@ static void drop_roots(struct clusters *t, struct known_cluster *k)
 	tls_roots_put(&k->roots);
 }
 
+/* --- whose credential a source is -------------------------------------------------------- */
+
+static uint64_t hash_of_source(const struct clusters *t, const struct credential_source *s)
+{
+	return hash_of_span((struct span){(const char *)&s, sizeof(s)}, t->ca_seed);
+}
+
+static err_t set_source(struct control *c, struct known_cluster *k)
+{
+	struct clusters *t = &c->clusters;
+	err_t err = hash_index_reserve(&t->by_source);
+	if (!err)
+		err = credential_source_open(c->credentials, &k->conf.credential,
+		        loop_now_ns(c->loop), (int64_t)time(NULL), &k->source);
+	if (!err)
+		hash_index_add(&t->by_source, &k->by_source, hash_of_source(t, k->source));
+	return err;
+}
+
+/* Whoever asks for it closes it. */
+static struct credential_source *take_source(struct clusters *t, struct known_cluster *k)
+{
+	struct credential_source *s = k->source;
+	if (s)
+		hash_index_remove(&t->by_source, &k->by_source);
+	k->source = NULL;
+	return s;
+}
+
+static void give_source_back(
+        struct clusters *t, struct known_cluster *k, struct credential_source *s)
+{
+	k->source = s;
+	if (s) /* there is room: it was in there before */
+		hash_index_add(&t->by_source, &k->by_source, hash_of_source(t, s));
+}
+
 static void release(struct clusters *t, struct known_cluster *k)
 {
-	if (k->source)
-		credential_source_close(&k->source);
+	struct credential_source *source = take_source(t, k);
+	if (source)
+		credential_source_close(&source);
 	if (k->cluster_source)
 		credential_source_close(&k->cluster_source);
 	credential_put(&k->credential);
@@ -188,11 +228,14 @@ void clusters_fini(struct control *c)
 		release(t, t->rows[i]);
 		free(t->rows[i]);
 	}
+	if (t->turned_lines)
+		loop_timer_set(c->loop, &t->turned_timer, UINT64_MAX);
 	tls_roots_put(&t->system_roots);
 	tls_config_put(&t->share);
 	free(t->rows);
 	cluster_index_fini(&t->by_name);
 	hash_index_fini(&t->by_ca);
+	hash_index_fini(&t->by_source);
 	*t = (struct clusters){0};
 }
 
@@ -429,6 +472,8 @@ static void send_credential(struct control *c, struct known_cluster *k)
 	k->credential = cred;
 	k->asked_401 = k->renew = false;
 	k->sent = true;
+	/* What a backend's clusters have not got, its own line tells. */
+	cluster_log_login(c, k, is_through(k) ? ERR_OK : msg->err, msg->text);
 	control_post(c, k->reactor, msg);
 }
 
@@ -478,46 +523,42 @@ void clusters_on_wants_credential(struct control *c, uint32_t id)
 	msg->err = ERR_KUBE_UNAUTHORIZED;
 	say_401(msg->text, sizeof msg->text, k);
 	k->asked_401 = false;
+	cluster_log_login(c, k, msg->err, msg->text);
 	control_post(c, k->reactor, msg);
 }
 
-void clusters_on_turned(struct control *c, const struct reactor_note *n)
+/* A backend's are those of all clusters behind it. */
+static void spread_behind(
+        struct control *c, const struct backend *b, const struct credential_source *s)
 {
-	struct known_cluster *k = c->clusters.rows[n->cluster];
-	uint64_t now = loop_now_ns(c->loop);
-	bool down = n->err != ERR_OK;
-	if (!down && is_through(k))
-		backends_on_answers(c, k->backend ? k->backend : k);
-	if (k->is_backend)
-		return; /* backends.c tells of it */
-	/* Behind one backend that is away all are away: one line says it. */
-	uint64_t *logged_ns = k->backend ? &k->backend->logged_ns : &k->logged_ns;
-	if (down == k->logged_down || (down && *logged_ns && now - *logged_ns < CLUSTERS_LOG_NS))
+	if (b->self->source != s && b->self->cluster_source != s)
 		return;
-	*logged_ns = now;
-	k->logged_down = down;
-	char text[ERRMSG_BYTES + 320];
-	snprintf(text, sizeof text, "cluster \"%s\" %s%s", k->name,
-	        down ? "is not reached: " : "answers again", down ? n->text : "");
-	c->config.warn(text);
+	clusters_send_again(c, b->self);
+	for (uint32_t i = 0; i < b->clusters.count; i++)
+		clusters_send_again(c, b->clusters.rows[i]);
 }
 
-static bool uses(const struct known_cluster *k, const struct credential_source *s)
+static void spread(struct control *c, const struct credential_source *s)
 {
-	const struct known_cluster *home = k->backend ? k->backend : k;
-	return source_of(k) == s || home->cluster_source == s;
+	struct hash_node *n =
+	        hash_index_first(&c->clusters.by_source, hash_of_source(&c->clusters, s));
+	for (; n; n = hash_index_next(n)) {
+		struct known_cluster *k = CONTAINER_OF(n, struct known_cluster, by_source);
+		if (k->source == s && !k->is_backend)
+			clusters_send_again(c, k);
+	}
+	for (uint32_t i = 0; i < c->backends.count; i++)
+		spread_behind(c, c->backends.rows[i], s);
 }
 
-/* Gives the news of the pool to whom they concern; but: to be left out, or NULL. */
+/* Gives the news of the pool to whom they concern; but: to be left out, or NULL. With ten thousand
+ * clusters that each have a file of their own there are as many news: none may cost a walk over
+ * all. */
 static void spread_credentials(struct control *c, const struct known_cluster *but)
 {
-	for (struct credential_source *s; (s = credential_pool_pop(c->credentials));) {
-		if (but && (s == but->source || s == but->cluster_source))
-			continue;
-		for (uint32_t i = 0; i < c->clusters.count; i++)
-			if (uses(c->clusters.rows[i], s) && c->clusters.rows[i]->placed)
-				send_credential(c, c->clusters.rows[i]);
-	}
+	for (struct credential_source *s; (s = credential_pool_pop(c->credentials));)
+		if (!but || (s != but->source && s != but->cluster_source))
+			spread(c, s);
 }
 
 void clusters_on_credentials(struct control *c)
@@ -569,9 +610,7 @@ static err_t post_cluster(struct control *c, struct known_cluster *k, enum react
 
 static err_t open_source(struct control *c, struct known_cluster *k, struct errmsg *m)
 {
-	err_t err = k->source ? ERR_OK
-	                      : credential_source_open(c->credentials, &k->conf.credential,
-	                                loop_now_ns(c->loop), (int64_t)time(NULL), &k->source);
+	err_t err = k->source ? ERR_OK : set_source(c, k);
 	if (!err && k->cluster_credential && !k->cluster_source)
 		err = credential_source_open(c->credentials, k->cluster_credential,
 		        loop_now_ns(c->loop), (int64_t)time(NULL), &k->cluster_source);
@@ -629,12 +668,14 @@ struct known_cluster *clusters_asked(const struct control *c, uint32_t question)
 static void renew_source(struct control *c, struct known_cluster *k)
 {
 	struct errmsg m = {0};
-	struct credential_source *old = k->source;
-	k->source = NULL;
+	struct credential_source *old = take_source(&c->clusters, k);
 	k->sent = false; /* what opening the new one says is sent below */
 	drop_roots(&c->clusters, k);
 	if (open_source(c, k, &m)) { /* out of memory: what there was goes on */
-		k->source = old;
+		struct credential_source *half = take_source(&c->clusters, k);
+		if (half)
+			credential_source_close(&half);
+		give_source_back(&c->clusters, k, old);
 		c->config.warn(m.text);
 		return;
 	}
@@ -677,7 +718,7 @@ void clusters_remove(struct control *c, struct known_cluster *k, const char *why
 {
 	struct reactor_msg *m = k->placed ? reactor_msg_new(REACTOR_CLUSTER_REMOVE) : NULL;
 	cluster_index_remove(&c->clusters.by_name, k);
-	questions_end_cluster(c, k, why);
+	questions_end_cluster(k, why);
 	lists_end_cluster(c, k, why);
 	if (k->backend)
 		backends_forget_cluster(c, k);

@@ -13,9 +13,10 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/hash_index.h"
 #include "base/list.h"
 #include "config/cluster_conf.h"
-#include "control/hash_index.h"
+#include "control/loop.h"
 #include "kube/discovery.h"
 #include "reactor/reactor.h"
 
@@ -54,6 +55,7 @@ struct known_cluster {
 	struct hash_node by_ca;  /* while its roots are those of conf.ca_pem */
 	bool in_ca_index;
 	struct credential_source *source; /* own */
+	struct hash_node by_source;       /* while it has one */
 	struct credential *credential;    /* own: what the reactor has */
 	bool sent;                        /* the reactor was told of a credential, or why not */
 	bool asked_401;                   /* the reactor waits for a CLUSTER_CREDENTIAL */
@@ -62,7 +64,10 @@ struct known_cluster {
 	uint64_t discovered_ns;
 	uint64_t logged_ns; /* last line about it, or what is behind it, being down or up */
 	bool logged_down;
-	struct list discovery_waiters;  /* struct question */
+	bool login_failed, discovery_refused; /* so the log was told */
+	struct list discovery_waiters;        /* struct question */
+	struct list questions;                /* struct question: all that are about it */
+	struct list lists;                    /* struct open_list: those that have not ended */
 	struct errmsg discovery_failed; /* code != ERR_OK: why the last one failed; for status */
 	bool discovering;
 	uint64_t discover_again_ns; /* by then a step of discovery has its answer */
@@ -89,11 +94,17 @@ struct clusters {
 	struct list unused;             /* rows whose id may be used again */
 	struct cluster_index by_name;   /* without backends */
 	struct hash_index by_ca;        /* by ca_pem: equal ones are one tls_roots */
-	uint64_t ca_seed;               /* of its hashes */
+	uint64_t ca_seed;               /* of its hashes, and of by_source's */
+	struct hash_index by_source;    /* a plugin's answer may be of many */
 	struct tls_roots *system_roots; /* own, made at first need */
 	struct tls_config *share; /* own: the first one; later ones are made cheaper from it */
 	struct discovery_pool discoveries;
+	struct loop_timer turned_timer;  /* runs while turned_lines > 0 */
+	uint32_t turned_lines;           /* since the timer was set */
+	uint32_t turned_down, turned_up; /* meanwhile, and not told by name */
 };
+
+enum { CLUSTERS_TURNED_LINES = 50, CLUSTERS_TURNED_S = 10 };
 
 /* Takes the clusters of the configuration; what is wrong with one stays with it. */
 err_t clusters_load(struct control *c, struct errmsg *m) MUST_USE;
@@ -126,8 +137,15 @@ enum { CLUSTERS_EPOCH_SHIFT = 20 };
 uint32_t clusters_question(const struct known_cluster *k);
 struct known_cluster *clusters_asked(const struct control *c, uint32_t question);
 void clusters_on_wants_credential(struct control *c, uint32_t id);
-/* It is not reached, or answers again: a line for the log, at most one a minute of each cluster. */
+/* It is not reached, or answers again: a line for the log, at most one a minute of each cluster.
+ * When many turn, CLUSTERS_TURNED_LINES are told by name, the others in one line that counts them:
+ * ten thousand lines at once would push everything else out of the log. */
 void clusters_on_turned(struct control *c, const struct reactor_note *n);
+void cluster_log_init(struct control *c);
+/* The reactor was given a credential, or told why there is none: a line once, until there is. */
+void cluster_log_login(struct control *c, struct known_cluster *k, err_t err, const char *text);
+/* Discovery has ended: an answer that is no answer, a line once, until there is one. */
+void cluster_log_discovery(struct control *c, struct known_cluster *k, err_t err, const char *text);
 /* The pool has news. */
 void clusters_on_credentials(struct control *c);
 

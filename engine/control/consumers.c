@@ -196,6 +196,7 @@ static void tell_reactors(struct consumer *k, enum reactor_msg_type type)
 		m->id = k->id;
 		m->consumer.eventfd = k->eventfd;
 		m->consumer.page = k->page;
+		m->consumer.foreign = k->uid != geteuid() && k->uid != 0;
 		control_post(c, i, m);
 	}
 }

@@ -69,11 +69,13 @@ static void row_put(struct lists *t, struct open_list *l)
 	t->rows[l->id] = l;
 	t->open++;
 	hash_index_add(&t->by_key, &l->by_key, hash_of_text(l->key, t->seed));
+	list_push(&l->cluster->lists, &l->of_cluster);
 }
 
 static void row_drop(struct lists *t, struct open_list *l)
 {
 	hash_index_remove(&t->by_key, &l->by_key);
+	list_unlink(&l->of_cluster);
 	t->rows[l->id] = NULL;
 	t->next_free[l->id] = t->first_free;
 	t->first_free = l->id;
@@ -111,6 +113,7 @@ static struct open_list *list_new(
 	        .labels = strdup(w->labels),
 	        .fields = strdup(w->fields)};
 	list_init(&l->waiters);
+	list_init(&l->of_cluster);
 	loop_timer_init(&l->linger, on_linger);
 	if (l->key && l->group && l->version && l->resource && l->namespace_ && l->labels &&
 	        l->fields)
@@ -247,21 +250,16 @@ void lists_unpin(struct control *c, struct open_list *l)
 }
 
 /* A consumer keeps the handle; there is no list behind it any more. */
-static void end_openings(struct consumer *k, const struct open_list *l)
+static void end_openings(const struct consumer *k, const struct open_list *l)
 {
-	LIST_EACH (it, &k->openings) {
-		struct opening *o = CONTAINER_OF(it, struct opening, link);
-		if (o->list == l)
-			opening_part(o);
-	}
+	for (struct hash_node *n; (n = hash_index_first(&k->by_list, l->id));)
+		opening_part(CONTAINER_OF(n, struct opening, by_list));
 }
 
-void lists_end_cluster(struct control *c, const struct known_cluster *k, const char *why)
+void lists_end_cluster(struct control *c, struct known_cluster *k, const char *why)
 {
-	for (uint32_t i = 0; i < c->lists.count; i++) {
-		struct open_list *l = c->lists.rows[i];
-		if (!l || l->cluster != k)
-			continue;
+	for (struct list *of; (of = list_pop(&k->lists));) {
+		struct open_list *l = CONTAINER_OF(of, struct open_list, of_cluster);
 		l->ended = true;
 		l->pinned = l->again = false;
 		loop_timer_set(c->loop, &l->linger, UINT64_MAX);

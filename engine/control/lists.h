@@ -8,8 +8,8 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/hash_index.h"
 #include "base/list.h"
-#include "control/hash_index.h"
 #include "control/loop.h"
 #include "shm/attach.h"
 
@@ -34,7 +34,8 @@ struct open_list {
 	uint32_t id, realm;
 	enum list_phase phase;
 	struct known_cluster *cluster;
-	char *key; /* own: all of the identity, for the look-up */
+	struct list of_cluster; /* in its lists */
+	char *key;              /* own: all of the identity, for the look-up */
 	struct hash_node by_key;
 	char *group, *version, *resource, *namespace_, *labels, *fields; /* own */
 	bool metadata_only, keep_managed_fields;
@@ -81,7 +82,7 @@ struct list_reader *list_reader_new(const struct control *c); /* NULL: out of me
 bool list_reader_row(struct list_reader *r, const struct open_list *l, struct shm_list *row);
 void list_reader_free(struct list_reader **r);
 /* The cluster was removed: the reactor closes its lists; whoever waits for one hears why. */
-void lists_end_cluster(struct control *c, const struct known_cluster *k, const char *why);
+void lists_end_cluster(struct control *c, struct known_cluster *k, const char *why);
 /* No longer named by the configuration: it goes when nobody wants it. */
 void lists_unpin(struct control *c, struct open_list *l);
 void lists_on_opened(struct control *c, const struct reactor_note *n);
@@ -92,9 +93,10 @@ void lists_open_pinned(struct control *c);
 void lists_pin_cluster(struct control *c, struct known_cluster *k);
 /* One of them. */
 void lists_pin_entry(struct control *c, struct known_cluster *k, const struct settings_list *l);
-/* Is this list one of those that the configuration keeps open? */
-bool lists_is_pinned_by(
-        const struct control *c, const struct open_list *l, const struct settings_list *entry);
+/* Is this list one of those that the configuration keeps open by that entry? in_full: only if the
+ * entry names it by resource, version and group, which takes no look at what the cluster has. */
+bool lists_is_pinned_by(const struct control *c, const struct open_list *l,
+        const struct settings_list *entry, bool in_full);
 void lists_init(struct control *c);
 void lists_fini(struct control *c);
 

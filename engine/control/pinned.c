@@ -80,9 +80,17 @@ static bool is_resource_of(const struct open_list *l, const struct settings_reso
 	       strcmp(r->version, l->version) == 0;
 }
 
-bool lists_is_pinned_by(
-        const struct control *c, const struct open_list *l, const struct settings_list *entry)
+static bool is_named_in_full(const struct open_list *l, const struct settings_resource *want)
 {
+	return strcmp(want->resource, l->resource) == 0 && want->version[0] &&
+	       strcmp(want->version, l->version) == 0 && strcmp(want->group, l->group) == 0;
+}
+
+bool lists_is_pinned_by(const struct control *c, const struct open_list *l,
+        const struct settings_list *entry, bool in_full)
+{
+	if (in_full && !is_named_in_full(l, &entry->resource))
+		return false;
 	bool secret = !l->group[0] && strcmp(l->resource, "secrets") == 0;
 	uint32_t realm = realm_of(c, l->cluster->name, l->group, l->resource, entry->namespace_);
 	if (realm != l->realm || fnmatch(entry->clusters, l->cluster->name, 0) != 0)
@@ -95,7 +103,7 @@ bool lists_is_pinned_by(
 	       strcmp(or_empty(entry->namespace_), l->namespace_) == 0 &&
 	       strcmp(or_empty(entry->label_selector), l->labels) == 0 &&
 	       strcmp(or_empty(entry->field_selector), l->fields) == 0 &&
-	       is_resource_of(l, &entry->resource);
+	       (in_full || is_resource_of(l, &entry->resource));
 }
 
 void lists_open_pinned(struct control *c)

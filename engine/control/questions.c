@@ -39,6 +39,7 @@ static struct question *ask(
 		k->status_count += kind == QUESTION_STATUS;
 	}
 	list_init(&q->waiting);
+	list_init(&q->about);
 	loop_timer_init(&q->deadline, on_deadline);
 	list_push(&c->questions, &q->link);
 	return q;
@@ -49,6 +50,7 @@ static void forget(struct question *q)
 	loop_timer_set(q->control->loop, &q->deadline, UINT64_MAX);
 	list_unlink(&q->link);
 	list_unlink(&q->waiting);
+	list_unlink(&q->about);
 	if (q->consumer) {
 		q->consumer->question_count--;
 		q->consumer->status_count -= q->kind == QUESTION_STATUS;
@@ -83,21 +85,12 @@ bool questions_of_pins(const struct control *c)
 	return false;
 }
 
-/* One at a time: to answer one may cut its consumer off, and others with it. */
-static struct question *question_about(const struct control *c, const struct known_cluster *k)
-{
-	LIST_EACH (it, &c->questions) {
-		struct question *q = CONTAINER_OF(it, struct question, link);
-		if (q->cluster == k)
-			return q;
-	}
-	return NULL;
-}
-
-void questions_end_cluster(struct control *c, struct known_cluster *k, const char *why)
+void questions_end_cluster(struct known_cluster *k, const char *why)
 {
 	k->discovering = false;
-	for (struct question *q; (q = question_about(c, k));) {
+	/* One at a time: to answer one may cut its consumer off, and others with it. */
+	for (struct list *it; (it = list_pop(&k->questions));) {
+		struct question *q = CONTAINER_OF(it, struct question, about);
 		struct consumer *asker = q->consumer;
 		uint32_t request = q->request;
 		forget(q);
@@ -310,6 +303,7 @@ static void discovery_done(struct control *c, struct known_cluster *k, err_t err
 		discovery_share(&c->clusters.discoveries, &k->discovery);
 		k->discovered_ns = loop_now_ns(c->loop);
 	}
+	cluster_log_discovery(c, k, err, text);
 	discovery_free(&k->discovery_next);
 	for (struct list *it; (it = list_pop(&k->discovery_waiters));)
 		list_push(&waiting, it);
@@ -425,6 +419,7 @@ void questions_resolve(struct control *c, struct consumer *consumer, uint32_t re
 	if (!q)
 		return;
 	q->cluster = k;
+	list_push(&k->questions, &q->about);
 	q->name = strdup(name);
 	if (q->name)
 		look_up(q);
@@ -446,6 +441,7 @@ void questions_pin(struct control *c, struct known_cluster *k, const struct sett
 	if (!q)
 		return;
 	q->cluster = k;
+	list_push(&k->questions, &q->about);
 	q->pin = l;
 	q->name = questions_name_of(&l->resource);
 	if (q->name)

@@ -32,6 +32,7 @@ enum question_kind { QUESTION_STATUS, QUESTION_RESOLVE, QUESTION_PIN };
 struct question {
 	struct list link;
 	struct list waiting; /* in known_cluster.discovery_waiters */
+	struct list about;   /* in known_cluster.questions */
 	uint32_t id, request;
 	enum question_kind kind;
 	struct consumer *consumer;     /* NULL for QUESTION_PIN */
@@ -64,7 +65,7 @@ bool questions_of_pins(const struct control *c);
  */
 void questions_moved(struct control *c, struct known_cluster *k);
 /* The cluster was removed: whoever asked about it hears why. */
-void questions_end_cluster(struct control *c, struct known_cluster *k, const char *why);
+void questions_end_cluster(struct known_cluster *k, const char *why);
 /* The settings are others: a question about a list that they keep open goes on for the entry that
  * entry_of gives for its old one; NULL: it is dropped. */
 void questions_repin(

@@ -243,8 +243,13 @@ static const struct settings_list *entry_now(
 static bool is_pinned(const struct control *c, const struct open_list *l)
 {
 	const struct settings *s = c->config.settings;
+	/* Most are named in full. With hundreds of entries and of lists by them, to resolve each
+	 * for each takes minutes. */
 	for (size_t i = 0; i < s->list_count; i++)
-		if (lists_is_pinned_by(c, l, &s->lists[i]))
+		if (lists_is_pinned_by(c, l, &s->lists[i], true))
+			return true;
+	for (size_t i = 0; i < s->list_count; i++)
+		if (lists_is_pinned_by(c, l, &s->lists[i], false))
 			return true;
 	return false;
 }
@@ -260,13 +265,14 @@ static void pin(struct control *c, const struct settings *before)
 		lists_unpin(c, l);
 	}
 	const struct settings *s = c->config.settings;
-	for (uint32_t i = 0; i < c->clusters.by_name.count; i++) {
-		struct known_cluster *k = c->clusters.by_name.rows[i];
-		for (size_t n = 0; n < s->list_count; n++)
-			if (k->fresh || !entry_in(before, &s->lists[n]))
-				lists_pin_entry(c, k, &s->lists[n]);
-		k->fresh = false;
+	for (size_t n = 0; n < s->list_count; n++) {
+		bool is_new = !entry_in(before, &s->lists[n]);
+		for (uint32_t i = 0; i < c->clusters.by_name.count; i++)
+			if (is_new || c->clusters.by_name.rows[i]->fresh)
+				lists_pin_entry(c, c->clusters.by_name.rows[i], &s->lists[n]);
 	}
+	for (uint32_t i = 0; i < c->clusters.by_name.count; i++)
+		c->clusters.by_name.rows[i]->fresh = false;
 }
 
 /* --- who may see what -------------------------------------------------------------------- */

@@ -215,8 +215,8 @@ static void epoll_notify(struct io *io, int eventfd)
 	uint64_t v = 1;
 	io->counters.notifies++;
 	io->counters.enters++;
-	/* Whoever shares the eventfd can make it blocking; then it gets no wakes. (Between check
-	 * and write it still could: io_uring has no such gap.) */
+	/* Whoever shares the eventfd can make it blocking; then it gets no wakes. Between check and
+	 * write it still could (bell.h). */
 	int flags = fcntl(eventfd, F_GETFL);
 	if (flags < 0 || !(flags & O_NONBLOCK) || write(eventfd, &v, sizeof v) < 0)
 		io->counters.notify_errors++;

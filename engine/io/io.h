@@ -236,8 +236,9 @@ static inline void io_close(struct io *io, struct io_sock *s)
 }
 
 /* Writes 1 to an eventfd, batched with this tick's other operations. The eventfd must be
- * EFD_NONBLOCK (whoever shares it must not be able to block the reactor; a write that would block
- * is dropped and counted) and stay open until the next io_tick() has returned. */
+ * EFD_NONBLOCK (a write that would block is dropped and counted) and stay open until the next
+ * io_tick() has returned. Whoever shares it can still block the reactor, by changing that flag in
+ * the right moment: bell.h is for those who might. */
 static inline void io_notify(struct io *io, int eventfd)
 {
 	io->ops->notify(io, eventfd);

@@ -268,7 +268,7 @@ void uring_sqe_notify(struct uring *u, int eventfd)
 	struct io_uring_sqe *q = sqe_take(u);
 	io_uring_prep_write(q, eventfd, &one, sizeof one, 0);
 	/* A consumer can fill the counter of its eventfd, and make it blocking: the write is
-	 * dropped then, never parked. */
+	 * dropped then, unless it does so in the middle of it (bell.h). */
 	q->rw_flags = RWF_NOWAIT;
 	q->flags |= IOSQE_CQE_SKIP_SUCCESS;
 	io_uring_sqe_set_data64(q, (uint64_t)URING_OP_NOTIFY << 56);

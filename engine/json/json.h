@@ -75,6 +75,8 @@ struct json_object {
 	 * metadata.managedFields (one neighbouring comma included). cut.n == 0: there is none.
 	 * Present only if asked for by strip_managed_fields. */
 	struct span cut;
+	bool more; /* has a member besides kind, apiVersion and metadata. json_shape_event does not
+	              look: what it compares with has, or has not */
 };
 
 struct json_event {

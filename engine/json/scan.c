@@ -137,8 +137,10 @@ static bool next_wanted(
 {
 	while (member_next(&s->p->tokens, m)) {
 		uint32_t bit = 1u << m->name & wanted;
-		if (!bit)
+		if (!bit) {
+			s->object->more |= wanted == wanted_of_object;
 			continue;
+		}
 		if (*seen & bit) {
 			*error = ERR_JSON_SHAPE;
 			return false;

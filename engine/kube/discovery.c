@@ -92,6 +92,20 @@ static bool lists(struct json_node strings, const char *wanted)
 	return false;
 }
 
+/* A group, a version, a resource: DNS labels and subdomains. They become parts of paths, and what
+ * is before the server may read ".." and "%2F" as another path than the one that the policy judged.
+ */
+static bool is_plain(struct span s)
+{
+	bool ok = s.n > 0 && s.p[0] != '.';
+	for (size_t i = 0; ok && i < s.n; i++) {
+		char c = s.p[i];
+		ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+		     c == '-' || c == '.' || c == '_';
+	}
+	return ok;
+}
+
 /* One resource as either kind of document describes it; they differ in three key names. */
 struct row_keys {
 	const char *plural, *singular, *kind;
@@ -101,7 +115,7 @@ static err_t add_row(struct discovery *d, struct span group, struct span version
         struct json_node r, const struct row_keys *keys)
 {
 	struct span plural = text_of(r, keys->plural);
-	if (!plural.n || memchr(plural.p, '/', plural.n))
+	if (!is_plain(plural) || !is_plain(version) || (group.n && !is_plain(group)))
 		return ERR_OK; /* pods/status and the like are no lists */
 	if (d->count == DISCOVERY_RESOURCES_MAX)
 		return ERR_LIMIT;
@@ -170,7 +184,11 @@ static err_t add_aggregated(struct discovery *d, struct json_node root)
 
 static err_t miss(struct discovery *d, const char *prefix, struct span group_version)
 {
-	if (!group_version.n || d->missing_count >= 4096)
+	const char *slash = group_version.n ? memchr(group_version.p, '/', group_version.n) : NULL;
+	size_t head = slash ? (size_t)(slash - group_version.p) : group_version.n;
+	if (!is_plain((struct span){group_version.p, head}) || d->missing_count >= 4096)
+		return ERR_JSON_SHAPE;
+	if (slash && !is_plain((struct span){slash + 1, group_version.n - head - 1}))
 		return ERR_JSON_SHAPE;
 	char **p = realloc(d->missing, (d->missing_count + 1) * sizeof *p);
 	if (!p)

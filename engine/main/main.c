@@ -80,6 +80,14 @@ static void catch_signals(const sigset_t *before)
 
 /* --- configuration ----------------------------------------------------------------------- */
 
+/* Those that were counted and not kept. text holds 80 bytes. */
+static bool say_more(const struct problem_list *l, char *text)
+{
+	size_t more = l->errors + l->warnings - l->count;
+	snprintf(text, 80, "and %zu more problems; mend these first, then --check again", more);
+	return more > 0;
+}
+
 static void print_problems(const struct problem_list *l)
 {
 	char buf[PROBLEM_TEXT_BYTES + 512];
@@ -87,6 +95,8 @@ static void print_problems(const struct problem_list *l)
 		fprintf(stderr, "kuberingd: %s: %s\n",
 		        l->rows[i].level == PROBLEM_LEVEL_ERROR ? "error" : "warning",
 		        problem_format(&l->rows[i], buf, sizeof buf));
+	if (say_more(l, buf))
+		fprintf(stderr, "kuberingd: %s\n", buf);
 }
 
 static void options_for_config(const struct options *o, struct config_options *out)
@@ -199,6 +209,8 @@ static void log_problems(const struct problem_list *l)
 		log_line(l->rows[i].level == PROBLEM_LEVEL_ERROR ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN,
 		        "configuration", "problem", problem_format(&l->rows[i], buf, sizeof buf),
 		        NULL);
+	if (say_more(l, buf))
+		log_line(LOG_LEVEL_WARN, "configuration", "problem", buf, NULL);
 }
 
 /* On the control thread. */
@@ -288,8 +300,14 @@ static void raise_limits(void)
 		r.rlim_cur = r.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &r);
 	}
-	r = (struct rlimit){0, 0};
-	setrlimit(RLIMIT_CORE, &r); /* a core would hold credentials (reliability.md K1) */
+}
+
+/* Before a credential is read: a core would hold it, and a process of the same user could read it
+ * (reliability.md K1). */
+static void keep_memory_private(void)
+{
+	struct rlimit none = {0, 0};
+	setrlimit(RLIMIT_CORE, &none);
 	prctl(PR_SET_DUMPABLE, 0);
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
@@ -297,6 +315,20 @@ static void raise_limits(void)
 static void warn(const char *text)
 {
 	log_line(LOG_LEVEL_WARN, text, NULL);
+}
+
+/* Ten thousand lines that a cluster is not reached, or one that says why before. */
+static void warn_of_limit(size_t clusters, uint32_t reactors)
+{
+	char text[256];
+	size_t room = (size_t)sockets_max() * reactors;
+	if (clusters <= room)
+		return;
+	snprintf(text, sizeof text,
+	        "%zu clusters are configured, and this limit of open files has room for %zu "
+	        "connections: raise LimitNOFILE of the unit (ulimit -n), or use more reactors",
+	        clusters, room);
+	warn(text);
 }
 
 static void announce(
@@ -308,6 +340,7 @@ static void announce(
 	log_line(LOG_LEVEL_INFO, "ready", "version", KR_VERSION, "socket", cc->socket_path,
 	        "clusters", clusters, "reactors", reactors, "io", io_kind_name(io_kind_of(w[0].io)),
 	        "why", w[0].why.text, NULL);
+	warn_of_limit(config->cluster_count, cc->reactor_count);
 	for (size_t i = 0; i < config->cluster_count; i++)
 		if (config->clusters[i].error.code)
 			log_line(LOG_LEVEL_WARN, "cluster cannot be used", "cluster",
@@ -407,6 +440,7 @@ int main(int argc, char **argv)
 		return status;
 	if (options.check)
 		return check(&options);
+	keep_memory_private();
 	sigset_t before;
 	hold_reload(&before);
 	struct config *config = load_first(&options);

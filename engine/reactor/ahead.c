@@ -7,6 +7,7 @@
 #include "json/shape.h"
 
 enum { AHEAD_EVENTS_BYTES_MAX = 8192, AHEAD_SIZE_LINE_BYTES = 16 };
+_Static_assert((int)IO_AHEAD_MAX <= (int)STORE_TRACES_MAX, "a trace for each");
 
 /* Some lines from p on. */
 static void fetch(const void *p, size_t bytes)
@@ -68,15 +69,10 @@ void ahead_fetch(struct reactor *r, const struct io_ahead *a, size_t n)
 		store_trace_row(feeds[i]->list);
 		if (!json_shape_key(event, &namespace_, &name))
 			continue;
-		store_trace_index(feeds[i]->list, namespace_, name, &traces[i]);
+		store_trace_begin(feeds[i]->list, namespace_, name, &traces[i]);
 		r->ahead_events[i] = event.p;
 	}
-	for (size_t i = 0; i < n; i++)
-		if (traces[i].hash)
-			store_trace_slot(feeds[i]->list, &traces[i]);
-	for (size_t i = 0; i < n; i++)
-		if (traces[i].slot)
-			store_trace_block(feeds[i]->list, &traces[i]);
+	store_trace_rest(traces, n);
 }
 
 bool ahead_has(const struct reactor *r, const char *event)

@@ -44,6 +44,7 @@ struct cluster *cluster_new(struct reactor *r, struct cluster_spec *spec)
 	list_init(&c->conns);
 	list_init(&c->caps);
 	list_init(&c->feeds);
+	list_init(&c->fetches);
 	c->budget = (struct store_budget){.name = c->spec.name, .bytes_max = c->spec.bytes_max};
 	list_push(&r->clusters, &c->link);
 	return c;
@@ -259,6 +260,16 @@ void cluster_on_failure(struct cluster *c, err_t err, const char *text, uint64_t
 	tell_waiting(c);
 	if (!list_empty(&c->waiting))
 		wheel_set(&c->reactor->wheel, &c->timer, at);
+}
+
+const char *cluster_on_no_socket(struct cluster *c, err_t err, uint64_t now_ns)
+{
+	const char *text = err == ERR_LIMIT
+	                           ? "no socket is left: raise kuberingd's limit of open files "
+	                             "(LimitNOFILE of its unit, ulimit -n), or use more reactors"
+	                           : err_text(err);
+	cluster_on_failure(c, err, text, now_ns);
+	return text;
 }
 
 void cluster_on_abandoned(struct cluster *c)

@@ -61,7 +61,7 @@ struct cluster {
 	struct list conns;        /* struct conn */
 	struct list caps;         /* struct cluster_caps */
 	struct list feeds;        /* struct feed: its cluster_link */
-	uint32_t fetch_count;     /* struct fetch, in the reactor's fetches */
+	struct list fetches;      /* struct fetch */
 	struct store_budget budget;
 	uint32_t conn_count, list_count;
 	uint64_t resolved_ns;
@@ -93,6 +93,8 @@ void cluster_admit(struct cluster *c, uint64_t now_ns);
 void cluster_on_answer(struct cluster *c, uint64_t now_ns);
 /* A connection could not be made. Everyone who waits hears why. */
 void cluster_on_failure(struct cluster *c, err_t err, const char *text, uint64_t now_ns);
+/* A connection could not even be begun: as cluster_on_failure. Returns its text. */
+const char *cluster_on_no_socket(struct cluster *c, err_t err, uint64_t now_ns);
 /* The probe of a shut gate was given up: let another try. */
 void cluster_on_abandoned(struct cluster *c);
 void cluster_set_addresses(struct cluster *c, const struct reactor_msg *m, uint64_t now_ns);

@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "base/wheel.h"
+#include "io/bell.h"
 #include "reactor/cluster.h"
 #include "reactor/conn.h"
 #include "reactor/feed.h"
@@ -31,6 +32,7 @@ struct consumer_row {
 	bool marked;      /* one of its lists changed in this turn */
 	bool wake_always; /* a subscription found no memory: woken for every change instead of never
 	                   */
+	bool foreign;     /* of another user, who must not be able to block us (io/bell.h) */
 	uint32_t feeds;   /* that wake it */
 };
 
@@ -44,10 +46,11 @@ struct core_table {
  * reactor_free. */
 struct reactor {
 	struct reactor_config config;
-	struct io *io; /* borrow */
+	struct io *io;    /* borrow */
+	struct bell bell; /* for foreign consumers; open since the first of them came */
 	uint64_t now_ns;
 	struct wheel wheel;
-	struct list clusters, feeds, fetches;
+	struct list clusters, feeds;
 	struct list shaking;   /* struct conn: its TLS has received something (conn.c) */
 	struct list to_shake;  /* struct conn: TCP is up, TLS is to be begun */
 	struct list admitting; /* struct cluster: more waiters than this turn had connects for */
@@ -62,10 +65,10 @@ struct reactor {
 	 * events are about is being fetched already. Addresses: nobody keeps them. */
 	struct span ahead, fetched;
 	const char *ahead_events[IO_AHEAD_MAX]; /* events for which ahead.c has done that */
-	char *plain, *inflated;         /* own: CORE_PLAIN_BYTES + IO_SLACK each */
-	char *request, *target;         /* own: scratch for writing requests */
-	struct consumer_row *consumers; /* own: REACTOR_CONSUMERS_MAX rows */
-	uint16_t *marked;               /* own: consumers to wake at the end of the turn */
+	char *plain, *inflated;                 /* own: CORE_PLAIN_BYTES + IO_SLACK each */
+	char *request, *target;                 /* own: scratch for writing requests */
+	struct consumer_row *consumers;         /* own: REACTOR_CONSUMERS_MAX rows */
+	uint16_t *marked;                       /* own: consumers to wake at the end of the turn */
 	uint32_t marked_count;
 	bool wake_always;    /* some consumer row says so */
 	struct list mail;    /* struct reactor_msg: out of the mailbox, to be handled in turn */

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "reactor/core.h"
 #include "reactor/feed_body.h"
+#include "reactor/feed_secret.h"
 #include "reactor/feed_stream.h"
 
 _Static_assert((int)WATCH_LIST_LIVE == (int)SHM_LIST_LIVE &&
@@ -56,6 +57,7 @@ err_t feed_open(struct reactor *r, uint32_t id, struct cluster *c, struct list_s
 	f->realm = spec->realm;
 	f->spec = *spec;
 	*spec = (struct list_spec){0};
+	f->secret = feed_secret_is(&f->spec);
 	list_init(&f->link);
 	list_init(&f->cluster_link);
 	list_init(&f->waiter.link);
@@ -323,8 +325,8 @@ static void granted(struct cluster_waiter *w)
 	f->conn = conn_open(f->cluster, &feed_user, f, &err);
 	if (!f->conn) {
 		struct watch_out out;
-		cluster_on_failure(f->cluster, err, "no socket for a connection", now_of(f));
-		watch_on_lost(&f->watch, err, err_text(err), now_of(f), &out);
+		const char *text = cluster_on_no_socket(f->cluster, err, now_of(f));
+		watch_on_lost(&f->watch, err, text, now_of(f), &out);
 		feed_run(f, &out);
 	}
 }

@@ -39,6 +39,7 @@ struct feed {
 	uint8_t refusals;       /* of the multiplexer, in a row */
 	struct list mux_link;   /* in the link's feeds, while it has a subscription */
 	struct mux_sub *sub;    /* own; NULL: never was on a multiplexer */
+	bool secret;            /* of Secrets without values: feed_secret.h */
 	bool list_whole;        /* the LIST document ended */
 	bool resend;            /* the request waits for a new connection */
 	bool credential_wanted; /* 401: told when the next credential comes */

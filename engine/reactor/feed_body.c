@@ -8,9 +8,10 @@
 #include "base/check.h"
 #include "reactor/ahead.h"
 #include "reactor/core.h"
+#include "reactor/feed_secret.h"
 #include "reactor/feed_stream.h"
 
-enum { FEED_STATUS_BYTES_MAX = 65536, FEED_CARRY_FIRST = 4096, FEED_AHEAD = 8 };
+enum { FEED_STATUS_BYTES_MAX = 65536, FEED_CARRY_FIRST = 4096 };
 
 static struct reactor *reactor_of(const struct feed *f)
 {
@@ -92,19 +93,27 @@ static void on_event(struct feed *f, const struct json_event *ev, const struct j
 }
 
 /* Most events are the object that is there but for a few values (json/shape.h). false: this one is
- * not, or we cannot tell. */
+ * not, or we cannot tell. Every event comes by here first. */
 static bool on_known_document(struct feed *f, struct span doc)
 {
 	struct json_event ev;
 	const struct json_status none = {0};
 	struct span namespace_, name;
 	struct store_held held;
+	if (UNLIKELY(f->secret))
+		feed_secret_blank(doc);
 	if (!json_shape_key(doc, &namespace_, &name) ||
 	        !store_peek(f->list, namespace_, name, &held) ||
 	        !json_shape_event(reactor_of(f)->parser, doc, &held.known, &f->hint, &ev))
 		return false;
 	on_event(f, &ev, &none, &held);
 	return true;
+}
+
+/* Accept asks for metadata, but a proxy may drop it, and then Secrets come whole. */
+static bool is_too_much(const struct feed *f, const struct json_object *o)
+{
+	return UNLIKELY(f->spec.metadata_only) && o->more;
 }
 
 static void on_new_document(struct feed *f, struct span doc)
@@ -115,6 +124,8 @@ static void on_new_document(struct feed *f, struct span doc)
 	err_t err = json_scan_event(p, doc, !f->spec.keep_managed_fields, &f->hint, &ev);
 	if (!err && ev.type == JSON_EVENT_ERROR)
 		err = json_scan_status(p, ev.object.raw, &st);
+	else if (!err && ev.type != JSON_EVENT_BOOKMARK && is_too_much(f, &ev.object))
+		err = ERR_KUBE_WHOLE;
 	if (err)
 		feed_refuse(f, err);
 	else
@@ -143,7 +154,7 @@ static bool take_line(struct span *data, struct span *line)
 static void fetch_ahead(struct feed *f, struct span body)
 {
 	struct reactor *r = reactor_of(f);
-	struct store_trace traces[FEED_AHEAD];
+	struct store_trace traces[STORE_TRACES_MAX];
 	struct span rest = r->ahead, namespace_, name;
 	const char *from = body.p;
 	size_t found = 0;
@@ -151,13 +162,10 @@ static void fetch_ahead(struct feed *f, struct span body)
 		return;
 	do {
 		if (!ahead_has(r, body.p) && json_shape_key(body, &namespace_, &name))
-			store_trace_index(f->list, namespace_, name, &traces[found++]);
+			store_trace_begin(f->list, namespace_, name, &traces[found++]);
 		r->fetched = (struct span){from, (size_t)(body.p + body.n - from)};
-	} while (found < FEED_AHEAD && http1_peek_chunk(&rest, &body));
-	for (size_t i = 0; i < found; i++)
-		store_trace_slot(f->list, &traces[i]);
-	for (size_t i = 0; i < found; i++)
-		store_trace_block(f->list, &traces[i]);
+	} while (found < STORE_TRACES_MAX && http1_peek_chunk(&rest, &body));
+	store_trace_rest(traces, found);
 }
 
 /* Documents end with a newline, which JSON has inside strings only as an escape. The incomplete
@@ -202,7 +210,11 @@ static bool on_item(struct feed *f, struct span item)
 {
 	struct json_object o;
 	struct reactor *r = reactor_of(f);
+	if (UNLIKELY(f->secret))
+		feed_secret_blank(item);
 	err_t err = json_scan_object(r->parser, item, !f->spec.keep_managed_fields, &f->hint, &o);
+	if (!err && is_too_much(f, &o))
+		err = ERR_KUBE_WHOLE;
 	if (!err)
 		err = store_sync_item(f->list, &o, now_of(f));
 	if (err)

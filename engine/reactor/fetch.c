@@ -33,7 +33,6 @@ static void finish(struct fetch *f, err_t err, const char *text)
 	cluster_unwait(&f->waiter);
 	wheel_set(&f->cluster->reactor->wheel, &f->timer, UINT64_MAX);
 	list_unlink(&f->link);
-	f->cluster->fetch_count--;
 	f->done(f, err, text);
 	free(f->body);
 	free(f->target);
@@ -113,9 +112,8 @@ static void granted(struct cluster_waiter *w)
 	err_t err = ERR_OK;
 	f->conn = conn_open(f->cluster, &fetch_user, f, &err);
 	if (!f->conn) {
-		cluster_on_failure(
-		        f->cluster, err, "no socket for a connection", f->cluster->reactor->now_ns);
-		finish(f, err, err_text(err));
+		uint64_t now_ns = f->cluster->reactor->now_ns;
+		finish(f, err, cluster_on_no_socket(f->cluster, err, now_ns));
 	}
 }
 
@@ -143,8 +141,7 @@ static void begin(struct fetch *f, uint32_t timeout_s)
 {
 	struct reactor *r = f->cluster->reactor;
 	wheel_set(&r->wheel, &f->timer, r->now_ns + timeout_s * KUBE_S);
-	list_push(&r->fetches, &f->link);
-	f->cluster->fetch_count++;
+	list_push(&f->cluster->fetches, &f->link);
 	cluster_wait(f->cluster, &f->waiter);
 }
 
@@ -179,11 +176,9 @@ bool fetch_probe(struct cluster *c, const char *target, uint32_t timeout_s, fetc
 
 bool fetch_on_credential(struct cluster *c, bool ok, const char *text)
 {
-	if (!c->fetch_count)
-		return false;
-	LIST_EACH (it, &c->reactor->fetches) {
+	LIST_EACH (it, &c->fetches) {
 		struct fetch *f = CONTAINER_OF(it, struct fetch, link);
-		if (f->cluster != c || !f->credential_wanted)
+		if (!f->credential_wanted)
 			continue;
 		f->credential_wanted = false;
 		if (ok)

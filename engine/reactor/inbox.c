@@ -135,6 +135,12 @@ static void close_list_of(struct feed *f, const struct reactor_msg *why)
 		core_note(r, n);
 }
 
+static void cancel_fetches(struct cluster *c, err_t err, const char *text)
+{
+	for (struct list *it; (it = c->fetches.next) != &c->fetches;)
+		fetch_cancel(CONTAINER_OF(it, struct fetch, link), err, text);
+}
+
 static void cluster_remove(struct reactor *r, struct reactor_msg *m)
 {
 	struct cluster *c = core_cluster(r, m->cluster);
@@ -144,14 +150,7 @@ static void cluster_remove(struct reactor *r, struct reactor_msg *m)
 	}
 	LIST_EACH_SAFE (it, &c->feeds)
 		close_list_of(CONTAINER_OF(it, struct feed, cluster_link), m);
-	LIST_EACH_SAFE (it, &r->fetches) {
-		struct fetch *f = CONTAINER_OF(it, struct fetch, link);
-		if (!c->fetch_count)
-			break;
-		if (f->cluster == c)
-			fetch_cancel(f, ERR_UNKNOWN_CLUSTER,
-			        "the cluster was removed from the configuration");
-	}
+	cancel_fetches(c, ERR_UNKNOWN_CLUSTER, "the cluster was removed from the configuration");
 	CHECK(c->list_count == 0);
 	if (c->mux)
 		mux_link_stop(c->mux);
@@ -200,8 +199,8 @@ static void status(struct reactor *r, uint32_t id)
 static void stop(struct reactor *r)
 {
 	r->stopping = true;
-	LIST_EACH_SAFE (it, &r->fetches)
-		fetch_cancel(CONTAINER_OF(it, struct fetch, link), ERR_STOPPING,
+	LIST_EACH (it, &r->clusters)
+		cancel_fetches(CONTAINER_OF(it, struct cluster, link), ERR_STOPPING,
 		        "the daemon is stopping");
 	LIST_EACH_SAFE (it, &r->feeds) {
 		struct feed *f = CONTAINER_OF(it, struct feed, link);
@@ -257,8 +256,11 @@ void core_on_message(struct reactor *r, struct reactor_msg *m)
 	case REACTOR_LIST_CLOSE: list_close(r, m); break;
 	case REACTOR_CONSUMER_ADD:
 		CHECK(m->id < REACTOR_CONSUMERS_MAX);
-		r->consumers[m->id] = (struct consumer_row){
-		        m->consumer.eventfd, m->consumer.page, false, false, 0};
+		r->consumers[m->id] = (struct consumer_row){.eventfd = m->consumer.eventfd,
+		        .page = m->consumer.page,
+		        .foreign = m->consumer.foreign};
+		if (m->consumer.foreign)
+			(void)!bell_open(&r->bell); /* else as for everybody */
 		break;
 	case REACTOR_CONSUMER_REMOVE:
 		consumer_remove(r, m);

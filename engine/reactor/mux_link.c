@@ -354,9 +354,7 @@ static void granted(struct cluster_waiter *w)
 	err_t err = ERR_OK;
 	l->conn = conn_open(l->backend, &link_user, l, &err);
 	if (!l->conn) {
-		cluster_on_failure(
-		        l->backend, err, "no socket for a connection", reactor_of(l)->now_ns);
-		down(l, err, err_text(err));
+		down(l, err, cluster_on_no_socket(l->backend, err, reactor_of(l)->now_ns));
 	}
 }
 

@@ -103,7 +103,6 @@ err_t reactor_new(const struct reactor_config *config, struct reactor **out)
 	list_init(&r->mailbox);
 	list_init(&r->clusters);
 	list_init(&r->feeds);
-	list_init(&r->fetches);
 	list_init(&r->admitting);
 	list_init(&r->shaking);
 	list_init(&r->to_shake);
@@ -144,6 +143,7 @@ void reactor_free(struct reactor **rp)
 	for (uint32_t i = 0; i < REACTOR_REALMS_MAX; i++)
 		if (r->stores[i])
 			store_free(&r->stores[i]);
+	bell_close(&r->bell);
 	json_parser_free(&r->parser);
 	free(r->plain);
 	free(r->inflated);
@@ -273,7 +273,8 @@ static void wake_consumers(struct reactor *r)
 			continue;
 		if (__atomic_load_n(&row->page->waiting, __ATOMIC_RELAXED) &&
 		        __atomic_exchange_n(&row->page->waiting, 0, __ATOMIC_RELAXED))
-			io_notify(r->io, row->eventfd);
+			if (!row->foreign || !bell_ring(&r->bell, row->eventfd))
+				io_notify(r->io, row->eventfd);
 	}
 	r->marked_count = 0;
 }

@@ -130,6 +130,8 @@ struct reactor_msg {
 		struct {
 			int eventfd;
 			struct shm_consumer *page; /* borrowed until REACTOR_CONSUMER_GONE */
+			bool foreign; /* of another user than ours, and of one who may not kill
+			                 us anyway */
 		} consumer;
 		struct {
 			char *target, *accept;

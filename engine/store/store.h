@@ -153,20 +153,20 @@ struct store_held {
 bool store_peek(const struct store_list *l, struct span namespace_, struct span name,
         struct store_held *out) MUST_USE;
 
-/* Fetches, in steps, the memory that a change will look at: the list, its row, and what
- * store_peek() needs. With several events at hand, each step is done for all of them, and waits for
- * memory once. Hints: whatever happens between the steps, nothing goes wrong. Thread: the reactor.
- */
+/* Fetches the memory that a change will look at: the list, its row, and, for several events at hand
+ * in steps that wait for memory once for all of them, what store_peek() needs: begin for each, then
+ * the rest for all. Hints: whatever happens between the steps, nothing goes wrong. Thread: the
+ * reactor. */
 struct store_trace {
+	const struct store_list *list; /* borrow; NULL: no such object can be there */
 	uint64_t hash;
-	uint32_t slot; /* 0: there is none */
 };
 void store_trace_list(const struct store_list *l);
 void store_trace_row(const struct store_list *l);
-void store_trace_index(const struct store_list *l, struct span namespace_, struct span name,
+void store_trace_begin(const struct store_list *l, struct span namespace_, struct span name,
         struct store_trace *t);
-void store_trace_slot(const struct store_list *l, struct store_trace *t);
-void store_trace_block(const struct store_list *l, const struct store_trace *t);
+enum { STORE_TRACES_MAX = 8 };
+void store_trace_rest(const struct store_trace *t, size_t n);
 
 enum store_outcome {
 	STORE_UNCHANGED,

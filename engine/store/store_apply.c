@@ -68,35 +68,40 @@ void store_trace_row(const struct store_list *l)
 	__builtin_prefetch(&l->shm->last_event_ns);
 }
 
-void store_trace_index(
+void store_trace_begin(
         const struct store_list *l, struct span namespace_, struct span name, struct store_trace *t)
 {
 	const struct store *s = l->store;
 	struct key k;
 	*t = (struct store_trace){0};
-	if (key_init_name(&k, s->config.hash_seed, l->row, namespace_, name) == ERR_OK)
-		t->hash = k.key_hash;
+	if (key_init_name(&k, s->config.hash_seed, l->row, namespace_, name) != ERR_OK)
+		return;
+	*t = (struct store_trace){l, k.key_hash};
 	__builtin_prefetch(index_at(&s->index, t->hash));
 }
 
-void store_trace_slot(const struct store_list *l, struct store_trace *t)
+static void fetch_block(const struct store *s, uint64_t ref)
 {
-	const struct store *s = l->store;
-	uint64_t at = t->hash;
-	t->slot = index_next(&s->index, t->hash, &at);
-	if (t->slot)
-		__builtin_prefetch(slots_at(&s->slots, t->slot));
-}
-
-void store_trace_block(const struct store_list *l, const struct store_trace *t)
-{
-	const struct store *s = l->store;
-	uint64_t ref = t->slot ? slots_at(&s->slots, t->slot)->block : 0;
-	if (!ref)
-		return;
 	const char *b = (const char *)store_block(s, ref);
 	for (size_t i = 0; i < STORE_TRACE_BYTES; i += 64) /* the rest follows by itself */
 		__builtin_prefetch(b + i);
+}
+
+void store_trace_rest(const struct store_trace *t, size_t n)
+{
+	const struct shm_slot *slots[STORE_TRACES_MAX];
+	CHECK(n <= STORE_TRACES_MAX);
+	for (size_t i = 0; i < n; i++) {
+		const struct store *s = t[i].list ? t[i].list->store : NULL;
+		uint64_t at = t[i].hash;
+		uint32_t no = s ? index_next(&s->index, t[i].hash, &at) : 0;
+		slots[i] = no ? slots_at(&s->slots, no) : NULL;
+		if (slots[i])
+			__builtin_prefetch(slots[i]);
+	}
+	for (size_t i = 0; i < n; i++)
+		if (slots[i] && slots[i]->block)
+			fetch_block(t[i].list->store, slots[i]->block);
 }
 
 bool store_peek(const struct store_list *l, struct span namespace_, struct span name,

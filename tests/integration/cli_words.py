@@ -7,6 +7,7 @@ What scripts of users rest on: exit codes, what is on stdout and what is not, th
 import json
 import os
 import queue
+import resource
 import select
 import signal
 import subprocess
@@ -175,6 +176,13 @@ def check_kept_open(rig):
     until(lambda: all(f'cluster \\"{name}\\" has no resource \\"podz\\"' in path.read_text() for name in ("fake-1", "fake-2")), "podz is named")
 
 
+def write_kubeconfig(path, context):
+    path.write_text(json.dumps({
+        "apiVersion": "v1", "kind": "Config", "current-context": context,
+        "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:1"}}], "users": [{"name": "u", "user": {}}],
+        "contexts": [{"name": context, "context": {"cluster": "c", "user": "u"}}]}))
+
+
 def check_words_of_strangers(rig):
     """What a server or a kubeconfig says does not command the terminal."""
     stranger = rig.folder / "stranger"
@@ -249,12 +257,32 @@ def check_servers_gone(rig, fake):
     expect(rig.run("watch", "configmaps", "-A", "--cluster", "fake-1", "--timeout", "6s"), 3, "waiting for configmaps", "connection refused")
 
 
+def check_many(rig):
+    """Forty clusters, and a limit of open files that is too low for them."""
+    many, at = rig.folder / "many", rig.folder / "many.sock"
+    kubeconfig = {"clusters": [{"name": "dead", "cluster": {"server": "http://127.0.0.1:9"}}],
+                  "contexts": [{"name": f"c{i}", "context": {"cluster": "dead"}} for i in range(40)]}
+    many.write_text(json.dumps(kubeconfig))
+    many.chmod(0o600)
+    with open(rig.folder / "many.log", "ab") as log:
+        rig.spawn(DAEMON, "--kubeconfig", many, "--context", "*", "--reactors", 1, "--socket", at, stderr=log,
+                  preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)))
+    until(lambda: rig.run("status", socket=at).returncode == 0, "kuberingd answers")
+    assert "raise LimitNOFILE" in (rig.folder / "many.log").read_text()
+    told = expect(rig.run("doctor", socket=at), 0).splitlines()
+    assert sum(line.startswith("ok       cluster ") for line in told) == 20, told
+    assert "ok       clusters: 20 more are well" in told, told
+    rows = json.loads(expect(rig.run("doctor", "-o", "json", socket=at), 0))
+    assert sum(row["check"].startswith("cluster ") for row in rows) == 40, rows
+
+
 def main():
     with tempfile.TemporaryDirectory(prefix="kubering-cli-") as folder:
         rig = Rig(Path(folder))
         try:
             check_usage(rig)
             check_unreachable(rig)
+            check_many(rig)
             fake = rig.start_servers()
             daemon = rig.start_daemon()
             check_get(rig)

@@ -15,6 +15,7 @@ enum {
 	FILES_WANTED = 65536,    /* a descriptor for each connection, and some */
 	TURN_SECONDS_MAX = 5,    /* since a reactor last turned */
 	QUIET_SECONDS_MAX = 180, /* bookmarks come about once a minute */
+	WELL_SHOWN = 20,         /* clusters or lists; what is wrong drowns in thousands of them */
 };
 
 enum verdict { VERDICT_OK, VERDICT_WARNING, VERDICT_BROKEN };
@@ -22,6 +23,7 @@ enum verdict { VERDICT_OK, VERDICT_WARNING, VERDICT_BROKEN };
 struct doctor {
 	bool json;
 	unsigned count[3];
+	unsigned well; /* clusters, or lists, of the present row of checks */
 	struct text out;
 };
 
@@ -50,6 +52,26 @@ static void check(
 	text_add_char(&d->out, '\n');
 	if (*remedy)
 		text_printf(&d->out, "         -> %s\n", remedy);
+}
+
+/* One of many of its kind: for people those that are well are soon only counted. */
+static void check_one_of(
+        struct doctor *d, enum verdict v, const char *name, const char *text, const char *remedy)
+{
+	d->well += v == VERDICT_OK;
+	if (v == VERDICT_OK && d->well > WELL_SHOWN && !d->json)
+		d->count[v]++;
+	else
+		check(d, v, name, text, remedy);
+}
+
+static void end_of_kind(struct doctor *d, const char *kind)
+{
+	if (d->well > WELL_SHOWN && !d->json)
+		text_printf(&d->out, "%s%-8s%s %s: %u more are well\n",
+		        say_color(stdout, SAY_GREEN), "ok", say_color(stdout, SAY_PLAIN), kind,
+		        d->well - WELL_SHOWN);
+	d->well = 0;
 }
 
 /* --- what to do ---------------------------------------------------------------------- */
@@ -275,9 +297,10 @@ static void check_clusters(struct doctor *d, struct json_node s)
 			add_error(&t, error);
 		else if (span_is(state, "idle"))
 			text_add(&t, SPAN(" (nobody has asked for a list of it)"));
-		check(d, bad ? VERDICT_BROKEN : VERDICT_OK, text_cstr(&name), text_cstr(&t),
+		check_one_of(d, bad ? VERDICT_BROKEN : VERDICT_OK, text_cstr(&name), text_cstr(&t),
 		        bad ? remedy_for(error) : "");
 	}
+	end_of_kind(d, "clusters");
 	if (n == 0)
 		check(d, VERDICT_BROKEN, "clusters", "none",
 		        "start kuberingd with --kubeconfig FILE or --config FILE");
@@ -311,7 +334,7 @@ static void check_list(struct doctor *d, struct json_node l)
 	} else {
 		text_printf(
 		        &t, ", %" PRId64 " objects", json_dom_int(json_dom_get(l, "objects"), 0));
-		check(d, VERDICT_OK, text_cstr(&name), text_cstr(&t), "");
+		check_one_of(d, VERDICT_OK, text_cstr(&name), text_cstr(&t), "");
 	}
 	text_fini(&name);
 	text_fini(&scope);
@@ -345,6 +368,7 @@ int command_doctor(const struct args *a)
 		check_clusters(&d, s);
 		while (json_dom_next(json_dom_get(s, "lists"), &it, NULL, &l))
 			check_list(&d, l);
+		end_of_kind(&d, "lists");
 	}
 	if (d.json)
 		text_add(&d.out, SPAN("]\n"));

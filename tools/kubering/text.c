@@ -74,6 +74,18 @@ void text_vprintf(struct text *t, const char *fmt, va_list ap)
 	va_end(again);
 }
 
+/* U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069: what follows them is shown in another order
+ * than it has. */
+static bool is_reordering(const char *p, size_t n)
+{
+	const unsigned char *u = (const unsigned char *)p;
+	if (n < 3 || u[0] != 0xe2)
+		return false;
+	if (u[1] == 0x80)
+		return u[2] == 0x8e || u[2] == 0x8f || (u[2] >= 0xaa && u[2] <= 0xae);
+	return u[1] == 0x81 && u[2] >= 0xa6 && u[2] <= 0xa9;
+}
+
 void text_printf(struct text *t, const char *fmt, ...)
 {
 	va_list ap;
@@ -96,6 +108,9 @@ void text_add_safe(struct text *t, struct span s)
 		} else if (c == 0xc2 && i + 1 < s.n && (unsigned char)s.p[i + 1] < 0xa0) {
 			text_add_char(t, '?'); /* C1 controls, which terminals obey too */
 			i++;
+		} else if (is_reordering(s.p + i, s.n - i)) {
+			text_add_char(t, '?');
+			i += 2;
 		} else {
 			text_add_char(t, (char)c);
 		}

@@ -1,6 +1,11 @@
 """What a stranger gets wrong before anything runs: files, contexts, settings. Each text says what, where and what to do."""
 
+import fcntl
 import json
+import os
+import subprocess
+import sys
+import termios
 
 from kit.attach import Refused
 from kit.fold import Watch
@@ -84,4 +89,27 @@ def one_broken_context(programs):
         wait_until("the good one goes on", lambda: watch.check() and watch.digest("good") == fake.digest("fake-1", "pods"))
 
 
-SCENARIOS = {"stranger.files": files, "stranger.one_broken_context": one_broken_context}
+def core(programs):
+    """There is no core with credentials in it, from when they are read on: kuberingd waits here, with all of them, for its warnings to be read."""
+    with World(programs, "core") as world:
+        users = {f"user-{i}-{'x' * 30}": ({"server": "http://127.0.0.1:1"}, {"token": "canary", "act-as": "x"}) for i in range(100)}
+        config = world.file("warnings.yaml", kubeconfig(users))
+        reader, writer = os.pipe()
+        size = fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+        daemon = subprocess.Popen([programs.kuberingd, "--kubeconfig", config, "--context", "*", "--socket", world.folder / "k.sock"], stderr=writer)
+        os.close(writer)
+        try:
+            def waiting():
+                return int.from_bytes(fcntl.ioctl(reader, termios.FIONREAD, bytes(4)), sys.byteorder) > size - 300
+            wait_until("it warns", waiting)
+            expect(daemon.poll() is None and b"act-as" in os.read(reader, 400), "it did not wait for that")
+            with open(f"/proc/{daemon.pid}/limits") as file:
+                limit = next(line for line in file if line.startswith("Max core file size"))
+            expect(limit.split()[4:6] == ["0", "0"], limit)
+        finally:
+            daemon.kill()
+            daemon.wait()
+            os.close(reader)
+
+
+SCENARIOS = {"stranger.core": core, "stranger.files": files, "stranger.one_broken_context": one_broken_context}

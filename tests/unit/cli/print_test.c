@@ -85,6 +85,32 @@ static void table_edges(void **state)
 	table_fini(&t);
 }
 
+/* "user\u202egpj.exe" would be read as "userexe.jpg"; the C1 control CSI begins a command as ESC [
+ * does. */
+static void text_of_others_commands_no_terminal(void **state)
+{
+	static const char *const rows[][2] = {
+	        {"a\xe2\x80\xae"
+	         "b\xe2\x80\xac"
+	         "c",
+	                "a?b?c"},
+	        {"\xe2\x80\x8e\xe2\x80\x8f\xe2\x80\xaa\xe2\x81\xa6\xe2\x81\xa9", "?????"},
+	        {"\xe2\x80\x90\xe2\x80\xa9\xe2\x80\xaf\xe2\x81\xa5\xe2\x81\xaa\xe2\x82\xac",
+	                "\xe2\x80\x90\xe2\x80\xa9\xe2\x80\xaf\xe2\x81\xa5\xe2\x81\xaa\xe2\x82\xac"},
+	        {"\xc2\x9b"
+	         "31m\033[0m\x7f\b",
+	                "?31m^[[0m^?^H"},
+	        {"cut\xe2\x80", "cut\xe2\x80"},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct text t = {0};
+		text_add_safe(&t, span_of(rows[i][0]));
+		assert_string_equal(text_cstr(&t), rows[i][1]);
+		text_fini(&t);
+	}
+}
+
 static void table_rolls_back(void **state)
 {
 	struct table t;
@@ -272,6 +298,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(table_layout),
 	        cmocka_unit_test(table_edges), cmocka_unit_test(table_rolls_back),
+	        cmocka_unit_test(text_of_others_commands_no_terminal),
 	        cmocka_unit_test(object_gets_kind), cmocka_unit_test(pretty),
 	        cmocka_unit_test(doubles), cmocka_unit_test(lists), cmocka_unit_test(yaml),
 	        cmocka_unit_test(yaml_quotes), cmocka_unit_test(diffs)};

@@ -390,6 +390,43 @@ static void exec_policy_is_asked_before_anything_runs(void **state)
 	assert_int_equal(access(scratch_path(s, "ran"), F_OK), 0);
 }
 
+/* A list of programs is worth nothing where the kubeconfig says what they run. */
+static void exec_allowlist_is_not_led_around(void **state)
+{
+	struct scratch *s = *state;
+	char body[256];
+	snprintf(body, sizeof body, ": >%s/ran", s->dir);
+	(void)scratch_script(s, "helper", body);
+	struct credential_env variable = {"PATH", s->dir};
+	struct credential_exec_conf conf = conf_of(scratch_script(s, "plugin", "helper"));
+	conf.env = &variable;
+	conf.env_count = 1;
+	const char *allowed[] = {conf.command};
+	const struct exec_policy list = {EXEC_POLICY_ALLOWLIST, allowed, 1};
+	struct credential_exec_spec spec = {&conf, &list, environment, 1000};
+	struct credential_exec *x;
+	struct errmsg m;
+	static const char *const names[] = {
+	        "PATH", "LD_PRELOAD", "LD_AUDIT", "BASH_ENV", "BASH_FUNC_ls%%", "PYTHONPATH"};
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		variable.name = names[i];
+		assert_int_equal(credential_exec_start(&spec, 0, &x, &m), ERR_DENIED);
+		assert_null(x);
+		scratch_has(m.text, names[i]);
+	}
+	variable.name = "AWS_PROFILE";
+	assert_int_equal(credential_exec_start(&spec, 0, &x, &m), ERR_OK);
+	wait_end(x, 0);
+	credential_exec_free(&x);
+	assert_int_equal(access(scratch_path(s, "ran"), F_OK), -1);
+	variable.name = "PATH"; /* without a list it is as with kubectl */
+	spec.policy = &allow_all;
+	assert_int_equal(credential_exec_start(&spec, 0, &x, &m), ERR_OK);
+	wait_end(x, 0);
+	credential_exec_free(&x);
+	assert_int_equal(access(scratch_path(s, "ran"), F_OK), 0);
+}
+
 static void answer_is_checked_as_client_go_does(void **state)
 {
 	(void)state;
@@ -501,6 +538,7 @@ int main(void)
 	        SCRATCH_TEST(exec_a_child_that_keeps_the_pipe_open_does_not_matter),
 	        SCRATCH_TEST(exec_free_stops_a_run),
 	        SCRATCH_TEST(exec_policy_is_asked_before_anything_runs),
+	        SCRATCH_TEST(exec_allowlist_is_not_led_around),
 	        cmocka_unit_test(answer_is_checked_as_client_go_does),
 	        cmocka_unit_test(answer_takes_a_certificate_with_its_key),
 	};

@@ -19,14 +19,18 @@ struct rig {
 	struct fake_io io;
 };
 
+static unsigned warnings;
+static char warned[512];
 static void warn(const char *text)
 {
-	fail_msg("%s", text);
+	warnings++;
+	snprintf(warned, sizeof warned, "%s", text);
 }
 
 static void rig_init(struct rig *g, struct scratch *s)
 {
 	*g = (struct rig){0};
+	warnings = 0;
 	snprintf(g->path, sizeof g->path, "%s/socket", s->dir);
 	g->clusters[0] = (struct config_cluster){.name = "c",
 	        .context = "c",
@@ -142,6 +146,7 @@ static void another_certificate_is_told_as_such(void **state)
 	assert_int_equal(count, 3);
 	assert_int_equal(last->err, ERR_OK);
 	assert_true(last->credential.renewed);
+	assert_int_equal(warnings, 0);
 	rig_fini(&g);
 }
 
@@ -180,6 +185,62 @@ static void clusters_with_one_authority_share_what_was_read_of_it(void **state)
 	k[0]->conf.ca_pem = span_of(one.cert);
 	clusters_change(g.control, k[0], false, true);
 	assert_ptr_equal(k[0]->roots, k[2]->roots);
+	assert_int_equal(warnings, 0);
+	rig_fini(&g);
+}
+
+/* Two of them have one plugin's answer between them. */
+static void news_of_one_credential_go_to_those_who_have_it(void **state)
+{
+	struct scratch *s = *state;
+	struct rig g;
+	struct errmsg m = {0};
+	unsigned count;
+	static const char *const names[] = {"a", "b", "c"};
+	static const char *const args[] = {"x"};
+	static const struct credential_exec_conf exec = {.command = "/nowhere/plugin",
+	        .api_version = "client.authentication.k8s.io/v1",
+	        .args = args,
+	        .arg_count = 1};
+	scratch_write(s, "token", "one");
+	rig_init(&g, s);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		g.clusters[i] = g.clusters[0];
+		g.clusters[i].name = g.clusters[i].conf.context = names[i];
+		g.clusters[i].conf.credential = (struct credential_conf){.exec = &exec};
+	}
+	g.clusters[0].conf.credential =
+	        (struct credential_conf){.token_file = scratch_path(s, "token")};
+	rig_start(&g, ARRAY_LEN(names));
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		assert_int_equal(
+		        clusters_place(g.control, clusters_find(g.control, names[i]), &m), ERR_OK);
+	const struct known_cluster *b = clusters_find(g.control, "b");
+	assert_ptr_equal(b->source, clusters_find(g.control, "c")->source);
+	told(&g, &count);
+	assert_int_equal(count, 3); /* of b and c: why there is none */
+	assert_int_equal(warnings, 2);
+	assert_non_null(strstr(warned, "cluster \"c\" has no credential that is good: "));
+	assert_non_null(strstr(warned, "/nowhere/plugin not found"));
+	scratch_write(s, "token", "two");
+	uint64_t now_ns = loop_now_ns(g.control->loop);
+	clusters_on_wants_credential(g.control, clusters_find(g.control, "a")->id);
+	credential_pool_on_timer(g.control->credentials, now_ns + 1000000000u, 1000000000);
+	clusters_on_credentials(g.control);
+	const struct reactor_msg *last = told(&g, &count);
+	assert_int_equal(count, 4);
+	assert_int_equal(last->cluster, clusters_find(g.control, "a")->id);
+	clusters_on_wants_credential(g.control, b->id); /* tried again, and again it is not there */
+	credential_pool_on_timer(g.control->credentials, now_ns + 90000000000u, 1000000000);
+	clusters_on_credentials(g.control);
+	last = told(&g, &count);
+	assert_int_equal(count, 6);
+	assert_int_equal(last->err, ERR_CRED_EXEC);
+	assert_int_equal(warnings, 2); /* it has been told */
+	/* One of the two goes; the other has it still. */
+	clusters_remove(g.control, clusters_find(g.control, "c"), "gone");
+	assert_int_equal(
+	        g.control->clusters.by_source.count, 3); /* until the reactor's last word */
 	rig_fini(&g);
 }
 
@@ -191,6 +252,8 @@ int main(void)
 	        cmocka_unit_test_setup_teardown(
 	                clusters_with_one_authority_share_what_was_read_of_it, scratch_setup,
 	                scratch_teardown),
+	        cmocka_unit_test_setup_teardown(news_of_one_credential_go_to_those_who_have_it,
+	                scratch_setup, scratch_teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -231,6 +231,12 @@ static void discovery_says(struct rig *g, uint32_t question, const char *body)
 	control_note(g->control, n);
 }
 
+/* What is asked of it now. */
+static uint32_t fetch_of(const struct rig *g, const struct known_cluster *k)
+{
+	return CONTAINER_OF(core_cluster(g->reactor, k->id)->fetches.next, struct fetch, link)->id;
+}
+
 /* The answer of the old server is on its way while the file is read, and must not pass for the new
  * one's. */
 static void discovery_begins_anew_at_another_server(void **state)
@@ -248,7 +254,7 @@ static void discovery_begins_anew_at_another_server(void **state)
 	rig_init(&g, *state, yaml, KUBECONFIG(ONE));
 	const struct known_cluster *a = clusters_find(g.control, "a");
 	assert_true(a->discovering);
-	uint32_t question = CONTAINER_OF(g.reactor->fetches.next, struct fetch, link)->id;
+	uint32_t question = fetch_of(&g, a);
 	discovery_says(&g, question, DISCOVERY(PODS("v1old")));
 	turn(&g);
 	assert_int_equal(a->discovery_step, 1);
@@ -259,7 +265,7 @@ static void discovery_begins_anew_at_another_server(void **state)
 	assert_int_equal(open_lists(&g), 0);
 	assert_true(a->discovering);
 	assert_int_equal(a->discovery_step, 0);
-	question = CONTAINER_OF(g.reactor->fetches.next, struct fetch, link)->id;
+	question = fetch_of(&g, a);
 	discovery_says(&g, question, DISCOVERY(PODS("v1")));
 	discovery_says(&g, question, DISCOVERY(""));
 	turn(&g);

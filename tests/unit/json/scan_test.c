@@ -291,12 +291,17 @@ static void items_need_a_name_but_no_version(void **state)
 	struct span d = doc(" {\"metadata\":{\"name\":\"n\",\"managedFields\":[]},\"x\":0} ");
 	assert_int_equal(json_scan_object(parsers[0], d, true, &hint, &o), ERR_OK);
 	assert_span(o.name, "n");
+	assert_true(o.more);
 	assert_span(o.raw, "{\"metadata\":{\"name\":\"n\",\"managedFields\":[]},\"x\":0}");
 	assert_span(o.cut, ",\"managedFields\":[]");
 	assert_int_equal(
 	        o.kind.n + o.api_version.n + o.namespace_.n + o.uid.n + o.resource_version.n, 0);
 	assert_int_equal(json_scan_object(parsers[0], d, false, NULL, &o), ERR_OK);
 	assert_int_equal(o.cut.n, 0);
+	doc_free(&d);
+	d = doc("{\"kind\":\"k\",\"metadata\":{\"name\":\"n\",\"spec\":{}},\"apiVersion\":\"v\"}");
+	assert_int_equal(json_scan_object(parsers[0], d, true, NULL, &o), ERR_OK);
+	assert_false(o.more);
 	doc_free(&d);
 	assert_int_equal(
 	        object_error("{\"metadata\":{\"resourceVersion\":\"1\"}}"), ERR_JSON_SHAPE);

@@ -194,6 +194,43 @@ static void equal_ones_are_one(void **state)
 	assert_true(pool.all.next == &pool.all);
 }
 
+/* A server names what it has, and we ask for what it names: never for another path, which may be
+ * another cluster's where a proxy stands before both. */
+static void names_that_lead_elsewhere_are_not_taken(void **s)
+{
+	static const char *const elsewhere[] = {"..", ".", "../../b/api", "a/../../b", "a/..",
+	        "a b", "a?b=c", "a#b", "a%2Fb", "a\\n", "", "a/", "/a", "a/b/c", "\\u202ea"};
+	char doc[512];
+	(void)s;
+	for (size_t i = 0; i < sizeof elsewhere / sizeof elsewhere[0]; i++) {
+		struct discovery *d = discovery_new();
+		snprintf(doc, sizeof doc, "{\"kind\":\"APIVersions\",\"versions\":[\"%s\"]}",
+		        elsewhere[i]);
+		assert_int_equal(discovery_add(d, span_of(doc)), ERR_JSON_SHAPE);
+		snprintf(doc, sizeof doc,
+		        "{\"kind\":\"APIGroupList\",\"groups\":[{\"versions\":[{\"groupVersion\":"
+		        "\"g/%s\"}]}]}",
+		        elsewhere[i]);
+		assert_int_equal(discovery_add(d, span_of(doc)), ERR_JSON_SHAPE);
+		assert_null(discovery_missing(d));
+		for (int at = 0; at < 3; at++) {
+			snprintf(doc, sizeof doc,
+			        "{\"kind\":\"APIGroupDiscoveryList\",\"items\":[{\"metadata\":{"
+			        "\"name\":\"%s\"},\"versions\":[{\"version\":\"%s\",\"resources\":["
+			        "{"
+			        "\"resource\":\"%s\",\"responseKind\":{\"kind\":\"T\"},\"scope\":"
+			        "\"Namespaced\",\"singularResource\":\"t\",\"verbs\":[\"list\"]}]}]"
+			        "}]}",
+			        at == 0 ? elsewhere[i] : "g.x", at == 1 ? elsewhere[i] : "v1",
+			        at == 2 ? elsewhere[i] : "ts");
+			assert_int_equal(discovery_add(d, span_of(doc)), ERR_OK);
+			/* The core group has no name. */
+			assert_int_equal(discovery_count(d), elsewhere[i][0] ? 0 : 1);
+		}
+		discovery_free(&d);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -202,6 +239,7 @@ int main(void)
 	        cmocka_unit_test(what_is_no_discovery_is_refused),
 	        cmocka_unit_test(targets_are_encoded_and_bounded),
 	        cmocka_unit_test(equal_ones_are_one),
+	        cmocka_unit_test(names_that_lead_elsewhere_are_not_taken),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

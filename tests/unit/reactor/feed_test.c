@@ -282,6 +282,7 @@ static void cannot_connect_at_all(void **state)
 	w.io.connect_err = ERR_LIMIT;
 	struct feed *f = open_list(&w, 0, 0);
 	assert_int_equal(row_at(f)->last_error, ERR_LIMIT);
+	assert_non_null(strstr(row_at(f)->error_text, "raise kuberingd's limit of open files"));
 	assert_int_equal(fake_io_count(&w.io), 0);
 	pass(&w, 2 * SEC);
 	assert_int_equal(fake_io_count(&w.io), 1);

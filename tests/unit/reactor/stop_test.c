@@ -1,4 +1,5 @@
 /* stop_test.c - REACTOR_STOP while things are under way, and consumers that come and go. */
+#include <fcntl.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -83,6 +84,45 @@ static void a_consumer_is_woken_once_and_let_go_after_a_turn(void **state)
 	world_fini(&w);
 }
 
+/* The eventfd of another user's process is never written to: it could make that wait (io/bell.h).
+ */
+static void a_consumer_of_another_user_cannot_block_the_reactor(void **state)
+{
+	struct world w;
+	struct shm_consumer page = {0};
+	uint64_t full = UINT64_MAX - 1;
+	(void)state;
+	world_init(&w);
+	add_cluster(&w, 0, false);
+	open_list(&w, 0, 0);
+	struct reactor_msg *m = msg(REACTOR_CONSUMER_ADD);
+	m->id = 5;
+	int fd = m->consumer.eventfd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	m->consumer.page = &page;
+	m->consumer.foreign = true;
+	post(&w, m);
+	m = msg(REACTOR_SUBSCRIBE);
+	m->id = 5;
+	post(&w, m);
+	w.io.notifies = 0;
+	assert_int_equal(write(fd, &full, sizeof full), sizeof full);
+	assert_int_equal(fcntl(fd, F_SETFL, 0), 0);
+	__atomic_store_n(&page.waiting, 1, __ATOMIC_RELAXED);
+	go_live(&w, 0);
+	assert_int_equal(page.waiting, 0);
+	assert_int_equal(w.io.notifies, 0);
+	assert_int_equal(read(fd, &full, sizeof full), sizeof full);
+	assert_int_equal(full, UINT64_MAX); /* rung */
+	m = msg(REACTOR_CONSUMER_REMOVE);
+	m->id = 5;
+	post(&w, m);
+	turn(&w);
+	turn(&w);
+	expect_note(&w, REACTOR_CONSUMER_GONE);
+	close(fd);
+	world_fini(&w);
+}
+
 static void slow_note(void *arg, struct reactor_note *n)
 {
 	struct world *w = arg;
@@ -117,6 +157,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(with_connections_in_every_state),
 	        cmocka_unit_test(a_consumer_is_woken_once_and_let_go_after_a_turn),
+	        cmocka_unit_test(a_consumer_of_another_user_cannot_block_the_reactor),
 	        cmocka_unit_test(the_longest_turn_is_known),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

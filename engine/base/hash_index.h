@@ -1,8 +1,8 @@
-/* hash_index.h - finds structs of this room by a 64-bit hash of their key. The node is a field of
- * what is found; equal hashes are told apart by the caller. With ten thousand clusters a walk over
- * all lists, once per list, is a hundred million steps. */
-#ifndef KR_CONTROL_HASH_INDEX_H
-#define KR_CONTROL_HASH_INDEX_H
+/* hash_index.h - finds structs by a 64-bit hash of their key. The node is a field of what is found;
+ * equal hashes are told apart by the caller. With ten thousand clusters a walk over all lists, once
+ * per list, is a hundred million steps. */
+#ifndef KR_BASE_HASH_INDEX_H
+#define KR_BASE_HASH_INDEX_H
 
 #include <stdint.h>
 
@@ -14,7 +14,7 @@ struct hash_node {
 	uint64_t hash;
 };
 
-/* Owner: whoever embeds it; zeroed is empty. Thread: control. */
+/* Owner: whoever embeds it; zeroed is empty. Thread: the owner's. */
 struct hash_index {
 	struct hash_node **buckets; /* own */
 	uint32_t count, capacity;   /* capacity: of buckets, a power of two; 0: none yet */

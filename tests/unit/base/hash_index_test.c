@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "control/hash_index.h"
+#include "base/hash_index.h"
 
 enum { MANY = 20000 };
 
