@@ -357,7 +357,7 @@ void sim_net_cut(struct sim_net *n, uint32_t cluster)
 {
 	LIST_EACH_SAFE (it, &n->socks) {
 		struct sim_sock *k = CONTAINER_OF(it, struct sim_sock, link);
-		if (k->cluster == cluster && k->state == SIM_OPEN)
+		if ((cluster == SIM_NET_ALL || k->cluster == cluster) && k->state == SIM_OPEN)
 			queue_end(n, k, ERR_CONN_RESET);
 	}
 }

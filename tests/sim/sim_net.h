@@ -18,7 +18,10 @@ struct sim_clock {
 	uint64_t now_ns;
 };
 
-enum { SIM_NET_BACKEND = 63 }; /* the backend's number, where a cluster is asked for */
+enum {
+	SIM_NET_BACKEND = 63, /* the backend's number, where a cluster is asked for */
+	SIM_NET_ALL = 64,     /* to sim_net_cut: all of them */
+};
 
 enum sim_reach { SIM_UP, SIM_REFUSED, SIM_BLACK_HOLE };
 
