@@ -95,9 +95,12 @@ static void at_commit_all_of_a_change_is_there(void **state)
 	store_sync_begin(l, 14);
 	assert_ok(store_sync_item(l, test_simple(&t, "b", 14), 14));
 	assert_ok(store_sync_item(l, test_simple(&t, "c", 15), 14));
+	while (store_dirty_pop(s))
+		;
 	arm(s, l, a);
 	assert_ok(store_sync_commit(l, SPAN("15"), false, 14, &r));
 	assert_told(SHM_OP_SYNCED);
+	assert_ptr_equal(store_dirty_pop(s), l); /* its followers are woken */
 	assert_int_equal(trap.objects, 2);
 	assert_string_equal(trap.rv, "15");
 
