@@ -215,27 +215,6 @@ static void a_wrong_accept_is_no_upgrade(void **state)
 	world_fini(&w);
 }
 
-/* A server that pings without end and reads no pong: what waits to be sent is bounded. */
-static void pings_of_who_does_not_read_end_it(void **state)
-{
-	enum { PONG = 6 + 125 };
-	struct world w;
-	char text[125];
-	(void)state;
-	live(&w);
-	struct fake_sock *s = fake_io_sock(&w.io, 0);
-	memset(text, 'p', sizeof text);
-	s->hold_sent = true;
-	const struct conn *c = CONTAINER_OF(s->sock, struct conn, sock);
-	unsigned n = 0;
-	for (; !s->closing && n <= CONN_OUT_MAX / PONG + 2; n++) {
-		assert_true(c->next_bytes <= CONN_OUT_MAX);
-		frame(&w, s, OP_PING, text, sizeof text);
-	}
-	assert_true(s->closing || fake_io_sock(&w.io, 0) != s);
-	world_fini(&w);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -250,7 +229,6 @@ int main(void)
 	        cmocka_unit_test(a_refused_upgrade_is_an_ordinary_answer),
 	        cmocka_unit_test(no_websockets_here_is_said),
 	        cmocka_unit_test(a_wrong_accept_is_no_upgrade),
-	        cmocka_unit_test(pings_of_who_does_not_read_end_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
