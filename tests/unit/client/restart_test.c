@@ -683,6 +683,38 @@ static void killed_anywhere(void **state)
 	assert_int_equal(rmdir(w.dir), 0);
 }
 
+/* Positions are of one life: where the one before stood says nothing about what there is to come.
+ */
+static void a_follow_begun_in_the_next_life_has_its_changes(void **state)
+{
+	(void)state;
+	for (unsigned older = 0; older <= 40; older += 40) {
+		struct world w;
+		struct kr_view v;
+		struct kr_change ch;
+		world_open(&w, 0);
+		struct kr_list *l = world_list(&w, "pods");
+		world_sync(&w, "pods", 5);
+		for (unsigned i = 0; i < older; i++)
+			world_put(&w, "pods", "n1", 101 + i);
+		assert_int_equal(kr_view_begin(l, &v), KR_OK);
+		(void)kr_view_end(&v); /* of the view, only where it stood is wanted */
+		replace(&w);
+		sync_range(&w, "pods", 0, 5, 9);
+		assert_int_equal(kr_list_wait_version(l, "1000", WORLD_LONG_NS), KR_OK);
+		for (unsigned i = 0; i < 40 - older; i++)
+			world_put(&w, "pods", "n2", 1001 + i);
+		assert_int_equal(kr_follow_next(&v.follow, &ch, WORLD_LONG_NS), KR_OK);
+		assert_int_equal(ch.type, KR_RESET);
+		world_put(&w, "pods", "n1", 2000);
+		assert_int_equal(kr_follow_next(&v.follow, &ch, WORLD_LONG_NS), KR_OK);
+		assert_int_equal(ch.type, KR_MODIFIED);
+		assert_string_equal(ch.object.resource_version, "2000");
+		kr_follow_end(&v.follow);
+		world_fini(&w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -701,6 +733,7 @@ int main(void)
 	        cmocka_unit_test(an_orderly_stop_says_why),
 	        cmocka_unit_test(a_stopped_daemon_that_keeps_its_socket),
 	        cmocka_unit_test(many_follows_many_lives),
+	        cmocka_unit_test(a_follow_begun_in_the_next_life_has_its_changes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

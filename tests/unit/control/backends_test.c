@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -538,6 +540,39 @@ static void a_broken_backend_breaks_its_clusters_only(void **state)
 	rig_fini(&g);
 }
 
+/* Its page and eventfd are used by every reactor: they stay until the last has let go. */
+static void a_consumer_that_left_stays_until_no_reactor_uses_it(void **state)
+{
+	struct rig g;
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	(void)state;
+	rig_config(&g);
+	rig_start(&g);
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	snprintf(a.sun_path, sizeof a.sun_path, "%s", g.path);
+	assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
+	for (int i = 0; i < 20 && !g.control->consumers.count; i++)
+		both(&g);
+	both(&g);
+	const struct consumer *k = g.control->consumers.rows[0];
+	assert_non_null(k);
+	close(fd);
+	for (int i = 0; i < 20 && !k->leaving; i++)
+		loop_turn(g.control->loop, loop_now_ns(g.control->loop));
+	assert_true(k->leaving);
+	for (uint32_t i = 0; i < 2; i++) {
+		assert_ptr_equal(g.control->consumers.rows[0], k);
+		assert_int_equal(k->gone_from, i);
+		for (int n = 0; n < 5; n++) {
+			g.io[i].now_ns += 20000000;
+			reactor_turn(g.reactors[i], 0);
+			loop_turn(g.control->loop, loop_now_ns(g.control->loop));
+		}
+	}
+	assert_null(g.control->consumers.rows[0]);
+	rig_fini(&g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -553,6 +588,7 @@ int main(void)
 	        cmocka_unit_test(what_comes_while_it_stops_is_let_go),
 	        cmocka_unit_test(status_names_the_way_and_the_backend),
 	        cmocka_unit_test(a_broken_backend_breaks_its_clusters_only),
+	        cmocka_unit_test(a_consumer_that_left_stays_until_no_reactor_uses_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 #include <grp.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 
 #include "unit/control/rig.h"
@@ -446,6 +447,185 @@ static void a_socket_that_others_serve_is_not_removed(void **state)
 	}
 }
 
+/* A HELLO's answer, with its descriptors: the page and the eventfd. */
+static void greet_for(struct rig *g, int fds[2])
+{
+	union {
+		char buf[CMSG_SPACE(2 * sizeof(int))];
+		struct cmsghdr align;
+	} u;
+	union reply r;
+	struct iovec iov = {&r, sizeof r};
+	struct attach_hello h = {.head = {.type = ATTACH_HELLO, .id = 1},
+	        .layout_major = SHM_LAYOUT_MAJOR,
+	        .layout_minor = SHM_LAYOUT_MINOR,
+	        .name = "test"};
+	g->client = dial(g);
+	say(g, &h, sizeof h);
+	for (int i = 0; i < 100; i++) {
+		struct msghdr m = {.msg_iov = &iov,
+		        .msg_iovlen = 1,
+		        .msg_control = u.buf,
+		        .msg_controllen = sizeof u.buf};
+		if (recvmsg(g->client, &m, MSG_CMSG_CLOEXEC) > 0) {
+			assert_int_equal(r.head.type, ATTACH_WELCOME);
+			assert_non_null(CMSG_FIRSTHDR(&m));
+			memcpy(fds, CMSG_DATA(CMSG_FIRSTHDR(&m)), 2 * sizeof(int));
+			return;
+		}
+		both(g);
+	}
+	fail_msg("no welcome");
+}
+
+/* The daemon reads and writes it too: cut by a consumer, that would be a SIGBUS. */
+static void the_page_of_a_consumer_is_sealed(void **state)
+{
+	struct rig g;
+	int fds[2];
+	(void)state;
+	rig_init(&g);
+	greet_for(&g, fds);
+	assert_int_equal(fcntl(fds[0], F_GET_SEALS), F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+	assert_int_equal(ftruncate(fds[0], 0), -1);
+	close(fds[0]);
+	close(fds[1]);
+	rig_fini(&g);
+}
+
+/* Where the limits are, exactly; and who has left makes room at once, though the reactors have not
+ * let go of it. */
+static void places_are_limited_by_user_and_by_all(void **state)
+{
+	struct rig g;
+	union reply r;
+	struct rlimit files;
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
+	files.rlim_cur = files.rlim_max; /* four descriptors each, both ends are ours */
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
+	for (int by_user = 0; by_user < 2; by_user++) {
+		enum { ALL = 5 };
+		int fds[CONSUMER_PER_UID_MAX];
+		int n = by_user ? CONSUMER_PER_UID_MAX : ALL;
+		rig_init(&g);
+		g.settings.limits.consumers_max = by_user ? 4096 : ALL;
+		for (int i = 0; i < n; i++) {
+			greet(&g);
+			fds[i] = g.client;
+		}
+		g.client = dial(&g);
+		assert_true(hear(&g, &r));
+		assert_int_equal(r.head.type, ATTACH_ERROR);
+		assert_int_equal(r.error.code, KR_ERR_LIMIT);
+		assert_non_null(strstr(r.error.text, by_user ? "user " : "consumersMax"));
+		assert_int_equal(g.control->consumers.count, n);
+		close(g.client);
+		for (int i = 0; i < n; i++)
+			close(fds[i]);
+		if (by_user)
+			for (int i = 0; i < 20; i++)
+				control_turn(&g); /* the reactor has not answered */
+		else
+			for (int i = 0; i < 20; i++)
+				both(&g);
+		greet(&g);
+		rig_fini(&g);
+	}
+}
+
+static void its_own_group_counts(void **state)
+{
+	struct rig g;
+	union reply r;
+	gid_t before[256], own = getegid();
+	int count = getgroups(256, before);
+	(void)state;
+	assert_true(count >= 0);
+	if (setgroups(0, NULL) < 0)
+		count = -1; /* then it is perhaps among the others too */
+	rig_init(&g);
+	g.realm.uid_count = 0;
+	g.realm.gids = &own;
+	g.realm.gid_count = 1;
+	greet(&g);
+	assert_int_equal(g.control->consumers.rows[0]->groups[0], own);
+	ask_list(&g, 2, "v1", "");
+	assert_true(hear(&g, &r));
+	assert_int_equal(r.head.type, ATTACH_LIST);
+	if (count >= 0)
+		assert_int_equal(setgroups((size_t)count, before), 0);
+	rig_fini(&g);
+}
+
+/* The socket's room for answers is small, so that some wait in the daemon. */
+static void greet_narrow(struct rig *g)
+{
+	greet(g);
+	int fd = g->control->consumers.rows[0]->fd.fd, small = 1;
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small), 0);
+}
+
+static void answers_wait_for_a_slow_reader_in_their_order(void **state)
+{
+	enum { N = CONSUMER_SENDS_MAX / 2 };
+	struct rig g;
+	union reply r;
+	(void)state;
+	rig_init(&g);
+	greet_narrow(&g);
+	const struct consumer *k = g.control->consumers.rows[0];
+	for (uint32_t i = 0; i < N; i++) {
+		ask_list(&g, 100 + i, "..", ""); /* an error each */
+		control_turn(&g);
+		control_turn(&g);
+	}
+	assert_true(k->send_count > 0);
+	for (uint32_t i = 0; i < N; i++) {
+		if (i == N / 2) { /* one more, behind those that wait */
+			ask_list(&g, 100 + N, "..", "");
+			control_turn(&g);
+		}
+		assert_true(hear(&g, &r));
+		assert_int_equal(r.head.id, 100 + i);
+	}
+	assert_true(hear(&g, &r));
+	assert_int_equal(r.head.id, 100 + N);
+	control_turn(&g);
+	assert_int_equal(k->send_count, 0);
+	assert_int_equal(k->fd.events, EPOLLIN); /* else the loop would spin */
+	rig_fini(&g);
+}
+
+static void who_asks_and_does_not_read_is_cut_off(void **state)
+{
+	struct rig g;
+	(void)state;
+	rig_init(&g);
+	greet_narrow(&g);
+	const struct consumer *k = g.control->consumers.rows[0];
+	for (int i = 0; i < 2 * CONSUMER_SENDS_MAX && !k->leaving; i++) {
+		assert_true(k->send_count <= CONSUMER_SENDS_MAX);
+		ask_list(&g, 2, "..", "");
+		control_turn(&g);
+	}
+	assert_true(k->leaving);
+	rig_fini(&g);
+}
+
+static void who_is_attached_is_told_that_the_daemon_stops(void **state)
+{
+	struct rig g;
+	union reply r;
+	(void)state;
+	rig_init(&g);
+	greet(&g);
+	consumers_bye(g.control);
+	assert_true(hear(&g, &r));
+	assert_int_equal(r.head.type, ATTACH_BYE);
+	rig_fini(&g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -463,6 +643,12 @@ int main(void)
 	        cmocka_unit_test(a_pinned_list_finds_its_cluster_by_its_name),
 	        cmocka_unit_test(a_user_of_many_groups_is_in_all_of_them),
 	        cmocka_unit_test(a_socket_that_others_serve_is_not_removed),
+	        cmocka_unit_test(the_page_of_a_consumer_is_sealed),
+	        cmocka_unit_test(places_are_limited_by_user_and_by_all),
+	        cmocka_unit_test(its_own_group_counts),
+	        cmocka_unit_test(answers_wait_for_a_slow_reader_in_their_order),
+	        cmocka_unit_test(who_asks_and_does_not_read_is_cut_off),
+	        cmocka_unit_test(who_is_attached_is_told_that_the_daemon_stops),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -47,11 +47,36 @@ static void a_dead_cluster_is_probed_by_one(void **s)
 	assert_true(gate_take(&g, at, &retry) && gate_take(&g, at, &retry));
 }
 
+/* Each probe that fails shuts it for longer, and another may go afterwards, for ever. */
+static void failed_probes_are_followed_by_others_further_apart(void **s)
+{
+	struct gate g;
+	struct prng rng = {1};
+	uint64_t now = 100 * KUBE_S, retry = 0, wait = 0;
+	(void)s;
+	gate_init(&g, 100, 100);
+	gate_on_failure(&g, &rng, now);
+	for (int i = 0; i < 12; i++) {
+		now = g.open_at_ns;
+		assert_true(gate_take(&g, now, &retry));
+		wait = gate_on_failure(&g, &rng, now) - now;
+		assert_in_range(wait, BACKOFF_FIRST_MS * 500000ull, BACKOFF_MAX_MS * 1000000ull);
+	}
+	assert_true(wait >= BACKOFF_MAX_MS * 500000ull);
+	/* A minute of answers, and the next failure is the first. */
+	now = g.open_at_ns;
+	assert_true(gate_take(&g, now, &retry));
+	assert_true(gate_on_answer(&g, now));
+	now += BACKOFF_HEALTHY_S * KUBE_S;
+	assert_true(gate_on_failure(&g, &rng, now) - now <= BACKOFF_FIRST_MS * 1000000ull);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(connects_are_paced),
 	        cmocka_unit_test(a_dead_cluster_is_probed_by_one),
+	        cmocka_unit_test(failed_probes_are_followed_by_others_further_apart),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

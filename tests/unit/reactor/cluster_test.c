@@ -461,6 +461,59 @@ static void one_login_is_enough_for_all(void **state)
 	world_fini(&w);
 }
 
+static uint32_t address_at(struct world *w, unsigned i)
+{
+	struct sockaddr_in *a = (void *)&fake_io_sock(&w->io, i)->address;
+	return ntohl(a->sin_addr.s_addr);
+}
+
+/* As ::1 on a host without IPv6: there is no socket at all for it. */
+static void an_address_that_cannot_be_tried_is_left_too(void **state)
+{
+	struct world w;
+	(void)state;
+	world_init(&w);
+	add_cluster_only(&w, 0, false, false);
+	post_credential(&w, 0, ERR_OK, "");
+	post_addresses(&w, 0, 2);
+	w.io.connect_err = ERR_CONN_UNREACHABLE;
+	open_list(&w, 0, 0);
+	assert_null(fake_io_sock(&w.io, 0));
+	pass(&w, 2 * SEC);
+	assert_non_null(fake_io_sock(&w.io, 0));
+	assert_int_equal(address_at(&w, 0), 0x0A000002);
+	world_fini(&w);
+}
+
+/* Connects that were under way together say one thing about their address, however many they are;
+ * and the one that answers is kept. */
+static void an_address_is_left_once(void **state)
+{
+	struct world w;
+	(void)state;
+	for (unsigned lists = 1; lists <= 4; lists++) {
+		world_init(&w);
+		add_cluster_only(&w, 0, false, false);
+		post_credential(&w, 0, ERR_OK, "");
+		post_addresses(&w, 0, 2);
+		for (uint32_t i = 0; i < lists; i++)
+			open_list(&w, i, 0);
+		for (unsigned i = 0; i < lists; i++) {
+			assert_int_equal(address_at(&w, i), 0x0A000001);
+			fake_io_connected(fake_io_sock(&w.io, i), ERR_CONN_UNREACHABLE);
+		}
+		turn(&w);
+		for (int i = 0; i < 3; i++) {
+			for (int n = 0; n < 40 && !fake_io_sock(&w.io, 0); n++)
+				pass(&w, SEC / 4);
+			assert_int_equal(address_at(&w, 0), 0x0A000002);
+			connect_ok(&w, 0);
+			answer(&w, fake_io_sock(&w.io, 0), "500 Internal Server Error", "no");
+		}
+		world_fini(&w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -481,6 +534,8 @@ int main(void)
 	        cmocka_unit_test(other_options_disturb_nothing),
 	        cmocka_unit_test(another_server_gets_new_connections_and_a_list),
 	        cmocka_unit_test(one_login_is_enough_for_all),
+	        cmocka_unit_test(an_address_that_cannot_be_tried_is_left_too),
+	        cmocka_unit_test(an_address_is_left_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -313,6 +313,27 @@ static void closed_before_it_is_up(void **state)
 	world_fini(&w);
 }
 
+static void a_token_never_goes_out_in_the_clear(void **state)
+{
+	struct world w;
+	(void)state;
+	world_init(&w);
+	add_cluster_only(&w, 0, false, false);
+	struct reactor_msg *m = msg(REACTOR_CLUSTER_CREDENTIAL);
+	m->cluster = 0;
+	m->credential.auth = auth_new();
+	m->credential.auth->authorization = strdup("Bearer secret");
+	post(&w, m);
+	post_addresses(&w, 0, 1);
+	open_list(&w, 0, 0);
+	connect_ok(&w, 0);
+	struct fake_sock *s = fake_io_sock(&w.io, 0);
+	assert_non_null(strstr(s->sent, "GET /api/v1/r0"));
+	assert_null(strstr(s->sent, "secret"));
+	assert_null(strstr(s->sent, "uthorization"));
+	world_fini(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -326,6 +347,7 @@ int main(void)
 	        cmocka_unit_test(gzip_is_inflated_whole_or_not_at_all),
 	        cmocka_unit_test(an_unknown_coding_is_refused),
 	        cmocka_unit_test(closed_before_it_is_up),
+	        cmocka_unit_test(a_token_never_goes_out_in_the_clear),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -152,6 +152,49 @@ static void the_longest_turn_is_known(void **state)
 	world_fini(&w);
 }
 
+/* A removed cluster, or the end of the daemon: who sleeps on the list would else learn of it never.
+ */
+static void the_end_of_a_list_wakes_who_waits_for_it(void **state)
+{
+	(void)state;
+	for (int stop = 0; stop < 2; stop++) {
+		struct world w;
+		struct shm_consumer page = {0};
+		world_init(&w);
+		add_cluster(&w, 0, false);
+		const struct shm_list *row = row_at(open_list(&w, 0, 0));
+		struct reactor_msg *m = msg(REACTOR_CONSUMER_ADD);
+		int fd = m->consumer.eventfd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+		m->id = 5;
+		m->consumer.page = &page;
+		post(&w, m);
+		m = msg(REACTOR_SUBSCRIBE);
+		m->id = 5;
+		m->list = 0;
+		post(&w, m);
+		go_live(&w, 0);
+		turn(&w);
+		turn(&w);
+		__atomic_store_n(&page.waiting, 1, __ATOMIC_RELAXED);
+		unsigned notifies = w.io.notifies;
+		if (stop) {
+			post(&w, msg(REACTOR_STOP));
+			assert_int_equal(row->state, SHM_LIST_STALE);
+		} else {
+			m = msg(REACTOR_CLUSTER_REMOVE);
+			m->err = ERR_UNKNOWN_CLUSTER;
+			snprintf(m->text, sizeof m->text, "removed");
+			post(&w, m);
+			assert_int_equal(row->state, SHM_LIST_CLOSED);
+		}
+		turn(&w);
+		assert_int_equal(page.waiting, 0);
+		assert_int_equal(w.io.notifies, notifies + 1);
+		world_fini(&w);
+		close(fd);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -159,6 +202,7 @@ int main(void)
 	        cmocka_unit_test(a_consumer_is_woken_once_and_let_go_after_a_turn),
 	        cmocka_unit_test(a_consumer_of_another_user_cannot_block_the_reactor),
 	        cmocka_unit_test(the_longest_turn_is_known),
+	        cmocka_unit_test(the_end_of_a_list_wakes_who_waits_for_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -163,6 +163,7 @@ static void who_leaves_before_its_turn_leaves_none(void **state)
 	struct world w;
 	(void)state;
 	storm(&w);
+	fake_io_data(fake_io_sock(&w.io, HANDSHAKES), refusal, 3); /* kept, and freed with it */
 	turn(&w);
 	for (uint32_t i = 1; i <= HANDSHAKES; i++) {
 		struct reactor_msg *m = msg(REACTOR_LIST_CLOSE);
@@ -176,6 +177,47 @@ static void who_leaves_before_its_turn_leaves_none(void **state)
 	world_fini(&w);
 }
 
+static void what_is_kept_before_its_turn_is_bounded(void **state)
+{
+	static char flood[TLS_HANDSHAKE_BYTES_MAX];
+	struct world w;
+	(void)state;
+	storm(&w);
+	struct fake_sock *last = fake_io_sock(&w.io, HANDSHAKES);
+	fake_io_data(last, flood, sizeof flood);
+	turn(&w);
+	assert_int_equal(fake_io_count(&w.io), 1 + HANDSHAKES);
+	fake_io_data(last, flood, 1);
+	turn(&w);
+	assert_int_equal(cluster_at(&w, 1)->err, ERR_LIMIT);
+	assert_int_equal(fake_io_count(&w.io), HANDSHAKES);
+	world_fini(&w);
+}
+
+/* It would log in with what was replaced. */
+static void a_handshake_with_the_old_certificate_is_given_up(void **state)
+{
+	struct world w;
+	(void)state;
+	storm(&w);
+	turn(&w);
+	assert_int_equal(begun(&w), CORE_SHAKES_PER_TURN);
+	struct reactor_msg *m = msg(REACTOR_CLUSTER_CREDENTIAL);
+	struct tls_spec spec = {.insecure = true, .server_name = SPAN("api.test")};
+	struct errmsg why = {0};
+	m->cluster = 1;
+	m->credential.renewed = true;
+	assert_int_equal(tls_config_new(&m->credential.tls, &spec, &why), ERR_OK);
+	reactor_post(w.r, m);
+	w.io.hold_closed = true;
+	turn(&w);
+	unsigned closing = 0;
+	LIST_EACH (it, &cluster_at(&w, 1)->conns)
+		closing += CONTAINER_OF(it, struct conn, link)->state == CONN_CLOSING;
+	assert_int_equal(closing, CORE_SHAKES_PER_TURN); /* those that had not begun go on */
+	world_fini(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -186,6 +228,8 @@ int main(void)
 	        cmocka_unit_test(what_has_begun_goes_before_what_has_not),
 	        cmocka_unit_test(what_came_before_its_turn_is_kept),
 	        cmocka_unit_test(who_leaves_before_its_turn_leaves_none),
+	        cmocka_unit_test(what_is_kept_before_its_turn_is_bounded),
+	        cmocka_unit_test(a_handshake_with_the_old_certificate_is_given_up),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

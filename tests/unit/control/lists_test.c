@@ -1,0 +1,217 @@
+/* lists_test.c - open lists of the control thread: which wishes share a list, who is subscribed to
+ * it, and when it goes. */
+#include "unit/control/rig.h"
+
+enum { OBJECT = ATTACH_FORM_OBJECT, METADATA = ATTACH_FORM_METADATA };
+
+static void wish(
+        struct rig *g, uint32_t form, uint32_t flags, const char *labels, const char *fields)
+{
+	char buf[512];
+	const char *strings[ATTACH_STRINGS] = {"c", "", "v1", "pods", "", labels, fields};
+	struct attach_spec s = {
+	        .head = {.type = ATTACH_OPEN_LIST, .id = 2}, .form = form, .flags = flags};
+	size_t n = sizeof s;
+	for (int i = 0; i < ATTACH_STRINGS; i++) {
+		s.length[i] = (uint16_t)strlen(strings[i]);
+		memcpy(buf + n, strings[i], s.length[i]);
+		n += s.length[i];
+	}
+	memcpy(buf, &s, sizeof s);
+	say(g, buf, n);
+}
+
+static struct attach_list opened(struct rig *g)
+{
+	union reply r;
+	assert_true(hear(g, &r));
+	assert_int_equal(r.head.type, ATTACH_LIST);
+	return r.list;
+}
+
+static void close_handle(struct rig *g, uint32_t handle)
+{
+	union reply r;
+	struct attach_ref c = {.head = {.type = ATTACH_CLOSE_LIST, .id = 3}, .handle = handle};
+	say(g, &c, sizeof c);
+	assert_true(hear(g, &r));
+	assert_int_equal(r.head.type, ATTACH_OK);
+}
+
+static void settle(struct rig *g)
+{
+	for (int i = 0; i < 5; i++)
+		both(g);
+}
+
+/* Who may see metadata alone must not be given the list of somebody who sees values. */
+static void another_form_is_another_list(void **state)
+{
+	static const struct {
+		uint32_t form, flags;
+		const char *labels, *fields;
+	} wishes[] = {{OBJECT, 0, "", ""}, {METADATA, 0, "", ""},
+	        {OBJECT, ATTACH_KEEP_MANAGED_FIELDS, "", ""}, {OBJECT, 0, "a=b", ""},
+	        {OBJECT, 0, "", "a=b"}};
+	enum { N = sizeof wishes / sizeof wishes[0] };
+	struct rig g;
+	uint32_t row[N];
+	(void)state;
+	rig_init(&g);
+	greet(&g);
+	for (size_t i = 0; i < N; i++) {
+		wish(&g, wishes[i].form, wishes[i].flags, wishes[i].labels, wishes[i].fields);
+		row[i] = opened(&g).list;
+		assert_int_equal(g.control->lists.open, i + 1);
+		const struct open_list *l = g.control->lists.rows[i];
+		assert_int_equal(l->metadata_only, wishes[i].form == METADATA);
+		assert_int_equal(l->keep_managed_fields, wishes[i].flags != 0);
+	}
+	for (size_t i = 0; i < N; i++) { /* and the same one is the same */
+		wish(&g, wishes[i].form, wishes[i].flags, wishes[i].labels, wishes[i].fields);
+		assert_int_equal(opened(&g).list, row[i]);
+		assert_int_equal(g.control->lists.open, N);
+	}
+	rig_fini(&g);
+}
+
+static void a_list_has_the_budget_of_the_settings(void **state)
+{
+	struct rig g;
+	(void)state;
+	rig_init(&g);
+	g.settings.limits.list_bytes = 1234567;
+	greet(&g);
+	wish(&g, OBJECT, 0, "", "");
+	(void)opened(&g);
+	const struct feed *f = g.reactor->feed_by_id.rows[0];
+	assert_int_equal(f->budget.bytes_max, 1234567);
+	rig_fini(&g);
+}
+
+static void a_consumer_is_woken_until_its_last_handle_is_closed(void **state)
+{
+	struct rig g;
+	(void)state;
+	rig_init(&g);
+	g.settings.limits.linger_seconds = 1000;
+	greet(&g);
+	wish(&g, OBJECT, 0, "", "");
+	uint32_t first = opened(&g).handle;
+	wish(&g, OBJECT, 0, "", "");
+	uint32_t second = opened(&g).handle;
+	assert_int_not_equal(first, second);
+	const struct feed *f = g.reactor->feed_by_id.rows[0];
+	close_handle(&g, first);
+	settle(&g);
+	assert_int_equal(f->consumer_count, 1);
+	close_handle(&g, second);
+	settle(&g);
+	assert_int_equal(f->consumer_count, 0);
+	assert_int_equal(g.control->lists.open, 1); /* it lingers */
+	rig_fini(&g);
+}
+
+/* The time of a list has come: it closes unless somebody needs it. */
+static void a_list_that_is_needed_does_not_close(void **state)
+{
+	struct rig g;
+	(void)state;
+	rig_init(&g);
+	g.settings.limits.linger_seconds = 1000;
+	greet(&g);
+	wish(&g, OBJECT, 0, "", "");
+	uint32_t handle = opened(&g).handle;
+	struct open_list *l = g.control->lists.rows[0];
+	l->linger.on_due(&l->linger);
+	assert_int_equal(l->phase, LIST_OPEN);
+	close_handle(&g, handle);
+	l->pinned = true;
+	l->linger.on_due(&l->linger);
+	assert_int_equal(l->phase, LIST_OPEN);
+	l->pinned = false;
+	l->linger.on_due(&l->linger);
+	assert_int_equal(l->phase, LIST_CLOSING);
+	settle(&g);
+	assert_int_equal(g.control->lists.open, 0);
+	assert_null(g.reactor->feed_by_id.rows[0]);
+	rig_fini(&g);
+}
+
+static void a_list_whose_openers_left_before_it_was_there_goes(void **state)
+{
+	struct rig g;
+	(void)state;
+	rig_init(&g);
+	greet(&g);
+	wish(&g, OBJECT, 0, "", "");
+	for (int i = 0; i < 100 && !g.control->lists.open; i++)
+		control_turn(&g);
+	assert_int_equal(g.control->lists.rows[0]->phase, LIST_OPENING);
+	close(g.client);
+	g.client = -1;
+	for (int i = 0; i < 100 && g.control->lists.rows[0]->refs; i++)
+		control_turn(&g);
+	assert_int_equal(g.control->lists.rows[0]->phase, LIST_OPENING);
+	for (int i = 0; i < 20; i++)
+		both(&g);
+	assert_int_equal(g.control->lists.open, 0);
+	rig_fini(&g);
+}
+
+/* Opened again while it closed, and left for good then. */
+static void a_list_that_was_opened_again_goes_as_others(void **state)
+{
+	struct rig g;
+	(void)state;
+	rig_init(&g);
+	greet(&g);
+	wish(&g, OBJECT, 0, "", "");
+	close_handle(&g, opened(&g).handle);
+	for (int i = 0; i < 100 && g.control->lists.rows[0]->phase != LIST_CLOSING; i++)
+		control_turn(&g);
+	wish(&g, OBJECT, 0, "", "");
+	uint32_t handle = opened(&g).handle;
+	close_handle(&g, handle);
+	for (int i = 0; i < 20; i++)
+		both(&g);
+	assert_int_equal(g.control->lists.open, 0);
+	assert_null(g.reactor->feed_by_id.rows[0]);
+	rig_fini(&g);
+}
+
+/* Its cluster was removed: who has it open may close it, and who asks for it gets another. */
+static void a_list_that_has_ended_is_not_given_out(void **state)
+{
+	struct rig g;
+	(void)state;
+	rig_init(&g);
+	g.settings.limits.linger_seconds = 1000;
+	greet(&g);
+	wish(&g, OBJECT, 0, "", "");
+	struct attach_list old = opened(&g);
+	lists_end_cluster(g.control, g.control->lists.rows[0]->cluster, "removed");
+	wish(&g, OBJECT, 0, "", "");
+	struct attach_list next = opened(&g);
+	assert_int_equal(g.control->lists.open, 2);
+	close_handle(&g, old.handle);
+	settle(&g);
+	const struct feed *f = g.reactor->feed_by_id.rows[1];
+	assert_int_equal(f->consumer_count, 1);
+	close_handle(&g, next.handle);
+	rig_fini(&g);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(another_form_is_another_list),
+	        cmocka_unit_test(a_list_has_the_budget_of_the_settings),
+	        cmocka_unit_test(a_consumer_is_woken_until_its_last_handle_is_closed),
+	        cmocka_unit_test(a_list_that_is_needed_does_not_close),
+	        cmocka_unit_test(a_list_whose_openers_left_before_it_was_there_goes),
+	        cmocka_unit_test(a_list_that_was_opened_again_goes_as_others),
+	        cmocka_unit_test(a_list_that_has_ended_is_not_given_out),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

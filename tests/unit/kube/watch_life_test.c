@@ -1,0 +1,601 @@
+/* watch_life_test.c - what a list+watch machine remembers from one answer to the next, and what it
+ * forgets: each of these is a list that is stale for minutes, or a server that is asked too often,
+ * long after the answer that caused it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "watch_rig.h"
+
+#define MS 1000000ull
+
+/* Its time has come: it connects and asks. */
+static void again(struct rig *r)
+{
+	r->now = r->w.deadline_ns;
+	watch_on_timer(&r->w, r->now, &r->out);
+	assert_true(r->out.acts & WATCH_CONNECT);
+	watch_on_ready(&r->w, r->now, &r->out);
+	assert_true(r->out.acts & WATCH_SEND);
+}
+
+static void stream(struct rig *r)
+{
+	assert_int_equal(r->w.request, WATCH_REQ_WATCH);
+	assert_int_equal(watch_on_head(&r->w, 200, -1, r->now, &r->out), WATCH_BODY_EVENTS);
+}
+
+static void error_event(struct rig *r, struct json_status st)
+{
+	struct json_event ev = {.type = JSON_EVENT_ERROR};
+	assert_int_equal(watch_on_event(&r->w, &ev, &st, r->now, &r->out), WATCH_APPLY_NOTHING);
+	assert_true(r->out.acts & WATCH_CLOSE);
+}
+
+/* The next thing asked for is the list, at once or when its time has come. */
+static void assert_relists(struct rig *r)
+{
+	if (r->w.state == WATCH_WAITING || r->w.state == WATCH_PARKED)
+		again(r);
+	else if (r->w.state == WATCH_CONNECTING)
+		watch_on_ready(&r->w, r->now, &r->out);
+	assert_true(has(target(r), "limit=500"));
+}
+
+/* --- what is not to be trusted ------------------------------------------------------------ */
+
+static void what_breaks_the_protocol_is_listed_again(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_live(&r);
+	watch_on_lost(&r.w, ERR_HTTP_SYNTAX, "nonsense", r.now, &r.out);
+	assert_relists(&r);
+	watch_fini(&r.w);
+	rig_live(&r); /* while one that was cut resumes */
+	watch_on_lost(&r.w, ERR_CONN_RESET, "cut", r.now, &r.out);
+	again(&r);
+	assert_true(has(target(&r), "resourceVersion=100"));
+	watch_fini(&r.w);
+}
+
+static void who_was_not_allowed_to_look_lists_again(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_live(&r);
+	watch_on_body_end(&r.w, true, r.now + 400 * S, &r.out);
+	while (r.w.state != WATCH_PARKED) {
+		status(&r, 403, (struct json_status){.code = 403}, -1);
+		if (r.w.state == WATCH_WAITING)
+			again(&r);
+	}
+	assert_relists(&r);
+	watch_fini(&r.w);
+}
+
+static void a_request_that_is_bad_is_not_resumed_with(void **s)
+{
+	static const int codes[] = {400, 422};
+	(void)s;
+	for (size_t i = 0; i < 2; i++) {
+		struct rig r;
+		rig_live(&r);
+		error_event(&r, (struct json_status){.code = codes[i]});
+		assert_relists(&r);
+		watch_fini(&r.w);
+	}
+}
+
+static void expired_is_known_by_its_code_or_its_reason(void **s)
+{
+	static const struct json_status says[] = {
+	        {.code = 410}, {.reason = SPAN("Expired")}, {.reason = SPAN("Gone")}};
+	(void)s;
+	for (size_t i = 0; i < 3; i++) {
+		struct rig r;
+		rig_live(&r);
+		error_event(&r, says[i]);
+		assert_int_equal(r.w.err, ERR_KUBE_EXPIRED);
+		assert_relists(&r);
+		watch_fini(&r.w);
+	}
+}
+
+static void nothing_at_the_end_marker_comes_after_it(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_init(&r, true);
+	watch_on_head(&r.w, 200, -1, r.now, &r.out);
+	event(&r, JSON_EVENT_BOOKMARK, "95", true);
+	assert_int_equal(event(&r, JSON_EVENT_MODIFIED, "95", false), WATCH_APPLY_NOTHING);
+	assert_int_equal(r.w.err, ERR_KUBE_ORDER);
+	watch_fini(&r.w);
+}
+
+static void a_server_that_goes_back_twice_is_asked_again_twice(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_live(&r);
+	for (int round = 0, at = 90; round < 2; round++, at -= 10) {
+		char rv[16];
+		int refused = 0;
+		snprintf(rv, sizeof rv, "%d", at);
+		error_event(&r, (struct json_status){.code = 410});
+		assert_relists(&r);
+		for (page(&r, rv, ""); !(r.out.acts & WATCH_SYNC_COMMIT); page(&r, rv, "")) {
+			refused++;
+			again(&r);
+		}
+		assert_int_equal(refused, WATCH_BACK_TRIES);
+		assert_true(r.out.version_back);
+		stream(&r);
+		r.now += 200 * S; /* healthy: the next 410 is answered at once */
+	}
+	watch_fini(&r.w);
+}
+
+/* --- pages -------------------------------------------------------------------------------- */
+
+static void the_pages_of_a_list_are_one_sync(void **s)
+{
+	struct rig r;
+	struct json_list_meta last = {.resource_version = SPAN("100"), .saw_items = true};
+	(void)s;
+	rig_init(&r, false);
+	watch_on_head(&r.w, 200, -1, r.now, &r.out);
+	assert_true(r.out.acts & WATCH_SYNC_BEGIN);
+	watch_on_page(&r.w,
+	        &(struct json_list_meta){
+	                .resource_version = SPAN("100"), .continue_ = SPAN("t"), .saw_items = true},
+	        r.now, &r.out);
+	watch_on_head(&r.w, 200, -1, r.now, &r.out);
+	assert_false(r.out.acts & WATCH_SYNC_BEGIN); /* it would drop what the first page held */
+	watch_on_page(&r.w, &last, r.now, &r.out);
+	assert_true(r.out.acts & WATCH_SYNC_COMMIT);
+	watch_fini(&r.w);
+}
+
+static void after_a_list_without_pages_the_next_has_them_again(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_init(&r, false);
+	page(&r, "100", "t");
+	status(&r, 410, (struct json_status){.code = 410}, -1);
+	assert_false(has(target(&r), "limit="));
+	page(&r, "101", "");
+	stream(&r);
+	watch_on_lost(&r.w, ERR_HTTP_SYNTAX, "nonsense", r.now, &r.out);
+	assert_relists(&r);
+	watch_fini(&r.w);
+}
+
+static void a_token_of_any_length_is_not_kept(void **s)
+{
+	static char token[WATCH_TOKEN_MAX + 2];
+	(void)s;
+	for (size_t n = WATCH_TOKEN_MAX; n <= WATCH_TOKEN_MAX + 1; n++) {
+		struct rig r;
+		memset(token, 'a', n);
+		rig_init(&r, false);
+		page(&r, "100", token);
+		assert_int_equal(r.w.state, n > WATCH_TOKEN_MAX ? WATCH_WAITING : WATCH_ASKING);
+		watch_fini(&r.w);
+	}
+}
+
+/* --- streaming lists ---------------------------------------------------------------------- */
+
+static void events_of_both_groups_are_listed_in_pages(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_init(&r, true);
+	r.conf.resource = "events";
+	r.conf.group = "events.k8s.io";
+	watch_on_lost(&r.w, ERR_CONN_RESET, NULL, r.now, &r.out);
+	again(&r);
+	assert_true(has(target(&r), "/events?limit=500"));
+	watch_fini(&r.w);
+}
+
+/* A 403 may be of the list, which an administrator lifts in a minute; the others are of the server.
+ */
+static void a_streaming_list_that_was_denied_is_tried_again_soon(void **s)
+{
+	static const int codes[] = {403, 422};
+	(void)s;
+	for (size_t i = 0; i < 2; i++) {
+		struct rig r;
+		rig_init(&r, true);
+		status(&r, codes[i], (struct json_status){.code = codes[i]}, -1);
+		watch_on_lost(&r.w, ERR_CONN_RESET, NULL, r.now, &r.out);
+		r.w.deadline_ns += WATCH_PARK_MIN_S * S;
+		again(&r);
+		assert_int_equal(has(target(&r), "sendInitialEvents"), codes[i] == 403);
+		watch_fini(&r.w);
+	}
+}
+
+/* Cut before its first event: that says nothing about what the server can do. */
+static void an_empty_answer_does_not_end_streaming_lists(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_init(&r, true);
+	watch_on_head(&r.w, 200, -1, r.now, &r.out);
+	watch_on_body_end(&r.w, true, r.now, &r.out);
+	assert_int_equal(r.w.err, ERR_HTTP_TRUNCATED);
+	again(&r);
+	assert_true(has(target(&r), "sendInitialEvents"));
+	/* nor what came of the one before */
+	watch_on_head(&r.w, 200, -1, r.now, &r.out);
+	event(&r, JSON_EVENT_ADDED, "90", false);
+	watch_on_lost(&r.w, ERR_CONN_RESET, NULL, r.now, &r.out);
+	again(&r);
+	watch_on_head(&r.w, 200, -1, r.now, &r.out);
+	watch_on_body_end(&r.w, true, r.now, &r.out);
+	assert_false(r.caps.no_watch_list);
+	watch_fini(&r.w);
+}
+
+/* --- who is asked how often --------------------------------------------------------------- */
+
+static void a_stream_that_is_cut_at_once_is_backed_off_from(void **s)
+{
+	struct rig r;
+	uint64_t wait = 0;
+	(void)s;
+	rig_live(&r);
+	for (int i = 0; i < 8; i++) {
+		watch_on_lost(&r.w, ERR_CONN_RESET, "cut", r.now, &r.out);
+		wait = r.w.deadline_ns - r.now;
+		again(&r);
+		stream(&r);
+	}
+	assert_true(wait >= BACKOFF_MAX_MS * MS / 2);
+	/* and one that lived comes back soon */
+	r.now += (BACKOFF_HEALTHY_S + 1) * S;
+	watch_on_lost(&r.w, ERR_CONN_RESET, "cut", r.now, &r.out);
+	assert_true(r.w.deadline_ns - r.now <= S / 2);
+	watch_fini(&r.w);
+}
+
+/* The same for what fails otherwise: a minute of health forgets what was before. */
+static void health_forgets_failures(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_live(&r);
+	for (int i = 0; i < 8; i++) {
+		watch_on_lost(&r.w, ERR_CONN_RESET, "cut", r.now, &r.out);
+		again(&r);
+		stream(&r);
+	}
+	r.now += 2 * BACKOFF_HEALTHY_S * S;
+	watch_on_lost(&r.w, ERR_HTTP_SYNTAX, "nonsense", r.now, &r.out);
+	assert_in_range(r.w.deadline_ns - r.now, BACKOFF_FIRST_MS * MS / 2, BACKOFF_FIRST_MS * MS);
+	watch_fini(&r.w);
+}
+
+static void a_410_after_health_is_answered_at_once(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_live(&r);
+	for (int i = 0; i < 3 * WATCH_EXPIRIES_MAX; i++) {
+		r.now += 2 * BACKOFF_HEALTHY_S * S;
+		error_event(&r, (struct json_status){.code = 410});
+		assert_int_equal(r.w.state, WATCH_CONNECTING);
+		assert_relists(&r);
+		page(&r, "100", "");
+		stream(&r);
+	}
+	watch_fini(&r.w);
+}
+
+static void lists_that_are_sent_away_together_do_not_come_back_together(void **s)
+{
+	uint64_t least = UINT64_MAX, most = 0;
+	(void)s;
+	for (uint64_t seed = 1; seed <= 50; seed++) {
+		struct rig r;
+		rig_init(&r, false);
+		r.w.rng.s = seed * 1000003;
+		status(&r, 429, (struct json_status){0}, 7);
+		uint64_t wait = r.w.deadline_ns - r.now;
+		least = wait < least ? wait : least;
+		most = wait > most ? wait : most;
+		watch_fini(&r.w);
+	}
+	assert_true(least >= 7 * S && most - least > 200 * MS);
+}
+
+static void the_retry_after_of_the_body_counts_too(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_init(&r, false);
+	status(&r, 429, (struct json_status){.code = 429, .retry_after_seconds = 9}, -1);
+	assert_in_range(r.w.deadline_ns - r.now, 9 * S, 10 * S + 1);
+	watch_fini(&r.w);
+}
+
+static void a_resource_that_cannot_be_listed_is_parked(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_init(&r, false);
+	status(&r, 405, (struct json_status){.code = 405}, -1);
+	assert_int_equal(watch_list_state(&r.w), WATCH_LIST_PARKED);
+	/* where nothing that comes late moves it */
+	uint64_t at = r.w.deadline_ns;
+	watch_on_lost(&r.w, ERR_CONN_RESET, "cut", r.now, &r.out);
+	assert_int_equal(r.out.acts, 0);
+	assert_int_equal(r.w.deadline_ns, at);
+	assert_int_equal(r.w.err, ERR_KUBE_NOT_FOUND);
+	watch_fini(&r.w);
+}
+
+static void a_limit_of_ours_parks_the_list(void **s)
+{
+	static const err_t ours[] = {ERR_BUDGET, ERR_LIMIT, ERR_NO_MEMORY};
+	(void)s;
+	for (size_t i = 0; i < 3; i++) {
+		struct rig r;
+		rig_live(&r);
+		watch_on_refused(&r.w, ours[i], "full", r.now, &r.out);
+		assert_int_equal(watch_list_state(&r.w), WATCH_LIST_PARKED);
+		assert_true(r.w.deadline_ns - r.now >= WATCH_PARK_MIN_S * S / 2);
+		assert_relists(&r);
+		watch_fini(&r.w);
+	}
+}
+
+static void a_list_that_was_let_in_is_parked_anew_from_the_start(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_init(&r, false);
+	for (int i = 0; i < 6; i++) {
+		status(&r, 404, (struct json_status){.code = 404}, -1);
+		again(&r);
+	}
+	page(&r, "100", "");
+	stream(&r);
+	watch_on_refused(&r.w, ERR_BUDGET, "full", r.now, &r.out);
+	assert_true(r.w.deadline_ns - r.now <= WATCH_PARK_MIN_S * S);
+	watch_fini(&r.w);
+}
+
+/* --- credentials -------------------------------------------------------------------------- */
+
+static void each_401_after_health_renews_the_credential(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_live(&r);
+	for (int i = 0; i < 3; i++) {
+		watch_on_body_end(&r.w, true, r.now += 400 * S, &r.out);
+		status(&r, 401, (struct json_status){.code = 401}, -1);
+		assert_true(r.out.acts & WATCH_CREDENTIAL);
+		watch_on_credential(&r.w, true, NULL, r.now, &r.out);
+		watch_on_ready(&r.w, r.now, &r.out);
+		stream(&r);
+	}
+	watch_fini(&r.w);
+}
+
+static void another_server_may_ask_for_a_credential_of_its_own(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_init(&r, false);
+	status(&r, 401, (struct json_status){.code = 401}, -1);
+	watch_on_moved(&r.w, r.now, &r.out);
+	assert_true(r.out.acts & WATCH_CONNECT);
+	watch_on_ready(&r.w, r.now, &r.out);
+	status(&r, 401, (struct json_status){.code = 401}, -1);
+	assert_true(r.out.acts & WATCH_CREDENTIAL);
+	watch_fini(&r.w);
+}
+
+static void a_renewal_that_never_answers_is_not_waited_for(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_init(&r, false);
+	status(&r, 401, (struct json_status){.code = 401}, -1);
+	assert_true(r.w.deadline_ns - r.now <= 60 * S);
+	again(&r);
+	watch_fini(&r.w);
+}
+
+/* --- streams ------------------------------------------------------------------------------ */
+
+static void a_list_that_is_live_again_says_no_error(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_live(&r);
+	watch_on_lost(&r.w, ERR_CONN_RESET, "cut", r.now, &r.out);
+	assert_int_equal(r.w.err, ERR_CONN_RESET);
+	assert_string_equal(watch_text(&r.w), "cut");
+	again(&r);
+	stream(&r);
+	assert_int_equal(r.w.err, ERR_OK);
+	assert_string_equal(watch_text(&r.w), "");
+	assert_true(r.out.acts & WATCH_STATE);
+	watch_fini(&r.w);
+}
+
+/* Errors between which something came do not add up to a list; nor do those before one. */
+static void errors_in_a_row_are_forgotten_by_what_comes(void **s)
+{
+	(void)s;
+	for (int bookmark = 0; bookmark < 2; bookmark++) {
+		struct rig r;
+		rig_live(&r);
+		for (int i = 0; i < 2 * WATCH_RESUMES_MAX; i++) {
+			char rv[16];
+			snprintf(rv, sizeof rv, "%d", 101 + i);
+			event(&r, bookmark ? JSON_EVENT_BOOKMARK : JSON_EVENT_ADDED, rv, false);
+			error_event(&r, (struct json_status){.code = 500});
+			again(&r);
+			stream(&r);
+		}
+		watch_fini(&r.w);
+	}
+}
+
+static void errors_before_a_list_do_not_count_after_it(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_live(&r);
+	for (int i = 0; i < WATCH_RESUMES_MAX; i++) {
+		error_event(&r, (struct json_status){.code = 500});
+		again(&r);
+		if (i + 1 < WATCH_RESUMES_MAX)
+			stream(&r);
+	}
+	page(&r, "100", "");
+	stream(&r);
+	error_event(&r, (struct json_status){.code = 500});
+	again(&r);
+	stream(&r); /* it resumes */
+	watch_fini(&r.w);
+}
+
+static void short_watches_that_bring_events_are_fine(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_live(&r);
+	for (int i = 0; i < 10; i++) {
+		char rv[16];
+		snprintf(rv, sizeof rv, "%d", 101 + i);
+		event(&r, JSON_EVENT_ADDED, rv, false);
+		watch_on_body_end(&r.w, true, r.now, &r.out);
+		assert_true(r.out.acts & WATCH_SEND);
+		stream(&r);
+	}
+	/* those that bring none are not, whatever came before */
+	for (int i = 0; r.w.state != WATCH_WAITING; i++) {
+		assert_true(i < 4);
+		watch_on_body_end(&r.w, true, r.now, &r.out);
+		if (r.out.acts & WATCH_SEND)
+			stream(&r);
+	}
+	assert_int_equal(r.w.err, ERR_KUBE_SHORT_WATCH);
+	watch_fini(&r.w);
+}
+
+/* Perhaps our version is what it stumbles over. */
+static void short_watches_without_end_are_met_by_a_list(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_live(&r);
+	for (int i = 0; r.w.request != WATCH_REQ_PAGE; i++) {
+		assert_true(i < 8);
+		watch_on_body_end(&r.w, true, r.now, &r.out);
+		if (r.w.state == WATCH_WAITING)
+			again(&r);
+		if (r.w.request == WATCH_REQ_WATCH)
+			stream(&r);
+	}
+	watch_fini(&r.w);
+}
+
+/* Where no bookmarks come, silence means nothing: so the list is taken again after a while, though
+ * the stream is renewed in between, by the server or by a proxy that cuts what is idle for a
+ * minute. */
+static void renewals_do_not_put_off_the_check_of_a_silent_list(void **s)
+{
+	static const uint64_t every_s[] = {50, 60, 100, 140};
+	(void)s;
+	for (size_t i = 0; i < sizeof every_s / sizeof every_s[0]; i++) {
+		struct rig r;
+		rig_live(&r);
+		uint64_t since = r.now, renewal = r.now + every_s[i] * S;
+		while (r.w.request != WATCH_REQ_PAGE) {
+			assert_true(r.now - since <= (WATCH_VERIFY_S + 1) * S);
+			if (r.w.deadline_ns <= renewal) {
+				r.now = r.w.deadline_ns;
+				watch_on_timer(&r.w, r.now, &r.out);
+				if (r.w.state == WATCH_CONNECTING)
+					watch_on_ready(&r.w, r.now, &r.out);
+			} else {
+				r.now = renewal;
+				renewal += every_s[i] * S;
+				watch_on_body_end(&r.w, true, r.now, &r.out);
+				stream(&r);
+			}
+		}
+		watch_fini(&r.w);
+	}
+}
+
+/* A server that does not end its streams, and whose events go on: at 660 s it is left. */
+static void a_stream_without_end_is_ended(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_live(&r);
+	uint64_t since = r.now;
+	r.w.verify_ns = WATCH_VERIFY_MAX_S * S;
+	while (r.w.state == WATCH_STREAMING) {
+		assert_true(r.now - since <= WATCH_STREAM_S * S);
+		r.now = r.w.deadline_ns;
+		watch_on_timer(&r.w, r.now, &r.out);
+	}
+	assert_int_equal(r.now - since, WATCH_STREAM_S * S);
+	assert_true(r.out.acts & WATCH_CONNECT);
+	watch_on_ready(&r.w, r.now, &r.out);
+	stream(&r);
+	watch_fini(&r.w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(what_breaks_the_protocol_is_listed_again),
+	        cmocka_unit_test(who_was_not_allowed_to_look_lists_again),
+	        cmocka_unit_test(a_request_that_is_bad_is_not_resumed_with),
+	        cmocka_unit_test(expired_is_known_by_its_code_or_its_reason),
+	        cmocka_unit_test(nothing_at_the_end_marker_comes_after_it),
+	        cmocka_unit_test(a_server_that_goes_back_twice_is_asked_again_twice),
+	        cmocka_unit_test(the_pages_of_a_list_are_one_sync),
+	        cmocka_unit_test(after_a_list_without_pages_the_next_has_them_again),
+	        cmocka_unit_test(a_token_of_any_length_is_not_kept),
+	        cmocka_unit_test(events_of_both_groups_are_listed_in_pages),
+	        cmocka_unit_test(a_streaming_list_that_was_denied_is_tried_again_soon),
+	        cmocka_unit_test(an_empty_answer_does_not_end_streaming_lists),
+	        cmocka_unit_test(a_stream_that_is_cut_at_once_is_backed_off_from),
+	        cmocka_unit_test(health_forgets_failures),
+	        cmocka_unit_test(a_410_after_health_is_answered_at_once),
+	        cmocka_unit_test(lists_that_are_sent_away_together_do_not_come_back_together),
+	        cmocka_unit_test(the_retry_after_of_the_body_counts_too),
+	        cmocka_unit_test(a_resource_that_cannot_be_listed_is_parked),
+	        cmocka_unit_test(a_limit_of_ours_parks_the_list),
+	        cmocka_unit_test(a_list_that_was_let_in_is_parked_anew_from_the_start),
+	        cmocka_unit_test(each_401_after_health_renews_the_credential),
+	        cmocka_unit_test(another_server_may_ask_for_a_credential_of_its_own),
+	        cmocka_unit_test(a_renewal_that_never_answers_is_not_waited_for),
+	        cmocka_unit_test(a_list_that_is_live_again_says_no_error),
+	        cmocka_unit_test(errors_in_a_row_are_forgotten_by_what_comes),
+	        cmocka_unit_test(errors_before_a_list_do_not_count_after_it),
+	        cmocka_unit_test(short_watches_that_bring_events_are_fine),
+	        cmocka_unit_test(short_watches_without_end_are_met_by_a_list),
+	        cmocka_unit_test(renewals_do_not_put_off_the_check_of_a_silent_list),
+	        cmocka_unit_test(a_stream_without_end_is_ended),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
