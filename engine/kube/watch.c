@@ -55,8 +55,7 @@ static struct span rv_of(const struct watch *w)
 	return span_of(w->rv);
 }
 
-/* Longer versions than we can keep do not exist (they are decimal integers); a server that sends
- * one is treated as broken by the caller. */
+/* Longer ones than we keep do not exist (decimal integers): such a server counts as broken. */
 static bool is_usable_rv(struct span rv)
 {
 	return rv.n && rv.n < WATCH_RV_MAX && !memchr(rv.p, 0, rv.n);

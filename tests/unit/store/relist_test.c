@@ -38,7 +38,7 @@ static void a_relist_makes_room_for_all_its_entries(void **state)
 		struct store_list *l = test_live_list(s, "pods", NULL);
 		struct store_sync_result r;
 		uint64_t rv = 10;
-		char name[8];
+		char name[16];
 		for (int i = 0; i < N; i++) {
 			snprintf(name, sizeof name, "n%d", i);
 			upsert(l, name, "u", rv++, 200);
