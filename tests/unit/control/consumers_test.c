@@ -507,7 +507,8 @@ static void places_are_limited_by_user_and_by_all(void **state)
 	for (int by_user = 0; by_user < 2; by_user++) {
 		enum { ALL = 5 };
 		int fds[CONSUMER_PER_UID_MAX];
-		int n = by_user ? CONSUMER_PER_UID_MAX : ALL;
+		int n = by_user ? CONSUMER_PER_UID_MAX
+		                : ALL + CONSUMER_KEPT; /* it is our own user */
 		rig_init(&g);
 		g.settings.limits.consumers_max = by_user ? 4096 : ALL;
 		for (int i = 0; i < n; i++) {
