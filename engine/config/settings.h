@@ -195,12 +195,12 @@ struct settings_peer { /* a consumer, as the kernel vouches for it */
 	const gid_t *gids;
 	size_t gid_count;
 };
-/* The decision for one request: the first realm that covers the list and allows the peer. The same
- * list may exist in two realms, once for each set of people (A2: never one segment for both). NULL:
- * not permitted. */
 /* May the peer see anything at all of that cluster? */
 bool settings_sees_cluster(
         const struct settings *s, const char *cluster, const struct settings_peer *peer);
+/* The decision for one request: the first realm that covers the list and allows the peer. The same
+ * list may exist in two realms, once for each set of people (A2: never one segment for both). NULL:
+ * not permitted. */
 const struct settings_realm *settings_admit(const struct settings *s,
         const struct settings_target *target, const struct settings_peer *peer);
 /* Does this realm cover the list and allow the peer? For one that has it open already. */

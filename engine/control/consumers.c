@@ -70,7 +70,6 @@ static void make_directory(const char *path)
 }
 
 static void on_listener(struct loop_fd *f, uint32_t events);
-static void on_listen_again(struct loop_timer *t);
 
 /* path: checked against SOCKET_PATH_MAX; more: what stands behind it. */
 static struct sockaddr_un address_of(const char *path, const char *more)
@@ -149,10 +148,7 @@ err_t consumers_listen(struct control *c, struct errmsg *m)
 		        strerror(errno));
 	}
 	c->consumers.path = own;
-	c->consumers.listener.fd = fd;
-	c->consumers.listener.on_ready = on_listener;
-	loop_timer_init(&c->consumers.listen_again, on_listen_again);
-	return loop_watch(c->loop, &c->consumers.listener, fd, EPOLLIN);
+	return loop_listen(c->loop, &c->consumers.listener, fd, on_listener);
 }
 
 /* --- one consumer ------------------------------------------------------------------------ */
@@ -521,36 +517,20 @@ static void admit(struct control *c, int fd)
 
 static void on_listener(struct loop_fd *f, uint32_t events)
 {
-	struct control *c = CONTAINER_OF(f, struct control, consumers.listener);
+	struct control *c = CONTAINER_OF(f, struct control, consumers.listener.sock);
 	(void)events;
 	for (int i = 0; i < 16; i++) {
-		int fd = accept4(f->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-		if (fd >= 0) {
-			admit(c, fd);
-			continue;
-		}
-		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
-			/* The connection stays in the backlog, and the socket readable: look away,
-			 * or the loop spins. */
-			loop_set_events(c->loop, f, 0);
-			loop_timer_set(c->loop, &c->consumers.listen_again,
-			        loop_now_ns(c->loop) + CONSUMER_LISTEN_AGAIN_MS * 1000000ull);
-		}
-		return;
+		int fd = loop_accept(&c->consumers.listener);
+		if (fd < 0)
+			return;
+		admit(c, fd);
 	}
-}
-
-static void on_listen_again(struct loop_timer *t)
-{
-	struct control *c = CONTAINER_OF(t, struct control, consumers.listen_again);
-	if (c->consumers.listener.watched)
-		loop_set_events(c->loop, &c->consumers.listener, EPOLLIN);
 }
 
 void consumers_bye(struct control *c)
 {
 	loop_unwatch(c->loop,
-	        &c->consumers.listener); /* nobody new; the socket goes in consumers_fini */
+	        &c->consumers.listener.sock); /* nobody new; the socket goes in consumers_fini */
 	for (uint32_t i = 0; i < REACTOR_CONSUMERS_MAX; i++) {
 		struct consumer *k = c->consumers.rows[i];
 		if (!k || k->leaving)
@@ -564,9 +544,7 @@ void consumers_bye(struct control *c)
 void consumers_fini(struct control *c)
 {
 	if (c->consumers.path) {
-		loop_unwatch(c->loop, &c->consumers.listener);
-		loop_timer_set(c->loop, &c->consumers.listen_again, UINT64_MAX);
-		close(c->consumers.listener.fd);
+		loop_listener_close(&c->consumers.listener);
 		(void)!unlink(c->consumers.path);
 	}
 	for (uint32_t i = 0; i < REACTOR_CONSUMERS_MAX; i++)

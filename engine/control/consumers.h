@@ -18,9 +18,8 @@ enum {
 	CONSUMER_PER_UID_MAX = 256, /* connections of one user */
 	CONSUMER_KEPT = 8, /* places beyond limits.consumersMax, for those who look after it */
 	CONSUMER_OPENINGS_MAX = 65536,
-	CONSUMER_QUESTIONS_MAX = 64,    /* under way at one time */
-	CONSUMER_STATUSES_MAX = 4,      /* of these, of status; or answered and not read yet */
-	CONSUMER_LISTEN_AGAIN_MS = 200, /* no descriptor or memory was left for a new connection */
+	CONSUMER_QUESTIONS_MAX = 64, /* under way at one time */
+	CONSUMER_STATUSES_MAX = 4,   /* of these, of status; or answered and not read yet */
 	CONSUMER_SENDS_MAX =
 	        64, /* answers waiting for a consumer that does not read: then it is cut off */
 };
@@ -53,8 +52,7 @@ struct consumer {
 };
 
 struct consumers {
-	struct loop_fd listener;
-	struct loop_timer listen_again;
+	struct loop_listener listener;
 	char *path;  /* own: to be removed at the end */
 	int lock_fd; /* held while we live: a second daemon finds it locked */
 	struct consumer *rows[REACTOR_CONSUMERS_MAX];

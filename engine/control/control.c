@@ -92,8 +92,7 @@ void control_post(struct control *c, uint32_t reactor, struct reactor_msg *m)
 }
 
 /* Of a cluster that a reload has removed, or of the server that it was before: nobody is
- * interested.
- */
+ * interested. */
 static bool is_late(const struct control *c, const struct reactor_note *n)
 {
 	const struct known_cluster *k;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -107,6 +108,43 @@ void loop_timer_init(struct loop_timer *t, void (*on_due)(struct loop_timer *t))
 void loop_timer_set(struct loop *l, struct loop_timer *t, uint64_t at_ns)
 {
 	wheel_set(&l->wheel, &t->timer, at_ns);
+}
+
+/* --- listening ------------------------------------------------------------------------------- */
+
+static void on_listen_again(struct loop_timer *t)
+{
+	struct loop_listener *x = CONTAINER_OF(t, struct loop_listener, again);
+	if (x->sock.watched)
+		loop_set_events(x->loop, &x->sock, EPOLLIN);
+}
+
+err_t loop_listen(struct loop *l, struct loop_listener *x, int fd,
+        void (*on_ready)(struct loop_fd *f, uint32_t events))
+{
+	x->loop = l;
+	x->sock.fd = fd;
+	x->sock.on_ready = on_ready;
+	loop_timer_init(&x->again, on_listen_again);
+	return loop_watch(l, &x->sock, fd, EPOLLIN);
+}
+
+int loop_accept(struct loop_listener *x)
+{
+	int fd = accept4(x->sock.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (fd < 0 && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+		loop_set_events(x->loop, &x->sock, 0);
+		loop_timer_set(
+		        x->loop, &x->again, loop_now_ns(x->loop) + LOOP_AWAY_MS * 1000000ull);
+	}
+	return fd;
+}
+
+void loop_listener_close(struct loop_listener *x)
+{
+	loop_unwatch(x->loop, &x->sock);
+	loop_timer_set(x->loop, &x->again, UINT64_MAX);
+	close(x->sock.fd);
 }
 
 void loop_wake(struct loop *l)

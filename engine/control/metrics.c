@@ -222,19 +222,11 @@ static void on_conn(struct loop_fd *f, uint32_t events)
 
 static void on_listener(struct loop_fd *f, uint32_t events)
 {
-	struct control *c = CONTAINER_OF(f, struct control, metrics.listener);
+	struct control *c = CONTAINER_OF(f, struct control, metrics.listener.sock);
 	(void)events;
-	int fd = accept4(f->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (fd < 0 && (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED))
+	int fd = loop_accept(&c->metrics.listener);
+	if (fd < 0)
 		return;
-	if (fd < 0) {
-		/* The connection stays in the backlog, and the socket readable: look away, or the
-		 * loop spins. */
-		loop_set_events(c->loop, f, 0);
-		loop_timer_set(c->loop, &c->metrics.listen_again,
-		        loop_now_ns(c->loop) + CONSUMER_LISTEN_AGAIN_MS * 1000000ull);
-		return;
-	}
 	/* When all places are taken the oldest goes: somebody connects and says nothing. */
 	if (c->metrics.connection_count == METRICS_CONNECTIONS_MAX)
 		close_conn(CONTAINER_OF(c->metrics.connections.next, struct metrics_conn, link));
@@ -253,13 +245,6 @@ static void on_listener(struct loop_fd *f, uint32_t events)
 	}
 }
 
-static void on_listen_again(struct loop_timer *t)
-{
-	struct control *c = CONTAINER_OF(t, struct control, metrics.listen_again);
-	if (c->metrics.listener.watched)
-		loop_set_events(c->loop, &c->metrics.listener, EPOLLIN);
-}
-
 err_t metrics_listen(struct control *c, struct errmsg *m)
 {
 	struct sockaddr_in a = {.sin_family = AF_INET,
@@ -267,7 +252,6 @@ err_t metrics_listen(struct control *c, struct errmsg *m)
 	        .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int one = 1;
 	list_init(&c->metrics.connections);
-	loop_timer_init(&c->metrics.listen_again, on_listen_again);
 	if (!c->config.metrics_port)
 		return ERR_OK;
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -282,18 +266,14 @@ err_t metrics_listen(struct control *c, struct errmsg *m)
 		        "metrics.listen",
 		        c->config.metrics_port, strerror(e));
 	}
-	c->metrics.listener.on_ready = on_listener;
-	return loop_watch(c->loop, &c->metrics.listener, fd, EPOLLIN);
+	return loop_listen(c->loop, &c->metrics.listener, fd, on_listener);
 }
 
 void metrics_fini(struct control *c)
 {
-	if (!c->metrics.listener.watched)
+	if (!c->metrics.listener.sock.watched)
 		return;
 	while (!list_empty(&c->metrics.connections))
 		close_conn(CONTAINER_OF(c->metrics.connections.next, struct metrics_conn, link));
-	int fd = c->metrics.listener.fd;
-	loop_timer_set(c->loop, &c->metrics.listen_again, UINT64_MAX);
-	loop_unwatch(c->loop, &c->metrics.listener);
-	close(fd);
+	loop_listener_close(&c->metrics.listener);
 }

@@ -23,8 +23,7 @@ enum {
 };
 
 struct metrics {
-	struct loop_fd listener;
-	struct loop_timer listen_again;
+	struct loop_listener listener;
 	struct list connections; /* struct metrics_conn */
 	uint32_t connection_count;
 };

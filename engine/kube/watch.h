@@ -48,7 +48,7 @@ enum {
 	WATCH_PAGE_S = 120,    /* a LIST answer that is not whole by then: servers cut it at 60 s
 	                          (--request-timeout), so it drips */
 	WATCH_MARKER_S = 10,   /* streaming list: no end marker within this after the last of the
-	                          first ADDED:   fall back to LIST */
+	                          first ADDED: fall back to LIST */
 	WATCH_BOOKMARK_S =
 	        75, /* bookmarks come every 60 s once they come at all: silence means a dead path */
 	WATCH_VERIFY_S = 150, /* no bookmark ever seen: relist to find out (trap 2), doubling up to

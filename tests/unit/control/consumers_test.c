@@ -51,7 +51,7 @@ static void no_descriptor_left_is_no_busy_loop(void **state)
 	none = (struct rlimit){(rlim_t)lowest, old.rlim_max};
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
 	control_turn(&g);
-	assert_int_equal(g.control->consumers.listener.events, 0);
+	assert_int_equal(g.control->consumers.listener.sock.events, 0);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
 	for (int i = 0; i < 100 && !g.control->consumers.count; i++)
 		both(&g);

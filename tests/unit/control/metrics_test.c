@@ -135,7 +135,7 @@ static void no_descriptor_left_is_no_busy_loop(void **state)
 	none = (struct rlimit){(rlim_t)lowest, old.rlim_max};
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
 	control_turn(&g);
-	assert_int_equal(g.control->metrics.listener.events, 0);
+	assert_int_equal(g.control->metrics.listener.sock.events, 0);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
 	assert_int_equal(send(fd, "GET /livez HTTP/1.1\r\n\r\n", 23, MSG_NOSIGNAL), 23);
 	assert_int_equal(status_of(&g, fd), 200);
