@@ -1,54 +1,10 @@
-#include "kube/watch.h"
+#include "kube/watch_priv.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/check.h"
-#include "base/sm.h"
 #include "base/version.h"
-
-/* clang-format off */
-/* Where we wait, and for what:
- *   CONNECTING  the gate, DNS, TCP, TLS     the reactor's deadline (it answers: on_ready, on_lost)
- *   ASKING      the head of an answer       WATCH_HEAD_S
- *   SYNCING     items, the end marker       WATCH_PROGRESS_S, WATCH_PAGE_S, WATCH_MARKER_S
- *   STREAMING   events, for ever            check_silence
- *   WAITING     back-off                    its end
- *   PARKED      the next probe              its time */
-/* clang-format on */
-static const struct sm_row states[] = {
-        [WATCH_IDLE] = {"idle", SM_TO(WATCH_CONNECTING) | SM_TO(WATCH_CLOSED)},
-        [WATCH_CONNECTING] = {"connecting", SM_TO(WATCH_ASKING) | SM_TO(WATCH_WAITING) |
-                                                    SM_TO(WATCH_PARKED) | SM_TO(WATCH_CLOSED)},
-        [WATCH_ASKING] = {"asking", SM_TO(WATCH_ASKING) | SM_TO(WATCH_SYNCING) |
-                                            SM_TO(WATCH_STREAMING) | SM_TO(WATCH_WAITING) |
-                                            SM_TO(WATCH_PARKED) | SM_TO(WATCH_CONNECTING) |
-                                            SM_TO(WATCH_CLOSED)},
-        [WATCH_SYNCING] = {"syncing", SM_TO(WATCH_ASKING) | SM_TO(WATCH_STREAMING) |
-                                              SM_TO(WATCH_WAITING) | SM_TO(WATCH_CONNECTING) |
-                                              SM_TO(WATCH_PARKED) | SM_TO(WATCH_CLOSED)},
-        [WATCH_STREAMING] = {"streaming", SM_TO(WATCH_ASKING) | SM_TO(WATCH_CONNECTING) |
-                                                  SM_TO(WATCH_WAITING) | SM_TO(WATCH_PARKED) |
-                                                  SM_TO(WATCH_CLOSED)},
-        [WATCH_WAITING] = {"waiting", SM_TO(WATCH_WAITING) | SM_TO(WATCH_CONNECTING) |
-                                              SM_TO(WATCH_PARKED) | SM_TO(WATCH_CLOSED)},
-        [WATCH_PARKED] = {"parked", SM_TO(WATCH_CONNECTING) | SM_TO(WATCH_CLOSED)},
-        [WATCH_CLOSED] = {"closed", 0},
-};
-
-static void invariant(const struct watch *w)
-{
-	CHECK(!w->syncing || w->state == WATCH_ASKING || w->state == WATCH_SYNCING);
-	CHECK(w->state != WATCH_STREAMING ||
-	        (w->whole && w->rv[0] && w->request != WATCH_REQ_PAGE));
-	CHECK(w->relist || w->rv[0]);
-}
-
-static void enter(struct watch *w, enum watch_state s)
-{
-	sm_move(states, &w->state, (uint8_t)s);
-}
 
 static struct span rv_of(const struct watch *w)
 {
@@ -159,7 +115,7 @@ static void ask(struct watch *w, uint64_t now_ns, struct watch_out *out)
 	w->http_status = 0;
 	w->events_seen = w->changes_seen = w->bookmark_seen = false;
 	w->last_byte_ns = now_ns;
-	enter(w, WATCH_ASKING);
+	watch_enter(w, WATCH_ASKING);
 	w->deadline_ns = now_ns + WATCH_HEAD_S * KUBE_S;
 	out->acts |= WATCH_SEND;
 }
@@ -169,7 +125,7 @@ static void ask(struct watch *w, uint64_t now_ns, struct watch_out *out)
 static void wait_until(struct watch *w, uint64_t at_ns, struct watch_out *out)
 {
 	abort_sync(w, out);
-	enter(w, WATCH_WAITING);
+	watch_enter(w, WATCH_WAITING);
 	w->request = WATCH_REQ_NONE;
 	w->deadline_ns = at_ns;
 	out->acts |= WATCH_CLOSE | WATCH_STATE;
@@ -196,7 +152,7 @@ static void park(
 	w->backoff.healthy_since_ns = 0;
 	say(w, err, text);
 	abort_sync(w, out);
-	enter(w, WATCH_PARKED);
+	watch_enter(w, WATCH_PARKED);
 	w->request = WATCH_REQ_NONE;
 	/* While we were not allowed to look, anything may have happened. A login that failed
 	 * changes nothing about what may be seen: the stream resumes, or is told 410. */
@@ -239,7 +195,7 @@ static void distrust(
 static void connect_again(struct watch *w, struct watch_out *out)
 {
 	abort_sync(w, out);
-	enter(w, WATCH_CONNECTING);
+	watch_enter(w, WATCH_CONNECTING);
 	w->request = WATCH_REQ_NONE;
 	w->deadline_ns = UINT64_MAX;
 	out->acts |= WATCH_CONNECT | WATCH_STATE;
@@ -258,7 +214,7 @@ void watch_stop(struct watch *w, struct watch_out *out)
 {
 	*out = (struct watch_out){0};
 	abort_sync(w, out);
-	enter(w, WATCH_CLOSED);
+	watch_enter(w, WATCH_CLOSED);
 	w->deadline_ns = UINT64_MAX;
 	out->acts |= WATCH_CLOSE;
 }
@@ -268,7 +224,7 @@ void watch_on_ready(struct watch *w, uint64_t now_ns, struct watch_out *out)
 	*out = (struct watch_out){0};
 	if (w->state == WATCH_CONNECTING)
 		ask(w, now_ns, out);
-	invariant(w);
+	watch_invariant(w);
 }
 
 void watch_on_lost(
@@ -289,7 +245,7 @@ void watch_on_lost(
 	} else {
 		fail(w, err, text, now_ns, out);
 	}
-	invariant(w);
+	watch_invariant(w);
 }
 
 void watch_on_credential(
@@ -305,7 +261,7 @@ void watch_on_credential(
 		                                logged in by then */
 		park(w, ERR_KUBE_UNAUTHORIZED, text, now_ns, out);
 	}
-	invariant(w);
+	watch_invariant(w);
 }
 
 void watch_on_moved(struct watch *w, uint64_t now_ns, struct watch_out *out)
@@ -318,7 +274,7 @@ void watch_on_moved(struct watch *w, uint64_t now_ns, struct watch_out *out)
 	w->back_tries = WATCH_BACK_TRIES; /* lower versions are believed: they are another count */
 	if (w->state == WATCH_WAITING || w->state == WATCH_PARKED)
 		connect_again(w, out);
-	invariant(w);
+	watch_invariant(w);
 }
 
 /* Does silence of this stream mean anything? */
@@ -344,7 +300,7 @@ enum watch_body watch_on_head(
 	w->denials = w->parks = 0;
 	w->stream_since_ns = w->last_bookmark_ns = now_ns;
 	if (w->request == WATCH_REQ_WATCH) {
-		enter(w, WATCH_STREAMING);
+		watch_enter(w, WATCH_STREAMING);
 		say(w, ERR_OK, NULL);
 		backoff_ok(&w->backoff, now_ns);
 		w->deadline_ns = now_ns + WATCH_BOOKMARK_S * KUBE_S;
@@ -353,10 +309,10 @@ enum watch_body watch_on_head(
 		if (!sends_bookmarks(w) && w->proof_ns + w->verify_ns < w->deadline_ns)
 			w->deadline_ns = w->proof_ns + w->verify_ns;
 		out->acts |= WATCH_STATE;
-		invariant(w);
+		watch_invariant(w);
 		return WATCH_BODY_EVENTS;
 	}
-	enter(w, WATCH_SYNCING);
+	watch_enter(w, WATCH_SYNCING);
 	if (!w->syncing)
 		out->acts |= WATCH_SYNC_BEGIN | WATCH_STATE;
 	w->syncing = true;
@@ -506,7 +462,7 @@ void watch_on_status(struct watch *w, const struct json_status *st, bool reusabl
 	if (w->state != WATCH_ASKING)
 		return;
 	on_failure(w, w->http_status, st, reusable, now_ns, out);
-	invariant(w);
+	watch_invariant(w);
 }
 
 /* --- inputs: a LIST ---------------------------------------------------------------------- */
@@ -562,7 +518,7 @@ void watch_on_page(
 	} else if (commit(w, meta->resource_version, now_ns, out)) {
 		ask(w, now_ns, out);
 	}
-	invariant(w);
+	watch_invariant(w);
 }
 
 /* --- inputs: a stream -------------------------------------------------------------------- */
@@ -581,7 +537,7 @@ static enum watch_apply on_end_marker(
 {
 	if (!commit(w, rv, now_ns, out))
 		return WATCH_APPLY_NOTHING;
-	enter(w, WATCH_STREAMING);
+	watch_enter(w, WATCH_STREAMING);
 	say(w, ERR_OK, NULL);
 	backoff_ok(&w->backoff, now_ns);
 	w->last_bookmark_ns = now_ns;
@@ -672,7 +628,7 @@ void watch_on_refused(
 		park(w, err, text, now_ns, out);
 	else
 		distrust(w, err, text, now_ns, out);
-	invariant(w);
+	watch_invariant(w);
 }
 
 /* Some watches in a row lived for less than a second. */
@@ -719,7 +675,7 @@ void watch_on_body_end(struct watch *w, bool reusable, uint64_t now_ns, struct w
 			connect_again(w, out);
 		}
 	}
-	invariant(w);
+	watch_invariant(w);
 }
 
 /* --- inputs: time ------------------------------------------------------------------------ */
@@ -795,5 +751,5 @@ void watch_on_timer(struct watch *w, uint64_t now_ns, struct watch_out *out)
 	case WATCH_STREAMING: check_silence(w, now_ns, out); break;
 	default: break;
 	}
-	invariant(w);
+	watch_invariant(w);
 }

@@ -1,5 +1,51 @@
-/* watch_state.c - what others see of a watch. */
-#include "kube/watch.h"
+/* watch_state.c - the states of a watch: which may follow which, what holds in them, and what
+ * others see of them. */
+#include "kube/watch_priv.h"
+
+#include "base/check.h"
+#include "base/sm.h"
+
+/* clang-format off */
+/* Where we wait, and for what:
+ *   CONNECTING  the gate, DNS, TCP, TLS     the reactor's deadline (it answers: on_ready, on_lost)
+ *   ASKING      the head of an answer       WATCH_HEAD_S
+ *   SYNCING     items, the end marker       WATCH_PROGRESS_S, WATCH_PAGE_S, WATCH_MARKER_S
+ *   STREAMING   events, for ever            check_silence
+ *   WAITING     back-off                    its end
+ *   PARKED      the next probe              its time */
+/* clang-format on */
+static const struct sm_row states[] = {
+        [WATCH_IDLE] = {"idle", SM_TO(WATCH_CONNECTING) | SM_TO(WATCH_CLOSED)},
+        [WATCH_CONNECTING] = {"connecting", SM_TO(WATCH_ASKING) | SM_TO(WATCH_WAITING) |
+                                                    SM_TO(WATCH_PARKED) | SM_TO(WATCH_CLOSED)},
+        [WATCH_ASKING] = {"asking", SM_TO(WATCH_ASKING) | SM_TO(WATCH_SYNCING) |
+                                            SM_TO(WATCH_STREAMING) | SM_TO(WATCH_WAITING) |
+                                            SM_TO(WATCH_PARKED) | SM_TO(WATCH_CONNECTING) |
+                                            SM_TO(WATCH_CLOSED)},
+        [WATCH_SYNCING] = {"syncing", SM_TO(WATCH_ASKING) | SM_TO(WATCH_STREAMING) |
+                                              SM_TO(WATCH_WAITING) | SM_TO(WATCH_CONNECTING) |
+                                              SM_TO(WATCH_PARKED) | SM_TO(WATCH_CLOSED)},
+        [WATCH_STREAMING] = {"streaming", SM_TO(WATCH_ASKING) | SM_TO(WATCH_CONNECTING) |
+                                                  SM_TO(WATCH_WAITING) | SM_TO(WATCH_PARKED) |
+                                                  SM_TO(WATCH_CLOSED)},
+        [WATCH_WAITING] = {"waiting", SM_TO(WATCH_WAITING) | SM_TO(WATCH_CONNECTING) |
+                                              SM_TO(WATCH_PARKED) | SM_TO(WATCH_CLOSED)},
+        [WATCH_PARKED] = {"parked", SM_TO(WATCH_CONNECTING) | SM_TO(WATCH_CLOSED)},
+        [WATCH_CLOSED] = {"closed", 0},
+};
+
+void watch_invariant(const struct watch *w)
+{
+	CHECK(!w->syncing || w->state == WATCH_ASKING || w->state == WATCH_SYNCING);
+	CHECK(w->state != WATCH_STREAMING ||
+	        (w->whole && w->rv[0] && w->request != WATCH_REQ_PAGE));
+	CHECK(w->relist || w->rv[0]);
+}
+
+void watch_enter(struct watch *w, enum watch_state s)
+{
+	sm_move(states, &w->state, (uint8_t)s);
+}
 
 const char *watch_text(const struct watch *w)
 {
