@@ -417,6 +417,13 @@ static void unauthorized(struct watch *w, const char *text, uint64_t now_ns, str
 	out->acts |= WATCH_CREDENTIAL;
 }
 
+/* Whoever answers for a server that is away (a balancer, a proxy, the aggregator) has looked
+ * neither at the request nor at its version. */
+static bool is_away(int code)
+{
+	return code == 502 || code == 503 || code == 504;
+}
+
 /* One rule table for HTTP answers and ERROR events: after the version is parsed, servers send most
  * errors as 200 + an ERROR event. */
 static void on_failure(struct watch *w, int code, const struct json_status *st, bool reusable,
@@ -449,7 +456,8 @@ static void on_failure(struct watch *w, int code, const struct json_status *st, 
 		soon_stream_list(w, now_ns);
 		park(w, ERR_KUBE_SERVER, text, now_ns, out);
 	} else {
-		w->relist |= ++w->errors_in_row >= WATCH_RESUMES_MAX || code == 400 || code == 422;
+		int most = is_away(code) ? WATCH_AWAY_MAX : WATCH_RESUMES_MAX;
+		w->relist |= ++w->errors_in_row >= most || code == 400 || code == 422;
 		say(w, ERR_KUBE_SERVER, text);
 		wait_until(w, retry_at(w, retry, now_ns), out);
 	}

@@ -59,7 +59,10 @@ enum {
 	WATCH_LOGIN_MIN_S = 5, /* parked on 401: a token may become good again at any time; the gate
 	                          bounds what many lists of one cluster ask together */
 	WATCH_LOGIN_MAX_S = 60,
-	WATCH_RESUMES_MAX = 3, /* ERROR events other than 410 in a row before a relist */
+	WATCH_RESUMES_MAX = 3, /* errors of the server in a row before a relist */
+	/* The same where others answer for it (502, 503, 504): a minute and more. A list that
+	 * changes much is expired by then. */
+	WATCH_AWAY_MAX = 8,
 	WATCH_EXPIRIES_MAX =
 	        2,             /* 410s that are answered at once, before they are backed off from */
 	WATCH_BACK_TRIES = 3,  /* answers older than what we have before they are believed (M3) */

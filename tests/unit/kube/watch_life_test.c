@@ -473,6 +473,35 @@ static void errors_before_a_list_do_not_count_after_it(void **s)
 	watch_fini(&r.w);
 }
 
+/* A balancer says 503 for the ten seconds in which its servers restart: after the third, 3.5 s, all
+ * lists were taken anew where resuming would have done. */
+static void who_answers_for_a_server_that_is_away_says_nothing_about_the_version(void **s)
+{
+	static const int codes[] = {502, 503, 504};
+	(void)s;
+	for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+		struct rig r;
+		rig_live(&r);
+		watch_on_body_end(&r.w, true, r.now += 400 * S, &r.out);
+		uint64_t since = r.now;
+		while (r.now - since < 10 * S) {
+			status(&r, codes[i], (struct json_status){0}, -1);
+			assert_int_equal(watch_list_state(&r.w), WATCH_LIST_STALE);
+			again(&r);
+			assert_true(has(target(&r), "resourceVersion=100"));
+		}
+		stream(&r);
+		/* for ever it is not believed that nothing was missed */
+		watch_on_body_end(&r.w, true, r.now += 400 * S, &r.out);
+		for (int n = 0; r.w.request != WATCH_REQ_PAGE; n++) {
+			assert_true(n < WATCH_AWAY_MAX);
+			status(&r, codes[i], (struct json_status){0}, -1);
+			again(&r);
+		}
+		watch_fini(&r.w);
+	}
+}
+
 static void short_watches_that_bring_events_are_no_reason_for_a_list(void **s)
 {
 	struct rig r;
@@ -591,6 +620,8 @@ int main(void)
 	        cmocka_unit_test(a_list_that_is_live_again_says_no_error),
 	        cmocka_unit_test(errors_in_a_row_are_forgotten_by_what_comes),
 	        cmocka_unit_test(errors_before_a_list_do_not_count_after_it),
+	        cmocka_unit_test(
+	                who_answers_for_a_server_that_is_away_says_nothing_about_the_version),
 	        cmocka_unit_test(short_watches_that_bring_events_are_no_reason_for_a_list),
 	        cmocka_unit_test(short_watches_without_end_are_met_by_a_list),
 	        cmocka_unit_test(renewals_do_not_put_off_the_check_of_a_silent_list),
