@@ -131,9 +131,22 @@ static void wait_until(struct watch *w, uint64_t at_ns, struct watch_out *out)
 	out->acts |= WATCH_CLOSE | WATCH_STATE;
 }
 
+static void remember_no_stream_list(struct watch *w, err_t why, uint64_t now_ns)
+{
+	w->caps->no_watch_list = true;
+	w->caps->no_watch_list_why = why;
+	w->caps->probe_again_ns = now_ns + WATCH_REPROBE_S * KUBE_S;
+}
+
+/* A streaming list that fails and fails is perhaps the way's trouble: a proxy that keeps an answer
+ * until it is whole, one that cuts it, a server that takes it for something else. */
 static void fail(
         struct watch *w, err_t err, const char *text, uint64_t now_ns, struct watch_out *out)
 {
+	if (w->request == WATCH_REQ_STREAM_LIST && w->streams_failed < WATCH_STREAMS_MAX)
+		w->streams_failed++;
+	if (w->request == WATCH_REQ_STREAM_LIST && w->streams_failed == WATCH_STREAMS_MAX)
+		remember_no_stream_list(w, err, now_ns);
 	say(w, err, text);
 	wait_until(w, now_ns + backoff_fail(&w->backoff, &w->rng, now_ns), out);
 }
@@ -326,9 +339,7 @@ enum watch_body watch_on_head(
 static void no_stream_list(
         struct watch *w, err_t why, bool reusable, uint64_t now_ns, struct watch_out *out)
 {
-	w->caps->no_watch_list = true;
-	w->caps->no_watch_list_why = why;
-	w->caps->probe_again_ns = now_ns + WATCH_REPROBE_S * KUBE_S;
+	remember_no_stream_list(w, why, now_ns);
 	abort_sync(w, out);
 	if (reusable) {
 		ask(w, now_ns, out);
@@ -424,6 +435,13 @@ static bool is_away(int code)
 	return code == 502 || code == 503 || code == 504;
 }
 
+/* Answers that a LIST may not get. 404 and 405 are of the resource. */
+static bool refuses_stream_list(const struct watch *w, int code)
+{
+	return w->request == WATCH_REQ_STREAM_LIST && code != 404 && code != 405 &&
+	       !is_away(code) && (code < 300 || code >= 400);
+}
+
 /* One rule table for HTTP answers and ERROR events: after the version is parsed, servers send most
  * errors as 200 + an ERROR event. */
 static void on_failure(struct watch *w, int code, const struct json_status *st, bool reusable,
@@ -432,7 +450,6 @@ static void on_failure(struct watch *w, int code, const struct json_status *st, 
 	char text[WATCH_TEXT_BYTES];
 	snprintf(text, sizeof text, "%d %.*s", code, SPAN_ARG(st->message));
 	int retry = st->retry_after_seconds > 0 ? st->retry_after_seconds : w->retry_after_s;
-	bool stream_list = w->request == WATCH_REQ_STREAM_LIST;
 	if (body_says_expired(w, st)) {
 		expired(w, reusable, now_ns, out);
 	} else if (st->too_large_rv) {
@@ -442,7 +459,7 @@ static void on_failure(struct watch *w, int code, const struct json_status *st, 
 	} else if (code == 429) {
 		say(w, ERR_KUBE_GONE_SLOW, text);
 		wait_until(w, retry_at(w, retry, now_ns), out);
-	} else if (stream_list && (code == 400 || code == 403 || code == 422 || code == 500)) {
+	} else if (refuses_stream_list(w, code)) {
 		no_stream_list(w, ERR_KUBE_UNSUPPORTED, reusable, now_ns, out);
 		if (code == 403) /* perhaps it is the list that is denied, not the way to take it */
 			soon_stream_list(w, now_ns);
@@ -546,6 +563,7 @@ static enum watch_apply on_end_marker(
 	if (!commit(w, rv, now_ns, out))
 		return WATCH_APPLY_NOTHING;
 	watch_enter(w, WATCH_STREAMING);
+	w->streams_failed = 0;
 	say(w, ERR_OK, NULL);
 	backoff_ok(&w->backoff, now_ns);
 	w->last_bookmark_ns = now_ns;

@@ -68,6 +68,7 @@ enum {
 	WATCH_BACK_TRIES = 3,  /* answers older than what we have before they are believed (M3) */
 	WATCH_SHORT_MAX = 2,   /* watches of less than a second that are renewed at once */
 	WATCH_DENIALS_MAX = 3, /* 403 or 404 of a list that was there, before it is parked */
+	WATCH_STREAMS_MAX = 3, /* streaming lists in a row that came to nothing, before a LIST */
 	WATCH_REPROBE_S = 3600, /* a refused streaming list is tried again after this */
 };
 
@@ -116,12 +117,13 @@ struct watch {
 	bool bookmark_seen;    /* in this stream */
 	bool after_bookmark;   /* rv came from a bookmark (M6) */
 	uint8_t errors_in_row, back_tries, short_watches, silences, denials, parks;
-	uint8_t expiries;      /* 410s that were answered at once, since it was healthy */
-	uint16_t http_status;  /* of the answer under way, 0 = none */
-	char rv[WATCH_RV_MAX]; /* last event or bookmark; "" = none */
-	err_t err;             /* why it is not live */
-	int retry_after_s;     /* < 0: none was said */
-	char *text;            /* own: of err; NULL: err_text() says it all (watch_text) */
+	uint8_t streams_failed; /* streaming lists that came to nothing, since one came whole */
+	uint8_t expiries;       /* 410s that were answered at once, since it was healthy */
+	uint16_t http_status;   /* of the answer under way, 0 = none */
+	char rv[WATCH_RV_MAX];  /* last event or bookmark; "" = none */
+	err_t err;              /* why it is not live */
+	int retry_after_s;      /* < 0: none was said */
+	char *text;             /* own: of err; NULL: err_text() says it all (watch_text) */
 	/* Version of the list that is being received, and behind its NUL the continue token; own,
 	 * NULL = first page. */
 	char *pages;

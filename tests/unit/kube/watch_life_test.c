@@ -234,7 +234,9 @@ static void an_empty_answer_does_not_end_streaming_lists(void **s)
 	assert_int_equal(r.w.err, ERR_HTTP_TRUNCATED);
 	again(&r);
 	assert_true(has(target(&r), "sendInitialEvents"));
+	watch_fini(&r.w);
 	/* nor what came of the one before */
+	rig_init(&r, true);
 	watch_on_head(&r.w, 200, -1, r.now, &r.out);
 	event(&r, JSON_EVENT_ADDED, "90", false);
 	watch_on_lost(&r.w, ERR_CONN_RESET, NULL, r.now, &r.out);
@@ -243,6 +245,92 @@ static void an_empty_answer_does_not_end_streaming_lists(void **s)
 	watch_on_body_end(&r.w, true, r.now, &r.out);
 	assert_false(r.caps.no_watch_list);
 	watch_fini(&r.w);
+}
+
+static void no_head(struct rig *r)
+{
+	r->now = r->w.deadline_ns;
+	watch_on_timer(&r->w, r->now, &r->out);
+}
+
+static void cut_in_the_middle(struct rig *r)
+{
+	watch_on_head(&r->w, 200, -1, r->now, &r->out);
+	event(r, JSON_EVENT_ADDED, "90", false);
+	watch_on_lost(&r->w, ERR_CONN_RESET, NULL, r->now, &r->out);
+}
+
+static void ended_at_once(struct rig *r)
+{
+	watch_on_head(&r->w, 200, -1, r->now, &r->out);
+	watch_on_body_end(&r->w, true, r->now, &r->out);
+}
+
+/* "watch" is passed over, and what comes is the list itself. */
+static void not_read(struct rig *r)
+{
+	watch_on_head(&r->w, 200, -1, r->now, &r->out);
+	watch_on_refused(&r->w, ERR_JSON_SHAPE, NULL, r->now, &r->out);
+}
+
+/* Behind a proxy that keeps an answer until it is whole, no head ever comes; others cut what lasts,
+ * or pass over what they do not know. Such a list was asked for as a stream for ever, and never was
+ * there. */
+static void a_streaming_list_that_comes_to_nothing_is_taken_as_a_list(void **s)
+{
+	static void (*const ends[])(struct rig *) = {
+	        no_head, cut_in_the_middle, ended_at_once, not_read};
+	(void)s;
+	for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+		struct rig r;
+		rig_init(&r, true);
+		for (int n = 0; n < WATCH_STREAMS_MAX; n++) {
+			assert_true(has(target(&r), "sendInitialEvents"));
+			ends[i](&r);
+			again(&r);
+		}
+		assert_true(has(target(&r), "limit=500"));
+		page(&r, "100", "");
+		stream(&r);
+		/* one that fails again in an hour does so once; one that comes whole is as new */
+		for (int whole = 0; whole < 2; whole++) {
+			watch_on_lost(&r.w, ERR_HTTP_SYNTAX, "nonsense", r.now, &r.out);
+			r.w.deadline_ns += WATCH_REPROBE_S * S;
+			again(&r);
+			assert_true(has(target(&r), "sendInitialEvents"));
+			if (whole) {
+				watch_on_head(&r.w, 200, -1, r.now, &r.out);
+				event(&r, JSON_EVENT_BOOKMARK, "101", true);
+				watch_on_lost(&r.w, ERR_HTTP_SYNTAX, NULL, r.now, &r.out);
+				again(&r);
+			}
+			ends[i](&r);
+			again(&r);
+			assert_int_equal(has(target(&r), "sendInitialEvents"), whole);
+			if (!whole) {
+				page(&r, "100", "");
+				stream(&r);
+			}
+		}
+		watch_fini(&r.w);
+	}
+}
+
+/* 429, and what balancers say, is no word about streaming lists. */
+static void a_server_that_is_away_is_asked_for_the_stream_again(void **s)
+{
+	static const int codes[] = {429, 502, 503, 504};
+	(void)s;
+	for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+		struct rig r;
+		rig_init(&r, true);
+		for (int n = 0; n < 10; n++) {
+			status(&r, codes[i], (struct json_status){.code = codes[i]}, -1);
+			again(&r);
+			assert_true(has(target(&r), "sendInitialEvents"));
+		}
+		watch_fini(&r.w);
+	}
 }
 
 /* --- who is asked how often --------------------------------------------------------------- */
@@ -606,6 +694,8 @@ int main(void)
 	        cmocka_unit_test(events_of_both_groups_are_listed_in_pages),
 	        cmocka_unit_test(a_streaming_list_that_was_denied_is_tried_again_soon),
 	        cmocka_unit_test(an_empty_answer_does_not_end_streaming_lists),
+	        cmocka_unit_test(a_streaming_list_that_comes_to_nothing_is_taken_as_a_list),
+	        cmocka_unit_test(a_server_that_is_away_is_asked_for_the_stream_again),
 	        cmocka_unit_test(a_stream_that_is_cut_at_once_is_backed_off_from),
 	        cmocka_unit_test(health_forgets_failures),
 	        cmocka_unit_test(a_410_after_health_is_answered_at_once),

@@ -41,7 +41,7 @@ static void streaming_list_becomes_visible_at_its_marker_only(void **s)
 
 static void refused_streaming_list_costs_one_request_and_is_remembered(void **s)
 {
-	static const int codes[] = {400, 403, 422, 500};
+	static const int codes[] = {400, 403, 406, 415, 422, 500, 501};
 	(void)s;
 	for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
 		struct rig r;
