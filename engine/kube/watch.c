@@ -310,7 +310,8 @@ enum watch_body watch_on_head(
 		return WATCH_BODY_STATUS;
 	}
 	w->credential_tried = false;
-	w->denials = w->parks = 0;
+	if (w->request != WATCH_REQ_PAGE) /* who may list may not watch, perhaps */
+		w->denials = w->parks = 0;
 	w->stream_since_ns = w->last_bookmark_ns = now_ns;
 	if (w->request == WATCH_REQ_WATCH) {
 		watch_enter(w, WATCH_STREAMING);

@@ -431,6 +431,32 @@ static void a_resource_that_cannot_be_listed_is_parked(void **s)
 	watch_fini(&r.w);
 }
 
+/* A role with get and list, without watch: the whole list was taken every 20 s, for ever. */
+static void a_list_that_may_not_be_watched_is_taken_seldom(void **s)
+{
+	struct rig r;
+	uint64_t wait = 0;
+	(void)s;
+	rig_init(&r, false);
+	for (int i = 0; i < 8; i++) {
+		page(&r, "100", "");
+		while (r.w.state != WATCH_PARKED) {
+			if (r.w.state == WATCH_WAITING)
+				again(&r);
+			status(&r, 403, (struct json_status){.code = 403}, -1);
+		}
+		assert_int_equal(r.w.err, ERR_KUBE_FORBIDDEN);
+		wait = r.w.deadline_ns - r.now;
+		assert_relists(&r);
+	}
+	assert_true(wait >= WATCH_PARK_MAX_S * S / 2);
+	page(&r, "100", ""); /* what was granted counts */
+	stream(&r);
+	watch_on_refused(&r.w, ERR_BUDGET, "full", r.now, &r.out);
+	assert_true(r.w.deadline_ns - r.now <= WATCH_PARK_MIN_S * S);
+	watch_fini(&r.w);
+}
+
 static void a_limit_of_ours_parks_the_list(void **s)
 {
 	static const err_t ours[] = {ERR_BUDGET, ERR_LIMIT, ERR_NO_MEMORY};
@@ -702,6 +728,7 @@ int main(void)
 	        cmocka_unit_test(lists_that_are_sent_away_together_do_not_come_back_together),
 	        cmocka_unit_test(the_retry_after_of_the_body_counts_too),
 	        cmocka_unit_test(a_resource_that_cannot_be_listed_is_parked),
+	        cmocka_unit_test(a_list_that_may_not_be_watched_is_taken_seldom),
 	        cmocka_unit_test(a_limit_of_ours_parks_the_list),
 	        cmocka_unit_test(a_list_that_was_let_in_is_parked_anew_from_the_start),
 	        cmocka_unit_test(each_401_after_health_renews_the_credential),
