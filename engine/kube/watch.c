@@ -522,17 +522,24 @@ static bool commit(struct watch *w, struct span rv, uint64_t now_ns, struct watc
 	return true;
 }
 
+/* All pages of one continue chain are one snapshot at one version (kubernetes-watch.md 1.3), and
+ * each token leads on. */
+static bool follows(const struct watch *w, const struct json_list_meta *meta)
+{
+	return span_is(meta->resource_version, w->pages) &&
+	       !span_is(meta->continue_, w->pages + strlen(w->pages) + 1);
+}
+
 void watch_on_page(
         struct watch *w, const struct json_list_meta *meta, uint64_t now_ns, struct watch_out *out)
 {
 	*out = (struct watch_out){0};
 	if (w->state != WATCH_SYNCING || w->request != WATCH_REQ_PAGE)
 		return;
-	/* All pages of one continue chain are one snapshot at one version
-	 * (kubernetes-watch.md 1.3). */
-	if (!w->first_page && !span_is(meta->resource_version, w->pages)) {
-		distrust(w, ERR_KUBE_ORDER, "pages of one list have different versions", now_ns,
-		        out);
+	if (!w->first_page && !follows(w, meta)) {
+		w->unlimited = true; /* this server has no pages that are of any use */
+		distrust(w, ERR_KUBE_ORDER,
+		        "the pages of one list have different versions, or no end", now_ns, out);
 	} else if (meta->continue_.n > WATCH_TOKEN_MAX || !is_usable_rv(meta->resource_version)) {
 		distrust(w, ERR_JSON_SHAPE,
 		        "list without a usable resourceVersion or continue token", now_ns, out);

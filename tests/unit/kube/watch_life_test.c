@@ -161,6 +161,30 @@ static void the_pages_of_a_list_are_one_sync(void **s)
 	watch_fini(&r.w);
 }
 
+/* Aggregated servers: one that makes each page afresh, and one that reads no token. The first was
+ * never there, the second was asked for its first page for ever, as fast as it answered. */
+static void pages_that_lead_nowhere_are_done_without(void **s)
+{
+	static const struct {
+		const char *rv, *token;
+	} seconds[] = {{"101", ""}, {"101", "u"}, {"100", "t"}};
+	(void)s;
+	for (size_t i = 0; i < sizeof seconds / sizeof seconds[0]; i++) {
+		struct rig r;
+		rig_init(&r, false);
+		page(&r, "100", "t");
+		page(&r, seconds[i].rv, seconds[i].token);
+		assert_true(r.out.acts & WATCH_SYNC_ABORT);
+		assert_int_equal(r.w.err, ERR_KUBE_ORDER);
+		assert_int_equal(r.w.state, WATCH_WAITING);
+		again(&r);
+		assert_false(has(target(&r), "limit=") || has(target(&r), "continue="));
+		page(&r, "102", "");
+		assert_true(r.out.acts & WATCH_SYNC_COMMIT);
+		watch_fini(&r.w);
+	}
+}
+
 static void after_a_list_without_pages_the_next_has_them_again(void **s)
 {
 	struct rig r;
@@ -715,6 +739,7 @@ int main(void)
 	        cmocka_unit_test(nothing_at_the_end_marker_comes_after_it),
 	        cmocka_unit_test(a_server_that_goes_back_twice_is_asked_again_twice),
 	        cmocka_unit_test(the_pages_of_a_list_are_one_sync),
+	        cmocka_unit_test(pages_that_lead_nowhere_are_done_without),
 	        cmocka_unit_test(after_a_list_without_pages_the_next_has_them_again),
 	        cmocka_unit_test(a_token_of_any_length_is_not_kept),
 	        cmocka_unit_test(events_of_both_groups_are_listed_in_pages),

@@ -114,18 +114,6 @@ static void pages_follow_their_token_and_commit_once(void **s)
 	watch_fini(&r.w);
 }
 
-static void pages_of_different_versions_are_distrusted(void **s)
-{
-	struct rig r;
-	(void)s;
-	rig_init(&r, false);
-	page(&r, "100", "t");
-	page(&r, "101", "");
-	assert_true(r.out.acts & WATCH_SYNC_ABORT);
-	assert_int_equal(r.w.err, ERR_KUBE_ORDER);
-	watch_fini(&r.w);
-}
-
 static void expired_continue_lists_again_without_pages(void **s)
 {
 	struct rig r;
@@ -721,7 +709,6 @@ int main(void)
 	        cmocka_unit_test(streaming_list_is_tried_again_after_an_hour),
 	        cmocka_unit_test(events_are_always_listed_in_pages),
 	        cmocka_unit_test(pages_follow_their_token_and_commit_once),
-	        cmocka_unit_test(pages_of_different_versions_are_distrusted),
 	        cmocka_unit_test(expired_continue_lists_again_without_pages),
 	        cmocka_unit_test(gone_in_each_of_its_places_relists),
 	        cmocka_unit_test(resume_uses_the_last_event_or_bookmark),
