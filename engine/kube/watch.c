@@ -522,6 +522,13 @@ static bool commit(struct watch *w, struct span rv, uint64_t now_ns, struct watc
 	return true;
 }
 
+/* Servers in other languages than Go may leave out what is empty. */
+static bool is_list(const struct json_list_meta *meta)
+{
+	struct span k = meta->kind;
+	return meta->saw_items || (k.n >= 4 && memcmp(k.p + k.n - 4, "List", 4) == 0);
+}
+
 /* All pages of one continue chain are one snapshot at one version (kubernetes-watch.md 1.3), and
  * each token leads on. */
 static bool follows(const struct watch *w, const struct json_list_meta *meta)
@@ -536,7 +543,9 @@ void watch_on_page(
 	*out = (struct watch_out){0};
 	if (w->state != WATCH_SYNCING || w->request != WATCH_REQ_PAGE)
 		return;
-	if (!w->first_page && !follows(w, meta)) {
+	if (!is_list(meta)) {
+		distrust(w, ERR_JSON_SHAPE, "the answer is no list: it has no items", now_ns, out);
+	} else if (!w->first_page && !follows(w, meta)) {
 		w->unlimited = true; /* this server has no pages that are of any use */
 		distrust(w, ERR_KUBE_ORDER,
 		        "the pages of one list have different versions, or no end", now_ns, out);

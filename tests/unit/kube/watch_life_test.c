@@ -200,6 +200,33 @@ static void after_a_list_without_pages_the_next_has_them_again(void **s)
 	watch_fini(&r.w);
 }
 
+/* A proxy's cache that has one entry for the list and for an object of that name, or for the list
+ * and its table (headlamp.md HC-1, HC-2): it was published as an empty list. */
+static void what_has_no_items_is_no_list(void **s)
+{
+	static const struct json_list_meta others[] = {
+	        {.resource_version = SPAN("100"), .kind = SPAN("ConfigMap")},
+	        {.resource_version = SPAN("100"), .kind = SPAN("Table")},
+	        {.resource_version = SPAN("100"), .kind = SPAN("ist")},
+	        {.resource_version = SPAN("100")}};
+	static const struct json_list_meta empty = {
+	        .resource_version = SPAN("100"), .kind = SPAN("PodList")};
+	(void)s;
+	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+		struct rig r;
+		rig_init(&r, false);
+		watch_on_head(&r.w, 200, -1, r.now, &r.out);
+		watch_on_page(&r.w, &others[i], r.now, &r.out);
+		assert_true(r.out.acts & WATCH_SYNC_ABORT);
+		assert_int_equal(r.w.err, ERR_JSON_SHAPE);
+		again(&r);
+		watch_on_head(&r.w, 200, -1, r.now, &r.out);
+		watch_on_page(&r.w, &empty, r.now, &r.out); /* it may leave out what is empty */
+		assert_true(r.out.acts & WATCH_SYNC_COMMIT);
+		watch_fini(&r.w);
+	}
+}
+
 static void a_token_of_any_length_is_not_kept(void **s)
 {
 	static char token[WATCH_TOKEN_MAX + 2];
@@ -741,6 +768,7 @@ int main(void)
 	        cmocka_unit_test(the_pages_of_a_list_are_one_sync),
 	        cmocka_unit_test(pages_that_lead_nowhere_are_done_without),
 	        cmocka_unit_test(after_a_list_without_pages_the_next_has_them_again),
+	        cmocka_unit_test(what_has_no_items_is_no_list),
 	        cmocka_unit_test(a_token_of_any_length_is_not_kept),
 	        cmocka_unit_test(events_of_both_groups_are_listed_in_pages),
 	        cmocka_unit_test(a_streaming_list_that_was_denied_is_tried_again_soon),
