@@ -11,15 +11,9 @@ static struct span rv_of(const struct watch *w)
 	return span_of(w->rv);
 }
 
-/* Longer ones than we keep do not exist (decimal integers): such a server counts as broken. */
-static bool is_usable_rv(struct span rv)
-{
-	return rv.n && rv.n < WATCH_RV_MAX && !memchr(rv.p, 0, rv.n);
-}
-
 static bool keep_rv(char *dst, struct span rv)
 {
-	if (!is_usable_rv(rv))
+	if (!watch_is_version(rv))
 		return false;
 	memcpy(dst, rv.p, rv.n);
 	dst[rv.n] = 0;
@@ -44,27 +38,6 @@ void watch_fini(struct watch *w)
 	w->pages = w->text = NULL;
 }
 
-static void drop_pages(struct watch *w)
-{
-	free(w->pages);
-	w->pages = NULL;
-}
-
-/* false: no memory, and nothing is kept. */
-static bool keep_pages(struct watch *w, const struct json_list_meta *meta)
-{
-	struct span rv = meta->resource_version, token = meta->continue_;
-	drop_pages(w);
-	char *p = w->pages = malloc(rv.n + token.n + 2);
-	if (!p)
-		return false;
-	memcpy(p, rv.p, rv.n);
-	p[rv.n] = 0;
-	memcpy(p + rv.n + 1, token.p, token.n);
-	p[rv.n + 1 + token.n] = 0;
-	return true;
-}
-
 /* Most lists are live most of the time: a text is memory of its own. Without any err_text() must
  * do. */
 static void say(struct watch *w, err_t err, const char *text)
@@ -82,7 +55,7 @@ static void abort_sync(struct watch *w, struct watch_out *out)
 	if (w->syncing)
 		out->acts |= WATCH_SYNC_ABORT;
 	w->syncing = false;
-	drop_pages(w);
+	watch_drop_pages(w);
 }
 
 /* --- what to ask next -------------------------------------------------------------------- */
@@ -511,7 +484,7 @@ static bool commit(struct watch *w, struct span rv, uint64_t now_ns, struct watc
 		distrust(w, ERR_JSON_SHAPE, "list without a usable resourceVersion", now_ns, out);
 		return false;
 	}
-	drop_pages(w);
+	watch_drop_pages(w);
 	w->whole = true;
 	w->relist = w->syncing = w->unlimited = w->after_bookmark = false;
 	w->back_tries = w->errors_in_row = 0;
@@ -522,38 +495,24 @@ static bool commit(struct watch *w, struct span rv, uint64_t now_ns, struct watc
 	return true;
 }
 
-/* Servers in other languages than Go may leave out what is empty. */
-static bool is_list(const struct json_list_meta *meta)
-{
-	struct span k = meta->kind;
-	return meta->saw_items || (k.n >= 4 && memcmp(k.p + k.n - 4, "List", 4) == 0);
-}
-
-/* All pages of one continue chain are one snapshot at one version (kubernetes-watch.md 1.3), and
- * each token leads on. */
-static bool follows(const struct watch *w, const struct json_list_meta *meta)
-{
-	return span_is(meta->resource_version, w->pages) &&
-	       !span_is(meta->continue_, w->pages + strlen(w->pages) + 1);
-}
-
 void watch_on_page(
         struct watch *w, const struct json_list_meta *meta, uint64_t now_ns, struct watch_out *out)
 {
 	*out = (struct watch_out){0};
 	if (w->state != WATCH_SYNCING || w->request != WATCH_REQ_PAGE)
 		return;
-	if (!is_list(meta)) {
+	if (!watch_is_list(meta)) {
 		distrust(w, ERR_JSON_SHAPE, "the answer is no list: it has no items", now_ns, out);
-	} else if (!w->first_page && !follows(w, meta)) {
+	} else if (!w->first_page && !watch_follows(w, meta)) {
 		w->unlimited = true; /* this server has no pages that are of any use */
 		distrust(w, ERR_KUBE_ORDER,
 		        "the pages of one list have different versions, or no end", now_ns, out);
-	} else if (meta->continue_.n > WATCH_TOKEN_MAX || !is_usable_rv(meta->resource_version)) {
+	} else if (meta->continue_.n > WATCH_TOKEN_MAX ||
+	           !watch_is_version(meta->resource_version)) {
 		distrust(w, ERR_JSON_SHAPE,
 		        "list without a usable resourceVersion or continue token", now_ns, out);
 	} else if (meta->continue_.n) {
-		if (keep_pages(w, meta))
+		if (watch_keep_pages(w, meta))
 			ask(w, now_ns, out);
 		else
 			fail(w, ERR_NO_MEMORY, NULL, now_ns, out);

@@ -3,12 +3,7 @@
 
 #include "base/version.h"
 #include "kube/url.h"
-#include "kube/watch.h"
-
-static struct span token_of(const struct watch *w)
-{
-	return w->pages ? span_of(w->pages + strlen(w->pages) + 1) : SPAN_NONE;
-}
+#include "kube/watch_priv.h"
 
 static void query_of_watch(struct watch *w, struct url *u, bool *first)
 {
@@ -45,7 +40,7 @@ size_t watch_target(struct watch *w, char *buf, size_t cap, const char **accept)
 	if (w->request == WATCH_REQ_PAGE) {
 		if (!w->unlimited)
 			url_query(&u, &first, "limit", SPAN("500"));
-		url_query(&u, &first, "continue", token_of(w));
+		url_query(&u, &first, "continue", watch_token(w));
 	} else {
 		query_of_watch(w, &u, &first);
 	}

@@ -79,4 +79,37 @@ static inline void rig_live(struct rig *r)
 	assert_int_equal(watch_list_state(&r->w), WATCH_LIST_LIVE);
 }
 
+/* Its time has come: it connects and asks. */
+static inline void again(struct rig *r)
+{
+	r->now = r->w.deadline_ns;
+	watch_on_timer(&r->w, r->now, &r->out);
+	assert_true(r->out.acts & WATCH_CONNECT);
+	watch_on_ready(&r->w, r->now, &r->out);
+	assert_true(r->out.acts & WATCH_SEND);
+}
+
+static inline void stream(struct rig *r)
+{
+	assert_int_equal(r->w.request, WATCH_REQ_WATCH);
+	assert_int_equal(watch_on_head(&r->w, 200, -1, r->now, &r->out), WATCH_BODY_EVENTS);
+}
+
+static inline void error_event(struct rig *r, struct json_status st)
+{
+	struct json_event ev = {.type = JSON_EVENT_ERROR};
+	assert_int_equal(watch_on_event(&r->w, &ev, &st, r->now, &r->out), WATCH_APPLY_NOTHING);
+	assert_true(r->out.acts & WATCH_CLOSE);
+}
+
+/* The next thing asked for is the list, at once or when its time has come. */
+static inline void assert_relists(struct rig *r)
+{
+	if (r->w.state == WATCH_WAITING || r->w.state == WATCH_PARKED)
+		again(r);
+	else if (r->w.state == WATCH_CONNECTING)
+		watch_on_ready(&r->w, r->now, &r->out);
+	assert_true(has(target(r), "limit=500"));
+}
+
 #endif

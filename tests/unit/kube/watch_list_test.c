@@ -1,0 +1,271 @@
+/* watch_list_test.c - how the whole list is taken: in pages, as a stream, and what is done where a
+ * server can do neither well. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "watch_rig.h"
+
+/* --- pages -------------------------------------------------------------------------------- */
+
+static void the_pages_of_a_list_are_one_sync(void **s)
+{
+	struct rig r;
+	struct json_list_meta last = {.resource_version = SPAN("100"), .saw_items = true};
+	(void)s;
+	rig_init(&r, false);
+	watch_on_head(&r.w, 200, -1, r.now, &r.out);
+	assert_true(r.out.acts & WATCH_SYNC_BEGIN);
+	watch_on_page(&r.w,
+	        &(struct json_list_meta){
+	                .resource_version = SPAN("100"), .continue_ = SPAN("t"), .saw_items = true},
+	        r.now, &r.out);
+	watch_on_head(&r.w, 200, -1, r.now, &r.out);
+	assert_false(r.out.acts & WATCH_SYNC_BEGIN); /* it would drop what the first page held */
+	watch_on_page(&r.w, &last, r.now, &r.out);
+	assert_true(r.out.acts & WATCH_SYNC_COMMIT);
+	watch_fini(&r.w);
+}
+
+/* Aggregated servers: one that makes each page afresh, and one that reads no token. The first was
+ * never there, the second was asked for its first page for ever, as fast as it answered. */
+static void pages_that_lead_nowhere_are_done_without(void **s)
+{
+	static const struct {
+		const char *rv, *token;
+	} seconds[] = {{"101", ""}, {"101", "u"}, {"100", "t"}};
+	(void)s;
+	for (size_t i = 0; i < sizeof seconds / sizeof seconds[0]; i++) {
+		struct rig r;
+		rig_init(&r, false);
+		page(&r, "100", "t");
+		page(&r, seconds[i].rv, seconds[i].token);
+		assert_true(r.out.acts & WATCH_SYNC_ABORT);
+		assert_int_equal(r.w.err, ERR_KUBE_ORDER);
+		assert_int_equal(r.w.state, WATCH_WAITING);
+		again(&r);
+		assert_false(has(target(&r), "limit=") || has(target(&r), "continue="));
+		page(&r, "102", "");
+		assert_true(r.out.acts & WATCH_SYNC_COMMIT);
+		watch_fini(&r.w);
+	}
+}
+
+static void after_a_list_without_pages_the_next_has_them_again(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_init(&r, false);
+	page(&r, "100", "t");
+	status(&r, 410, (struct json_status){.code = 410}, -1);
+	assert_false(has(target(&r), "limit="));
+	page(&r, "101", "");
+	stream(&r);
+	watch_on_lost(&r.w, ERR_HTTP_SYNTAX, "nonsense", r.now, &r.out);
+	assert_relists(&r);
+	watch_fini(&r.w);
+}
+
+/* A proxy's cache that has one entry for the list and for an object of that name, or for the list
+ * and its table (headlamp.md HC-1, HC-2): it was published as an empty list. */
+static void what_has_no_items_is_no_list(void **s)
+{
+	static const struct json_list_meta others[] = {
+	        {.resource_version = SPAN("100"), .kind = SPAN("ConfigMap")},
+	        {.resource_version = SPAN("100"), .kind = SPAN("Table")},
+	        {.resource_version = SPAN("100"), .kind = SPAN("ist")},
+	        {.resource_version = SPAN("100")}};
+	static const struct json_list_meta empty = {
+	        .resource_version = SPAN("100"), .kind = SPAN("PodList")};
+	(void)s;
+	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+		struct rig r;
+		rig_init(&r, false);
+		watch_on_head(&r.w, 200, -1, r.now, &r.out);
+		watch_on_page(&r.w, &others[i], r.now, &r.out);
+		assert_true(r.out.acts & WATCH_SYNC_ABORT);
+		assert_int_equal(r.w.err, ERR_JSON_SHAPE);
+		again(&r);
+		watch_on_head(&r.w, 200, -1, r.now, &r.out);
+		watch_on_page(&r.w, &empty, r.now, &r.out); /* it may leave out what is empty */
+		assert_true(r.out.acts & WATCH_SYNC_COMMIT);
+		watch_fini(&r.w);
+	}
+}
+
+static void a_token_of_any_length_is_not_kept(void **s)
+{
+	static char token[WATCH_TOKEN_MAX + 2];
+	(void)s;
+	for (size_t n = WATCH_TOKEN_MAX; n <= WATCH_TOKEN_MAX + 1; n++) {
+		struct rig r;
+		memset(token, 'a', n);
+		rig_init(&r, false);
+		page(&r, "100", token);
+		assert_int_equal(r.w.state, n > WATCH_TOKEN_MAX ? WATCH_WAITING : WATCH_ASKING);
+		watch_fini(&r.w);
+	}
+}
+
+/* --- streaming lists ---------------------------------------------------------------------- */
+
+static void events_of_both_groups_are_listed_in_pages(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_init(&r, true);
+	r.conf.resource = "events";
+	r.conf.group = "events.k8s.io";
+	watch_on_lost(&r.w, ERR_CONN_RESET, NULL, r.now, &r.out);
+	again(&r);
+	assert_true(has(target(&r), "/events?limit=500"));
+	watch_fini(&r.w);
+}
+
+/* A 403 may be of the list, which an administrator lifts in a minute; the others are of the server.
+ */
+static void a_streaming_list_that_was_denied_is_tried_again_soon(void **s)
+{
+	static const int codes[] = {403, 422};
+	(void)s;
+	for (size_t i = 0; i < 2; i++) {
+		struct rig r;
+		rig_init(&r, true);
+		status(&r, codes[i], (struct json_status){.code = codes[i]}, -1);
+		watch_on_lost(&r.w, ERR_CONN_RESET, NULL, r.now, &r.out);
+		r.w.deadline_ns += WATCH_PARK_MIN_S * S;
+		again(&r);
+		assert_int_equal(has(target(&r), "sendInitialEvents"), codes[i] == 403);
+		watch_fini(&r.w);
+	}
+}
+
+/* Cut before its first event: that says nothing about what the server can do. */
+static void an_empty_answer_does_not_end_streaming_lists(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_init(&r, true);
+	watch_on_head(&r.w, 200, -1, r.now, &r.out);
+	watch_on_body_end(&r.w, true, r.now, &r.out);
+	assert_int_equal(r.w.err, ERR_HTTP_TRUNCATED);
+	again(&r);
+	assert_true(has(target(&r), "sendInitialEvents"));
+	watch_fini(&r.w);
+	/* nor what came of the one before */
+	rig_init(&r, true);
+	watch_on_head(&r.w, 200, -1, r.now, &r.out);
+	event(&r, JSON_EVENT_ADDED, "90", false);
+	watch_on_lost(&r.w, ERR_CONN_RESET, NULL, r.now, &r.out);
+	again(&r);
+	watch_on_head(&r.w, 200, -1, r.now, &r.out);
+	watch_on_body_end(&r.w, true, r.now, &r.out);
+	assert_false(r.caps.no_watch_list);
+	watch_fini(&r.w);
+}
+
+static void no_head(struct rig *r)
+{
+	r->now = r->w.deadline_ns;
+	watch_on_timer(&r->w, r->now, &r->out);
+}
+
+static void cut_in_the_middle(struct rig *r)
+{
+	watch_on_head(&r->w, 200, -1, r->now, &r->out);
+	event(r, JSON_EVENT_ADDED, "90", false);
+	watch_on_lost(&r->w, ERR_CONN_RESET, NULL, r->now, &r->out);
+}
+
+static void ended_at_once(struct rig *r)
+{
+	watch_on_head(&r->w, 200, -1, r->now, &r->out);
+	watch_on_body_end(&r->w, true, r->now, &r->out);
+}
+
+/* "watch" is passed over, and what comes is the list itself. */
+static void not_read(struct rig *r)
+{
+	watch_on_head(&r->w, 200, -1, r->now, &r->out);
+	watch_on_refused(&r->w, ERR_JSON_SHAPE, NULL, r->now, &r->out);
+}
+
+/* Behind a proxy that keeps an answer until it is whole, no head ever comes; others cut what lasts,
+ * or pass over what they do not know. Such a list was asked for as a stream for ever, and never was
+ * there. */
+static void a_streaming_list_that_comes_to_nothing_is_taken_as_a_list(void **s)
+{
+	static void (*const ends[])(struct rig *) = {
+	        no_head, cut_in_the_middle, ended_at_once, not_read};
+	(void)s;
+	for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+		struct rig r;
+		rig_init(&r, true);
+		for (int n = 0; n < WATCH_STREAMS_MAX; n++) {
+			assert_true(has(target(&r), "sendInitialEvents"));
+			ends[i](&r);
+			again(&r);
+		}
+		assert_true(has(target(&r), "limit=500"));
+		page(&r, "100", "");
+		stream(&r);
+		/* one that fails again in an hour does so once; one that comes whole is as new */
+		for (int whole = 0; whole < 2; whole++) {
+			watch_on_lost(&r.w, ERR_HTTP_SYNTAX, "nonsense", r.now, &r.out);
+			r.w.deadline_ns += WATCH_REPROBE_S * S;
+			again(&r);
+			assert_true(has(target(&r), "sendInitialEvents"));
+			if (whole) {
+				watch_on_head(&r.w, 200, -1, r.now, &r.out);
+				event(&r, JSON_EVENT_BOOKMARK, "101", true);
+				watch_on_lost(&r.w, ERR_HTTP_SYNTAX, NULL, r.now, &r.out);
+				again(&r);
+			}
+			ends[i](&r);
+			again(&r);
+			assert_int_equal(has(target(&r), "sendInitialEvents"), whole);
+			if (!whole) {
+				page(&r, "100", "");
+				stream(&r);
+			}
+		}
+		watch_fini(&r.w);
+	}
+}
+
+/* 429, and what balancers say, is no word about streaming lists. */
+static void a_server_that_is_away_is_asked_for_the_stream_again(void **s)
+{
+	static const int codes[] = {429, 502, 503, 504};
+	(void)s;
+	for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+		struct rig r;
+		rig_init(&r, true);
+		for (int n = 0; n < 10; n++) {
+			status(&r, codes[i], (struct json_status){.code = codes[i]}, -1);
+			again(&r);
+			assert_true(has(target(&r), "sendInitialEvents"));
+		}
+		watch_fini(&r.w);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(the_pages_of_a_list_are_one_sync),
+	        cmocka_unit_test(pages_that_lead_nowhere_are_done_without),
+	        cmocka_unit_test(after_a_list_without_pages_the_next_has_them_again),
+	        cmocka_unit_test(what_has_no_items_is_no_list),
+	        cmocka_unit_test(a_token_of_any_length_is_not_kept),
+	        cmocka_unit_test(events_of_both_groups_are_listed_in_pages),
+	        cmocka_unit_test(a_streaming_list_that_was_denied_is_tried_again_soon),
+	        cmocka_unit_test(an_empty_answer_does_not_end_streaming_lists),
+	        cmocka_unit_test(a_streaming_list_that_comes_to_nothing_is_taken_as_a_list),
+	        cmocka_unit_test(a_server_that_is_away_is_asked_for_the_stream_again),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
