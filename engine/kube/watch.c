@@ -95,13 +95,18 @@ static void ask(struct watch *w, uint64_t now_ns, struct watch_out *out)
 
 /* --- going down -------------------------------------------------------------------------- */
 
-static void wait_until(struct watch *w, uint64_t at_ns, struct watch_out *out)
+static void pause_until(struct watch *w, uint64_t at_ns, struct watch_out *out)
 {
-	abort_sync(w, out);
 	watch_enter(w, WATCH_WAITING);
 	w->request = WATCH_REQ_NONE;
 	w->deadline_ns = at_ns;
 	out->acts |= WATCH_CLOSE | WATCH_STATE;
+}
+
+static void wait_until(struct watch *w, uint64_t at_ns, struct watch_out *out)
+{
+	abort_sync(w, out);
+	pause_until(w, at_ns, out);
 }
 
 static void remember_no_stream_list(struct watch *w, err_t why, uint64_t now_ns)
@@ -180,7 +185,6 @@ static void distrust(
 
 static void connect_again(struct watch *w, struct watch_out *out)
 {
-	abort_sync(w, out);
 	watch_enter(w, WATCH_CONNECTING);
 	w->request = WATCH_REQ_NONE;
 	w->deadline_ns = UINT64_MAX;
@@ -254,6 +258,8 @@ void watch_on_moved(struct watch *w, uint64_t now_ns, struct watch_out *out)
 {
 	(void)now_ns;
 	*out = (struct watch_out){0};
+	if (w->state != WATCH_SYNCING) /* else it is ended with the connection */
+		abort_sync(w, out);
 	w->relist = true;
 	w->credential_tried = false;
 	w->denials = w->parks = w->errors_in_row = 0;
@@ -416,6 +422,18 @@ static bool refuses_stream_list(const struct watch *w, int code)
 	       !is_away(code) && (code < 300 || code >= 400);
 }
 
+/* "Not now", of the request and not of the list: what came of its pages stays, and the page is
+ * asked for again. A list of a hundred pages would never come to its end on a server that sheds
+ * load. */
+static void put_off(
+        struct watch *w, err_t err, const char *text, uint64_t at_ns, struct watch_out *out)
+{
+	say(w, err, text);
+	if (!w->pages)
+		abort_sync(w, out);
+	pause_until(w, at_ns, out);
+}
+
 /* One rule table for HTTP answers and ERROR events: after the version is parsed, servers send most
  * errors as 200 + an ERROR event. */
 static void on_failure(struct watch *w, int code, const struct json_status *st, bool reusable,
@@ -431,8 +449,7 @@ static void on_failure(struct watch *w, int code, const struct json_status *st, 
 	} else if (code == 401) {
 		unauthorized(w, text, now_ns, out);
 	} else if (code == 429) {
-		say(w, ERR_KUBE_GONE_SLOW, text);
-		wait_until(w, retry_at(w, retry, now_ns), out);
+		put_off(w, ERR_KUBE_GONE_SLOW, text, retry_at(w, retry, now_ns), out);
 	} else if (refuses_stream_list(w, code)) {
 		no_stream_list(w, ERR_KUBE_UNSUPPORTED, reusable, now_ns, out);
 		if (code == 403) /* perhaps it is the list that is denied, not the way to take it */
@@ -446,9 +463,11 @@ static void on_failure(struct watch *w, int code, const struct json_status *st, 
 	} else if (is_never_taken(w, code)) {
 		soon_stream_list(w, now_ns);
 		park(w, ERR_KUBE_SERVER, text, now_ns, out);
+	} else if (is_away(code)) {
+		w->relist |= ++w->errors_in_row >= WATCH_AWAY_MAX;
+		put_off(w, ERR_KUBE_SERVER, text, retry_at(w, retry, now_ns), out);
 	} else {
-		int most = is_away(code) ? WATCH_AWAY_MAX : WATCH_RESUMES_MAX;
-		w->relist |= ++w->errors_in_row >= most || code == 400 || code == 422;
+		w->relist |= ++w->errors_in_row >= WATCH_RESUMES_MAX || code == 400 || code == 422;
 		say(w, ERR_KUBE_SERVER, text);
 		wait_until(w, retry_at(w, retry, now_ns), out);
 	}

@@ -36,7 +36,8 @@ static const struct sm_row states[] = {
 
 void watch_invariant(const struct watch *w)
 {
-	CHECK(!w->syncing || w->state == WATCH_ASKING || w->state == WATCH_SYNCING);
+	bool put_off = w->pages && (w->state == WATCH_WAITING || w->state == WATCH_CONNECTING);
+	CHECK(!w->syncing || w->state == WATCH_ASKING || w->state == WATCH_SYNCING || put_off);
 	CHECK(w->state != WATCH_STREAMING ||
 	        (w->whole && w->rv[0] && w->request != WATCH_REQ_PAGE));
 	CHECK(w->relist || w->rv[0]);

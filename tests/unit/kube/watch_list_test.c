@@ -30,6 +30,70 @@ static void the_pages_of_a_list_are_one_sync(void **s)
 	watch_fini(&r.w);
 }
 
+/* A server that sheds load answers 429 to one page of twenty: a list of a hundred began anew each
+ * time, and added to the load. */
+static void a_page_that_is_put_off_is_asked_for_again(void **s)
+{
+	static const int codes[] = {429, 502, 503, 504};
+	(void)s;
+	for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+		struct rig r;
+		rig_init(&r, false);
+		page(&r, "100", "t1");
+		for (int n = 0; n < 3; n++) {
+			status(&r, codes[i], (struct json_status){.code = codes[i]}, n ? -1 : 7);
+			assert_int_equal(r.w.state, WATCH_WAITING);
+			assert_false(r.out.acts & WATCH_SYNC_ABORT);
+			assert_true(n || r.w.deadline_ns - r.now >= 7 * S);
+			again(&r);
+			assert_false(r.out.acts & WATCH_SYNC_ABORT);
+			assert_true(has(target(&r), "limit=500&continue=t1"));
+		}
+		assert_int_equal(watch_on_head(&r.w, 200, -1, r.now, &r.out), WATCH_BODY_LIST);
+		assert_false(r.out.acts & WATCH_SYNC_BEGIN);
+		watch_on_page(&r.w,
+		        &(struct json_list_meta){
+		                .resource_version = SPAN("100"), .saw_items = true},
+		        r.now, &r.out);
+		assert_true(r.out.acts & WATCH_SYNC_COMMIT);
+		watch_fini(&r.w);
+	}
+}
+
+/* What is staged goes with whatever else ends the wait. */
+static void a_page_that_was_put_off_is_given_up(void **s)
+{
+	(void)s;
+	for (int how = 0; how < 4; how++) {
+		struct rig r;
+		rig_init(&r, false);
+		page(&r, "100", "t1");
+		status(&r, 429, (struct json_status){.code = 429}, -1);
+		if (how > 1) {
+			r.now = r.w.deadline_ns;
+			watch_on_timer(&r.w, r.now, &r.out);
+			assert_int_equal(r.w.state, WATCH_CONNECTING);
+		}
+		if (how == 0)
+			watch_on_moved(&r.w, r.now, &r.out);
+		else if (how == 1)
+			watch_stop(&r.w, &r.out);
+		else if (how == 2)
+			watch_on_lost(&r.w, ERR_CONN_REFUSED, NULL, r.now, &r.out);
+		else
+			watch_on_moved(&r.w, r.now, &r.out);
+		assert_true(r.out.acts & WATCH_SYNC_ABORT);
+		if (how != 1) {
+			if (r.w.state == WATCH_CONNECTING)
+				watch_on_ready(&r.w, r.now, &r.out);
+			else
+				again(&r);
+			assert_false(has(target(&r), "continue="));
+		}
+		watch_fini(&r.w);
+	}
+}
+
 /* Aggregated servers: one that makes each page afresh, and one that reads no token. The first was
  * never there, the second was asked for its first page for ever, as fast as it answered. */
 static void pages_that_lead_nowhere_are_done_without(void **s)
@@ -257,6 +321,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(the_pages_of_a_list_are_one_sync),
+	        cmocka_unit_test(a_page_that_is_put_off_is_asked_for_again),
+	        cmocka_unit_test(a_page_that_was_put_off_is_given_up),
 	        cmocka_unit_test(pages_that_lead_nowhere_are_done_without),
 	        cmocka_unit_test(after_a_list_without_pages_the_next_has_them_again),
 	        cmocka_unit_test(what_has_no_items_is_no_list),
