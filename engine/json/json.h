@@ -87,7 +87,7 @@ struct json_event {
 
 struct json_status { /* a metav1.Status; absent fields are 0 or empty */
 	int code;
-	struct span reason, message, continue_;
+	struct span reason, message;
 	bool too_large_rv; /* details.causes[].reason == ResourceVersionTooLarge */
 	int retry_after_seconds;
 };

@@ -55,18 +55,6 @@ static void scan_details(struct json_parser *p, uint32_t at, struct json_status 
 	}
 }
 
-static err_t scan_continue(struct json_parser *p, uint32_t metadata, struct json_status *out)
-{
-	const struct tokens *t = &p->tokens;
-	err_t e = ERR_OK;
-	if (t->code[metadata] != TOKEN_OBJECT)
-		return ERR_OK;
-	for (struct member m = member_first(metadata); !e && member_next(t, &m);)
-		if (m.name == MEMBER_CONTINUE)
-			e = status_text(p, m.value, &out->continue_);
-	return e;
-}
-
 err_t json_scan_status(struct json_parser *p, struct span doc, struct json_status *out)
 {
 	*out = (struct json_status){0};
@@ -82,7 +70,6 @@ err_t json_scan_status(struct json_parser *p, struct span doc, struct json_statu
 		case MEMBER_REASON: e = status_text(p, m.value, &out->reason); break;
 		case MEMBER_MESSAGE: e = status_text(p, m.value, &out->message); break;
 		case MEMBER_DETAILS: scan_details(p, m.value, out); break;
-		case MEMBER_METADATA: e = scan_continue(p, m.value, out); break;
 		default: break;
 		}
 	}
