@@ -572,9 +572,9 @@ static enum watch_apply on_initial_event(
         struct watch *w, const struct json_event *ev, uint64_t now_ns, struct watch_out *out)
 {
 	/* What is there comes as ADDED, then perhaps some changes, then the marker. Where changes
-	 * go on and on, nobody knows of a marker: a busy list must not wait for it until it is
-	 * quiet. */
-	w->changes_seen |= ev->type == JSON_EVENT_MODIFIED || ev->type == JSON_EVENT_DELETED;
+	 * go on and on, or bookmarks without it, nobody knows of a marker: a busy list must not
+	 * wait for it until it is quiet. */
+	w->changes_seen |= ev->type != JSON_EVENT_ADDED;
 	if (!w->changes_seen)
 		w->deadline_ns = now_ns + WATCH_MARKER_S * KUBE_S;
 	switch (ev->type) {

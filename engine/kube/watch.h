@@ -113,9 +113,9 @@ struct watch {
 	bool unlimited;        /* a continue token expired: list without limit */
 	bool credential_tried; /* 401 answered by one refresh already */
 	bool events_seen;      /* since the stream's head */
-	bool changes_seen;     /* of a streaming list: MODIFIED or DELETED before the marker */
-	bool bookmark_seen;    /* in this stream */
-	bool after_bookmark;   /* rv came from a bookmark (M6) */
+	bool changes_seen;   /* of a streaming list: something else than ADDED before the marker */
+	bool bookmark_seen;  /* in this stream */
+	bool after_bookmark; /* rv came from a bookmark (M6) */
 	uint8_t errors_in_row, back_tries, short_watches, silences, denials, parks;
 	uint8_t streams_failed; /* streaming lists that came to nothing, since one came whole */
 	uint8_t expiries;       /* 410s that were answered at once, since it was healthy */

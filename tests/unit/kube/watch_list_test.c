@@ -207,6 +207,80 @@ static void a_streaming_list_that_was_denied_is_tried_again_soon(void **s)
 	}
 }
 
+/* A server that knows bookmarks, passes over sendInitialEvents, and sends one every 5 s (etcd's
+ * progress notifications, of a resource without cache): the list was never there. */
+static void bookmarks_without_the_marker_do_not_put_off_the_list(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_init(&r, true);
+	watch_on_head(&r.w, 200, -1, r.now, &r.out);
+	event(&r, JSON_EVENT_ADDED, "90", false);
+	uint64_t since = r.now;
+	for (int at = 91; r.w.state == WATCH_SYNCING; at++, r.now += 5 * S) {
+		char rv[16];
+		assert_true(r.now - since <= (WATCH_MARKER_S + 5) * S);
+		snprintf(rv, sizeof rv, "%d", at);
+		event(&r, JSON_EVENT_BOOKMARK, rv, false);
+		watch_on_timer(&r.w, r.now, &r.out);
+	}
+	assert_int_equal(r.caps.no_watch_list_why, ERR_KUBE_NO_MARKER);
+	watch_on_ready(&r.w, r.now, &r.out);
+	assert_true(has(target(&r), "limit=500"));
+	watch_fini(&r.w);
+}
+
+static void a_second_end_marker_is_a_bookmark(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_init(&r, true);
+	watch_on_head(&r.w, 200, -1, r.now, &r.out);
+	event(&r, JSON_EVENT_BOOKMARK, "95", true);
+	assert_true(r.out.acts & WATCH_SYNC_COMMIT);
+	assert_int_equal(event(&r, JSON_EVENT_BOOKMARK, "95", true), WATCH_APPLY_BOOKMARK);
+	assert_int_equal(event(&r, JSON_EVENT_BOOKMARK, "97", true), WATCH_APPLY_BOOKMARK);
+	assert_int_equal(r.out.acts, 0);
+	assert_int_equal(watch_list_state(&r.w), WATCH_LIST_LIVE);
+	watch_on_body_end(&r.w, true, r.now + 400 * S, &r.out);
+	assert_true(has(target(&r), "resourceVersion=97"));
+	watch_fini(&r.w);
+}
+
+/* Behind a server that was restored, "not older than" may be out of reach for ever (1.2). */
+static void a_version_that_the_server_never_reaches_is_given_up(void **s)
+{
+	static const struct json_status late = {
+	        .code = 504, .too_large_rv = true, .retry_after_seconds = 1};
+	(void)s;
+	for (int as_event = 0; as_event < 2; as_event++) {
+		struct rig r;
+		int tries = 0;
+		rig_init(&r, true);
+		watch_on_head(&r.w, 200, -1, r.now, &r.out);
+		event(&r, JSON_EVENT_BOOKMARK, "95", true);
+		error_event(&r, (struct json_status){.code = 410});
+		watch_on_ready(&r.w, r.now, &r.out);
+		for (; has(target(&r), "resourceVersion=95"); tries++) {
+			if (as_event) {
+				watch_on_head(&r.w, 200, -1, r.now, &r.out);
+				error_event(&r, late);
+			} else {
+				status(&r, 504, late, -1);
+			}
+			assert_int_equal(r.w.err, ERR_KUBE_TOO_LARGE_RV);
+			assert_in_range(r.w.deadline_ns - r.now, S, 2 * S + 1);
+			again(&r);
+		}
+		assert_int_equal(tries, WATCH_BACK_TRIES);
+		assert_true(has(target(&r), "sendInitialEvents"));
+		watch_on_head(&r.w, 200, -1, r.now, &r.out);
+		event(&r, JSON_EVENT_BOOKMARK, "40", true);
+		assert_true(r.out.acts & WATCH_SYNC_COMMIT && r.out.version_back);
+		watch_fini(&r.w);
+	}
+}
+
 /* Cut before its first event: that says nothing about what the server can do. */
 static void an_empty_answer_does_not_end_streaming_lists(void **s)
 {
@@ -329,6 +403,9 @@ int main(void)
 	        cmocka_unit_test(a_token_of_any_length_is_not_kept),
 	        cmocka_unit_test(events_of_both_groups_are_listed_in_pages),
 	        cmocka_unit_test(a_streaming_list_that_was_denied_is_tried_again_soon),
+	        cmocka_unit_test(bookmarks_without_the_marker_do_not_put_off_the_list),
+	        cmocka_unit_test(a_second_end_marker_is_a_bookmark),
+	        cmocka_unit_test(a_version_that_the_server_never_reaches_is_given_up),
 	        cmocka_unit_test(an_empty_answer_does_not_end_streaming_lists),
 	        cmocka_unit_test(a_streaming_list_that_comes_to_nothing_is_taken_as_a_list),
 	        cmocka_unit_test(a_server_that_is_away_is_asked_for_the_stream_again),
