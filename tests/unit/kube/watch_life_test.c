@@ -130,6 +130,7 @@ static void an_error_event_waits_as_its_status_says(void **s)
 		r.w.retry_after_s = 77;
 		error_event(&r, rows[i].st);
 		assert_int_equal(r.w.err, rows[i].err);
+		assert_true(rows[i].st.code || has(watch_text(&r.w), "500"));
 		assert_int_equal(watch_list_state(&r.w), WATCH_LIST_STALE);
 		assert_in_range(r.w.deadline_ns - r.now, rows[i].least, rows[i].most);
 		again(&r);
