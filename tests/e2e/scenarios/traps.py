@@ -213,6 +213,26 @@ def rights(rig):
     rig.check_fold()
 
 
+def list_only(rig):
+    """A role with list and without watch: the list is there, says that it may not be watched, and is taken seldom."""
+    begin_as_viewer(rig, None)
+    rig.stack.api.grant("viewer", [""], "pods", "configmaps", verbs=("get", "list"))
+    rig.proxy.say("cut rst")
+    row = rig.kubering.wait_state(CONFIGMAPS, ["parked"], CONVERGE_SECONDS)
+    if "cannot watch" not in str(row["last_error"]):
+        raise Failed(f"the status does not say what was refused: {row}")
+    rig.stack.api.create(CONFIGMAPS, "while-parked")
+    wait_until("it is taken again", lambda: rig.kubering.list_status(CONFIGMAPS)["objects"] ==
+               len(rig.stack.api.list(CONFIGMAPS)[1]), PARK_SECONDS)
+    lists = [entry for entry in rig.stack.audit(CONFIGMAPS.path) if entry["verb"] == "list"]
+    if len(lists) > 4:
+        raise Failed(f"the list was taken {len(lists)} times in a minute")
+    rig.stack.api.grant("viewer", [""], "pods", "configmaps")
+    rig.start_fold([PODS, CONFIGMAPS])
+    rig.compare("when it may be watched", create_marks(rig, "a"), PARK_SECONDS)
+    rig.check_fold()
+
+
 def token(rig):
     """A wrong token is a 401 that says so, at the start and later; the right one in the same file is taken up."""
     token_file, viewer = begin_as_viewer(rig, "not-the-token")
