@@ -327,7 +327,7 @@ static err_t add_cookies(
 		                             "over 48 KiB: name fewer contexts"
 		                           : "it cannot be sent as a cookie");
 	if (text)
-		explicit_bzero(text, n);
+		explicit_bzero(text, CLUSTERS_COOKIE_BYTES); /* one that did not fit is behind n */
 	free(text);
 	credential_put(&cred);
 	return err;
