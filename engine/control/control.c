@@ -252,7 +252,7 @@ static void stop_reactors(struct control *c)
 	c->stop_posted = true;
 }
 
-bool control_run(struct control *c)
+void control_run(struct control *c)
 {
 	backends_start(c);
 	lists_open_pinned(c);
@@ -264,6 +264,10 @@ bool control_run(struct control *c)
 			reload_run(c);
 		}
 	}
+}
+
+bool control_end(struct control *c)
+{
 	c->stopping = true;
 	consumers_bye(c);
 	stop_reactors(c);

@@ -471,7 +471,7 @@ static void what_comes_while_it_stops_is_let_go(void **state)
 	assert_int_equal(clusters_place(g.control, k, &m), ERR_OK);
 	struct fake_sock *s = asked(&g);
 	both(&g);
-	consumers_bye(g.control); /* as control_run does at its end */
+	consumers_bye(g.control); /* as control_end does */
 	g.control->stopping = g.control->stop_posted = true;
 	unsigned known = clusters_of_reactors(&g);
 	snprintf(text, sizeof text, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s",

@@ -125,7 +125,7 @@ static inline void both(struct rig *g)
 
 static inline void rig_fini(struct rig *g)
 {
-	consumers_bye(g->control); /* as control_run does at its end */
+	consumers_bye(g->control); /* as control_end does */
 	if (g->client >= 0)
 		close(g->client);
 	struct reactor_msg *m = reactor_msg_new(REACTOR_STOP);
