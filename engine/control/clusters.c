@@ -493,6 +493,7 @@ static void on_again(struct loop_timer *t)
 		if (owed & OWED_ADDRESSES)
 			clusters_on_wants_addresses(c, i);
 	}
+	clusters_on_credentials(c);
 }
 
 /* A backend's are those of all clusters behind it. */
@@ -532,6 +533,7 @@ static void spread_credentials(struct control *c, const struct known_cluster *bu
 void clusters_on_credentials(struct control *c)
 {
 	spread_credentials(c, NULL);
+	loop_timer_set(c->loop, &c->credentials_timer, credential_pool_deadline(c->credentials));
 }
 
 /* --- placing ----------------------------------------------------------------------------- */

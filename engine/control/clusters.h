@@ -160,7 +160,7 @@ void cluster_log_init(struct control *c);
 void cluster_log_login(struct control *c, struct known_cluster *k, err_t err, const char *text);
 /* Discovery has ended: an answer that is no answer, a line once, until there is one. */
 void cluster_log_discovery(struct control *c, struct known_cluster *k, err_t err, const char *text);
-/* The pool has news. */
+/* The pool has been at work: it may have news, and when it is due next. */
 void clusters_on_credentials(struct control *c);
 
 #endif
