@@ -189,6 +189,7 @@ err_t control_new(const struct control_config *config, struct control **out, str
 	pthread_mutex_init(&c->mailbox_lock, NULL);
 	list_init(&c->mailbox);
 	list_init(&c->questions);
+	list_init(&c->users);
 	lists_init(c);
 	list_init(&c->stops);
 	err_t err = take_memory(c) ? loop_new(&c->loop) : ERR_NO_MEMORY;
