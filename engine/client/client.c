@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
@@ -179,7 +180,7 @@ static struct kr_client *client_new(const struct kr_options *o)
 	if (!c)
 		return NULL;
 	c->refs = 1;
-	c->event_fd = c->epoll_fd = c->timer_fd = -1;
+	c->event_fd = c->epoll_fd = c->timer_fd = c->signal_fd = -1;
 	link_init(&c->link);
 	list_init(&c->lists);
 	list_init(&c->follows);
@@ -237,6 +238,7 @@ void client_put(struct kr_client **client)
 	close_fd(&c->event_fd);
 	close_fd(&c->epoll_fd);
 	close_fd(&c->timer_fd);
+	close_fd(&c->signal_fd);
 	free(c->owed);
 	free(c->socket_path);
 	free(c);
@@ -262,10 +264,12 @@ int kr_fd(struct kr_client *client)
 		return client->epoll_fd;
 	client->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	client->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (client->epoll_fd < 0 || client->timer_fd < 0) {
+	client->signal_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (client->epoll_fd < 0 || client->timer_fd < 0 || client->signal_fd < 0) {
 		int why = errno;
 		close_fd(&client->epoll_fd);
 		close_fd(&client->timer_fd);
+		close_fd(&client->signal_fd);
 		errno = why;
 		(void)client_fail(
 		        client, KR_ERR_SYSTEM, "no epoll or timer descriptor: %s", strerror(why));
@@ -274,6 +278,7 @@ int kr_fd(struct kr_client *client)
 	wait_watch(client, client->event_fd);
 	wait_watch(client, client->link.fd);
 	wait_watch(client, client->timer_fd);
+	wait_watch(client, client->signal_fd);
 	wait_timer(client, client->timer_ns);
 	client->fd_used = true;
 	wait_signal(client); /* armed by the first kr_follow_next that finds nothing */

@@ -41,10 +41,11 @@ enum client_phase {
  * the last list is gone. */
 struct kr_client {
 	unsigned refs;
-	bool closed;   /* by the user: nothing is asked any more */
-	bool fd_used;  /* kr_fd was called: leave the descriptor armed */
-	bool fd_armed; /* and it is: page->waiting is 1, nothing was there */
-	bool quiet;    /* the last wait saw nothing on the socket: it need not be asked again */
+	bool closed;    /* by the user: nothing is asked any more */
+	bool fd_used;   /* kr_fd was called: leave the descriptor armed */
+	bool fd_armed;  /* and it is: page->waiting is 1, nothing was there */
+	bool signalled; /* signal_fd is readable */
+	bool quiet;     /* the last wait saw nothing on the socket: it need not be asked again */
 	enum client_phase phase;
 	uint64_t life; /* counts attachments; what was opened in another one is opened again */
 	uint64_t incarnation[2];
@@ -54,6 +55,7 @@ struct kr_client {
 	struct shm_consumer *page; /* own: the only memory that we write and the daemon reads */
 	int event_fd;              /* own */
 	int epoll_fd, timer_fd;    /* own; -1 until kr_fd */
+	int signal_fd;             /* own; with them: an eventfd that nobody else has */
 	int64_t timer_ns;          /* what timer_fd is set to; INT64_MAX: not */
 	/* outage */
 	int64_t down_since_ns, next_try_ns, try_ms, greet_until_ns;

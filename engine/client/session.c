@@ -120,8 +120,7 @@ static struct shm_consumer *map_page(int fd)
 	return at == MAP_FAILED ? NULL : at;
 }
 
-/* We write to it: to a pipe or a socket, that may be a SIGPIPE for the host. An eventfd has no file
- * type. */
+/* An eventfd has no file type. */
 static bool is_event_fd(int fd)
 {
 	struct stat st;

@@ -1,10 +1,11 @@
 #include "client/wait.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/timerfd.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "shm/layout.h"
@@ -15,11 +16,22 @@ static void set_waiting(struct kr_client *c, uint32_t on)
 		__atomic_store_n(&c->page->waiting, on, __ATOMIC_SEQ_CST);
 }
 
-void wait_arm(struct kr_client *c)
+/* Never waits: O_NONBLOCK is of the file and not of the descriptor, and whoever has the other end
+ * of it may clear it. */
+static void drain(int fd)
 {
 	uint64_t ignored;
-	if (c->event_fd >= 0)
-		(void)!read(c->event_fd, &ignored, sizeof ignored);
+	struct iovec to = {&ignored, sizeof ignored};
+	if (fd >= 0 && preadv2(fd, &to, 1, -1, RWF_NOWAIT) < 0 && errno == EOPNOTSUPP)
+		(void)!read(fd, &ignored, sizeof ignored); /* before Linux 5.8 */
+}
+
+void wait_arm(struct kr_client *c)
+{
+	drain(c->event_fd);
+	if (c->signalled)
+		drain(c->signal_fd);
+	c->signalled = false;
 	set_waiting(c, 1);
 	/* Pairs with the daemon's fence between commit and its look at `waiting`. */
 	atomic_thread_fence(memory_order_seq_cst);
@@ -34,8 +46,9 @@ void wait_disarm(struct kr_client *c)
 void wait_signal(struct kr_client *c)
 {
 	uint64_t one = 1;
-	if (c->event_fd >= 0)
-		(void)!write(c->event_fd, &one, sizeof one);
+	if (!c->signalled && c->signal_fd >= 0)
+		(void)!write(c->signal_fd, &one, sizeof one);
+	c->signalled = true;
 }
 
 /* An attempt to attach again may be due before the caller's time is up. */

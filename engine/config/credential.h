@@ -70,9 +70,10 @@ err_t credential_pool_new(const struct credential_pool_conf *conf, uint64_t now_
         struct credential_pool **out, struct errmsg *m) MUST_USE;
 /* All sources must be closed. */
 void credential_pool_free(struct credential_pool **p);
-/* After a reload: for runs from now on; what policy points to is borrowed as in
- * credential_pool_conf. */
-void credential_pool_set_policy(struct credential_pool *p, const struct exec_policy *policy);
+/* After a reload: for runs from now on. If it is another one, plugins that came to nothing under
+ * the old one are due. What policy points to is borrowed as in credential_pool_conf. */
+void credential_pool_set_policy(
+        struct credential_pool *p, const struct exec_policy *policy, uint64_t now_ns);
 /* Poll it for reading, then call credential_pool_on_readable. */
 int credential_pool_fd(const struct credential_pool *p);
 /* When credential_pool_on_timer wants to be called; UINT64_MAX: never. Early calls are harmless. */

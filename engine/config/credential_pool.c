@@ -49,9 +49,15 @@ void credential_pool_free(struct credential_pool **pp)
 	*pp = NULL;
 }
 
-void credential_pool_set_policy(struct credential_pool *p, const struct exec_policy *policy)
+void credential_pool_set_policy(
+        struct credential_pool *p, const struct exec_policy *policy, uint64_t now_ns)
 {
+	bool same = exec_policy_equal(&p->conf.policy, policy);
 	p->conf.policy = *policy;
+	LIST_EACH (it, &p->sources)
+		if (!same)
+			credential_source_on_policy(
+			        CONTAINER_OF(it, struct credential_source, link), now_ns);
 }
 
 int credential_pool_fd(const struct credential_pool *p)

@@ -81,6 +81,8 @@ void credential_source_on_timer(
         struct credential_source *s, enum credential_timer kind, uint64_t now_ns, int64_t wall_s);
 void credential_source_on_run(struct credential_source *s, uint64_t now_ns, int64_t wall_s);
 void credential_source_run(struct credential_source *s, uint64_t now_ns);
+/* Other plugins may run than before. */
+void credential_source_on_policy(struct credential_source *s, uint64_t now_ns);
 
 /* credential_pool.c, called by a source */
 void credential_pool_push_news(struct credential_source *s);

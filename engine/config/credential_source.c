@@ -402,6 +402,14 @@ void credential_source_on_timer(
 	credential_source_settle(s, now_ns);
 }
 
+void credential_source_on_policy(struct credential_source *s, uint64_t now_ns)
+{
+	if (!s->errors[CREDENTIAL_TIMER_EXEC] || s->run || !list_empty(&s->waiting))
+		return;
+	s->work->exec_failures = 0;
+	credential_source_arm(s, CREDENTIAL_TIMER_EXEC, now_ns);
+}
+
 /* --- life -------------------------------------------------------------------------------- */
 
 /* Only a source that is nothing but its plugin may be shared. */

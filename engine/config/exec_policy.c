@@ -7,6 +7,16 @@
 
 #include "base/check.h"
 
+bool exec_policy_equal(const struct exec_policy *a, const struct exec_policy *b)
+{
+	if (a->mode != b->mode || a->allowed_count != b->allowed_count)
+		return false;
+	for (size_t i = 0; i < a->allowed_count; i++)
+		if (strcmp(a->allowed[i], b->allowed[i]) != 0)
+			return false;
+	return true;
+}
+
 static bool exec_policy_is_program(const char *path)
 {
 	struct stat st;

@@ -25,6 +25,7 @@ struct exec_policy {
 	size_t allowed_count;
 };
 
+bool exec_policy_equal(const struct exec_policy *a, const struct exec_policy *b);
 /* command as a path that can be executed: itself if it has a '/', else the first executable file in
  * search_path (as $PATH; NULL: nothing). Parts of search_path that are not absolute are skipped, as
  * Go does since 1.19. false: not found. */

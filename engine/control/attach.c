@@ -70,6 +70,7 @@ static void drop_opening(struct opening *o)
 	list_unlink(&o->waiting);
 	hash_index_remove(&o->consumer->by_handle, &o->by_handle);
 	o->consumer->opening_count--;
+	o->consumer->user->openings--;
 	free(o);
 }
 
@@ -151,9 +152,9 @@ static void open_list(struct consumer *k, uint32_t request, struct list_want *w)
 		deny(k, request, w->resource, w->cluster);
 		return;
 	}
-	if (k->opening_count >= CONSUMER_OPENINGS_MAX) {
+	if (k->opening_count >= CONSUMER_OPENINGS_MAX || k->user->openings >= USER_OPENINGS_MAX) {
 		consumer_fail(k, request, KR_ERR_LIMIT, ERR_LIMIT,
-		        "this consumer has too many lists open");
+		        "this consumer, or its user with all consumers, has too many lists open");
 		return;
 	}
 	bool room = !hash_index_reserve(&k->by_handle) && !hash_index_reserve(&k->by_list);
@@ -169,6 +170,7 @@ static void open_list(struct consumer *k, uint32_t request, struct list_want *w)
 	list_push(&k->openings, &o->link);
 	hash_index_add(&k->by_handle, &o->by_handle, o->handle);
 	k->opening_count++;
+	k->user->openings++;
 	err_t err = lists_open(c, w, (uint32_t)(realm - c->config.settings->realms), o, &m);
 	if (err) {
 		drop_opening(o);

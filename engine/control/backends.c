@@ -141,11 +141,16 @@ static void set_options(const struct backend *b, struct known_cluster *k)
 	k->user = b->self->user;
 }
 
+static bool is_full(const struct clusters *t)
+{
+	return t->count >= CONFIG_CLUSTERS_MAX && list_empty(&t->unused);
+}
+
 static err_t add_cluster(struct backend *b, const char *name, const char *at,
         const struct errmsg *broken, struct known_cluster **out)
 {
 	struct clusters *t = &b->control->clusters;
-	if (t->count >= CONFIG_CLUSTERS_MAX && list_empty(&t->unused))
+	if (is_full(t))
 		return ERR_LIMIT;
 	struct known_cluster *k = clusters_new(t);
 	if (!k)
@@ -157,8 +162,10 @@ static err_t add_cluster(struct backend *b, const char *name, const char *at,
 		err = cluster_index_add(&b->clusters, k);
 	if (!err)
 		err = cluster_index_add(&t->by_name, k);
+	if (err)
+		clusters_remove(b->control, k, "");
 	*out = k;
-	return err; /* then no name leads to the row */
+	return err;
 }
 
 err_t backends_add_named(struct control *c, const struct config_cluster *from)
@@ -261,11 +268,25 @@ static void compare(struct backend *b, const struct backend_clusters *list)
 	}
 }
 
+/* Of all backends: what is no longer listed keeps its row only while there are enough of them, or
+ * somebody uses it. Contexts that come and go would take all of them in time. A cluster that a
+ * reactor has gives its row back a little later. */
+static void drop_unlisted(struct control *c)
+{
+	for (uint32_t i = c->clusters.by_name.count; i-- > 0;) {
+		struct known_cluster *k = c->clusters.by_name.rows[i];
+		if (k->found && k->unlisted.code == ERR_UNKNOWN_CLUSTER && list_empty(&k->lists) &&
+		        list_empty(&k->questions))
+			clusters_remove(c, k, "its Headlamp backend no longer lists it");
+	}
+}
+
 /* Those that are not known yet. */
 static void adopt(struct backend *b, const struct backend_clusters *list)
 {
 	const char *first = "";
-	uint32_t refused = 0, known = b->clusters.count;
+	uint32_t refused = 0, taken = 0;
+	bool dropped = false;
 	for (size_t i = 0; i < list->count; i++) {
 		const struct backend_cluster *row = &list->rows[i];
 		uint32_t at = cluster_index_at(&b->clusters, row->name);
@@ -275,16 +296,22 @@ static void adopt(struct backend *b, const struct backend_clusters *list)
 			continue;
 		if (!is_wanted(b, row->name))
 			continue;
+		if (!dropped && is_full(&b->control->clusters)) {
+			drop_unlisted(b->control);
+			dropped = true;
+		}
 		if (!take(b, row->name, &k)) {
 			first = refused++ ? first : row->name;
 			continue;
 		}
+		taken++;
+		k->found = true;
 		set_unlisted(k, row, true);
 		lists_pin_cluster(b->control, k);
 	}
 	/* The multiplexer's socket says who we are for each of them, once, when it is made. */
-	if (b->self->cluster_source && b->clusters.count != known)
-		clusters_send_again(b->control, b->self);
+	if (b->self->cluster_source && taken)
+		clusters_send_credential(b->control, b->self);
 	if (refused && refused != b->refused)
 		warn(b,
 		        "lists contexts that cannot be served (a broken or taken name, or too many "

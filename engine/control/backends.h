@@ -4,7 +4,7 @@
  * sockets. It is asked for its clusters (GET /config) at start, every minute, and at once when it
  * answers again after it was away; while it does not answer, every few seconds, and the reactor's
  * gate spaces what really goes out. What it lists and the settings' patterns let through becomes a
- * cluster; what is no longer listed keeps its row, with an error.
+ * cluster; what is no longer listed keeps its row, with an error, until the row is needed.
  *
  * What a backend says is foreign: names are checked before they become clusters, and their number
  * is bounded (CONFIG_CLUSTERS_MAX).

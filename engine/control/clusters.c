@@ -327,7 +327,7 @@ static err_t add_cookies(
 		                             "over 48 KiB: name fewer contexts"
 		                           : "it cannot be sent as a cookie");
 	if (text)
-		explicit_bzero(text, n);
+		explicit_bzero(text, CLUSTERS_COOKIE_BYTES); /* one that did not fit is behind n */
 	free(text);
 	credential_put(&cred);
 	return err;
@@ -374,9 +374,10 @@ void clusters_owe_addresses(struct control *c, uint32_t id)
 	owe(c, c->clusters.rows[id], OWED_ADDRESSES);
 }
 
-/* Sends what there is to the reactor: a credential, or why there is none. */
-static void send_credential(struct control *c, struct known_cluster *k)
+void clusters_send_credential(struct control *c, struct known_cluster *k)
 {
+	if (!k->placed)
+		return;
 	struct reactor_msg *msg = reactor_msg_new(REACTOR_CLUSTER_CREDENTIAL);
 	if (!msg) {
 		owe(c, k, OWED_CREDENTIAL);
@@ -423,12 +424,6 @@ static void send_credential(struct control *c, struct known_cluster *k)
 	/* What a backend's clusters have not got, its own line tells. */
 	cluster_log_login(c, k, is_through(k) ? ERR_OK : msg->err, msg->text);
 	control_post(c, k->reactor, msg);
-}
-
-void clusters_send_again(struct control *c, struct known_cluster *k)
-{
-	if (k->placed)
-		send_credential(c, k);
 }
 
 /* A 401 through a backend is the cluster's answer, to the credential that the backend has for it
@@ -487,12 +482,13 @@ static void on_again(struct loop_timer *t)
 		if (!k->placed || k->gone)
 			continue;
 		if (owed & OWED_CREDENTIAL)
-			send_credential(c, k);
+			clusters_send_credential(c, k);
 		if (owed & OWED_401)
 			clusters_on_wants_credential(c, i);
 		if (owed & OWED_ADDRESSES)
 			clusters_on_wants_addresses(c, i);
 	}
+	clusters_on_credentials(c);
 }
 
 /* A backend's are those of all clusters behind it. */
@@ -501,9 +497,9 @@ static void spread_behind(
 {
 	if (b->self->source != s && b->self->cluster_source != s)
 		return;
-	clusters_send_again(c, b->self);
+	clusters_send_credential(c, b->self);
 	for (uint32_t i = 0; i < b->clusters.count; i++)
-		clusters_send_again(c, b->clusters.rows[i]);
+		clusters_send_credential(c, b->clusters.rows[i]);
 }
 
 static void spread(struct control *c, const struct credential_source *s)
@@ -513,7 +509,7 @@ static void spread(struct control *c, const struct credential_source *s)
 	for (; n; n = hash_index_next(n)) {
 		struct known_cluster *k = CONTAINER_OF(n, struct known_cluster, by_source);
 		if (k->source == s && !k->is_backend)
-			clusters_send_again(c, k);
+			clusters_send_credential(c, k);
 	}
 	for (uint32_t i = 0; i < c->backends.count; i++)
 		spread_behind(c, c->backends.rows[i], s);
@@ -532,6 +528,7 @@ static void spread_credentials(struct control *c, const struct known_cluster *bu
 void clusters_on_credentials(struct control *c)
 {
 	spread_credentials(c, NULL);
+	loop_timer_set(c->loop, &c->credentials_timer, credential_pool_deadline(c->credentials));
 }
 
 /* --- placing ----------------------------------------------------------------------------- */
@@ -609,7 +606,7 @@ err_t clusters_place(struct control *c, struct known_cluster *k, struct errmsg *
 		return errmsg_set(m, err, "cluster \"%s\"", k->name);
 	k->placed = true;
 	c->reactor_load[k->reactor]++;
-	send_credential(c, k);
+	clusters_send_credential(c, k);
 	clusters_on_wants_addresses(c, k->id);
 	return ERR_OK;
 }
@@ -675,7 +672,7 @@ void clusters_change(struct control *c, struct known_cluster *k, bool moved, boo
 	k->renew = true;
 	renew_source(c, k);
 	if (!k->sent)
-		send_credential(c, k);
+		clusters_send_credential(c, k);
 	if (!moved)
 		return;
 	clusters_on_wants_addresses(c, k->id);

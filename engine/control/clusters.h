@@ -41,6 +41,7 @@ struct known_cluster {
 	                    by */
 	struct known_cluster *backend; /* borrow: whose reactor, TLS roots and credential it shares;
 	                                  NULL: a kubeconfig's. conf.context is its name there */
+	bool found;                    /* only the backend's own list names it */
 	const char *user;              /* borrow(config): Headlamp's user id; NULL: none */
 	/* Of a backend, for the clusters behind it: borrow(config), and own; NULL: none. */
 	const struct credential_conf *cluster_credential;
@@ -134,8 +135,9 @@ err_t clusters_place(struct control *c, struct known_cluster *k, struct errmsg *
 /* The reactor that was given it has not got it. */
 void clusters_on_missing(struct control *c, struct known_cluster *k);
 
-/* A backend's requests carry more than they did: its sockets are made anew with it. */
-void clusters_send_again(struct control *c, struct known_cluster *k);
+/* Sends what there is to the reactor that has it: a credential, or why there is none. Of a backend
+ * whose requests carry more than they did: its sockets are made anew with it. */
+void clusters_send_credential(struct control *c, struct known_cluster *k);
 
 void clusters_on_wants_addresses(struct control *c, uint32_t id);
 /* There was no memory to pass them on: they are asked for again. */
@@ -160,7 +162,7 @@ void cluster_log_init(struct control *c);
 void cluster_log_login(struct control *c, struct known_cluster *k, err_t err, const char *text);
 /* Discovery has ended: an answer that is no answer, a line once, until there is one. */
 void cluster_log_discovery(struct control *c, struct known_cluster *k, err_t err, const char *text);
-/* The pool has news. */
+/* The pool has been at work: it may have news, and when it is due next. */
 void clusters_on_credentials(struct control *c);
 
 #endif

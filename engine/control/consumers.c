@@ -183,6 +183,9 @@ static void consumer_free(struct consumer *k)
 		close(k->page_fd);
 	if (k->eventfd >= 0)
 		close(k->eventfd);
+	if (k->user && !k->leaving)
+		k->user->consumers--;
+	user_put(&k->user);
 	hash_index_fini(&k->by_handle);
 	hash_index_fini(&k->by_list);
 	drop_mail(&k->goodbyes);
@@ -207,7 +210,7 @@ static bool write_mail(const struct consumer *k, enum reactor_msg_type type, str
 		m->id = k->id;
 		m->consumer.eventfd = k->eventfd;
 		m->consumer.page = k->page;
-		m->consumer.foreign = k->uid != geteuid() && k->uid != 0;
+		m->consumer.foreign = !user_is_ours(k->uid);
 		list_push(mail, &m->link);
 	}
 	return true;
@@ -237,19 +240,28 @@ bool consumer_has(const struct consumer *k, const struct open_list *l)
 	return hash_index_first(&k->by_list, l->id); /* ids are of one list each */
 }
 
+static void forget_statuses(struct consumer *k)
+{
+	k->user->statuses -= k->status_sent;
+	k->status_sent = 0;
+}
+
 void consumer_leave(struct consumer *k)
 {
 	struct control *c = k->control;
 	if (k->leaving)
 		return;
 	k->leaving = true;
+	k->user->consumers--;
 	for (struct list *it; (it = list_pop(&k->openings));) {
 		struct opening *o = CONTAINER_OF(it, struct opening, link);
 		lists_leave(c, o);
 		free(o);
 	}
+	k->user->openings -= k->opening_count;
 	hash_index_fini(&k->by_handle);
 	control_drop_questions(c, k);
+	forget_statuses(k);
 	free_sends(k);
 	int fd = k->fd.fd;
 	loop_unwatch(c->loop, &k->fd);
@@ -334,12 +346,27 @@ void consumer_send(struct consumer *k, struct attach_head *m, int fd)
 		                      it to be writable would be a loop */
 }
 
-bool consumer_takes_status(struct consumer *k)
+/* Has it read what it was sent? */
+static void look_at_statuses(struct consumer *k)
 {
 	int unread = 0;
-	if (!k->send_count && ioctl(k->fd.fd, SIOCOUTQ, &unread) == 0 && !unread)
-		k->status_sent = 0;
-	return k->status_count + k->status_sent < CONSUMER_STATUSES_MAX;
+	if (k->status_sent && !k->leaving && !k->send_count &&
+	        ioctl(k->fd.fd, SIOCOUTQ, &unread) == 0 && !unread)
+		forget_statuses(k);
+}
+
+bool consumer_takes_status(struct consumer *k)
+{
+	const struct user *u = k->user;
+	look_at_statuses(k);
+	if (k->status_count + k->status_sent >= CONSUMER_STATUSES_MAX)
+		return false;
+	for (uint32_t i = 0; u->statuses >= USER_STATUSES_MAX && i < REACTOR_CONSUMERS_MAX; i++) {
+		struct consumer *other = k->control->consumers.rows[i];
+		if (other && other->user == u)
+			look_at_statuses(other);
+	}
+	return u->statuses < USER_STATUSES_MAX;
 }
 
 static void flush_sends(struct consumer *k)
@@ -420,7 +447,10 @@ static bool who_is_it(struct consumer *k, int fd)
 	k->pid = (uint32_t)u.pid;
 	k->uid = u.uid;
 	k->gid = u.gid;
-	return read_groups(k, fd, u.gid);
+	k->user = user_get(k->control, u.uid);
+	if (k->user)
+		k->user->consumers++;
+	return k->user && read_groups(k, fd, u.gid);
 }
 
 static bool make_page(struct consumer *k)
@@ -438,18 +468,15 @@ static bool make_page(struct consumer *k)
 /* Room for one more, itself counted already; else text says which limit is reached. When others
  * have taken all places, root and the daemon's own user can still ask for its status and reload it.
  */
-static bool within_quota(const struct control *c, uint32_t uid, char *text, size_t cap)
+static bool within_quota(const struct control *c, const struct user *u, char *text, size_t cap)
 {
-	uint32_t n = 0, max = (uint32_t)c->config.settings->limits.consumers_max;
-	uint32_t kept = uid == 0 || uid == geteuid() ? CONSUMER_KEPT : 0;
-	for (uint32_t i = 0; i < REACTOR_CONSUMERS_MAX; i++)
-		n += c->consumers.rows[i] && !c->consumers.rows[i]->leaving &&
-		     c->consumers.rows[i]->uid == uid;
-	if (n > CONSUMER_PER_UID_MAX)
+	uint32_t max = (uint32_t)c->config.settings->limits.consumers_max;
+	uint32_t kept = user_is_ours(u->uid) ? CONSUMER_KEPT : 0;
+	if (u->consumers > CONSUMER_PER_UID_MAX)
 		snprintf(text, cap,
 		        "user %u has %d connections to kuberingd open, which is the most: close "
 		        "some",
-		        uid, CONSUMER_PER_UID_MAX);
+		        u->uid, CONSUMER_PER_UID_MAX);
 	else if (c->consumers.count > max + kept)
 		snprintf(text, cap,
 		        "%u consumers are attached, which is the most: close some, or raise "
@@ -499,7 +526,7 @@ static void admit(struct control *c, int fd)
 	list_init(&welcomes);
 	if (!k || !who_is_it(k, fd)) {
 		turn_away(fd, "kuberingd has no room for a consumer more");
-	} else if (!within_quota(c, k->uid, text, sizeof text)) {
+	} else if (!within_quota(c, k->user, text, sizeof text)) {
 		turn_away(fd, text);
 	} else if (!make_page(k) || !write_mail(k, REACTOR_CONSUMER_ADD, &welcomes) ||
 	           !write_mail(k, REACTOR_CONSUMER_REMOVE, &k->goodbyes) ||

@@ -35,7 +35,8 @@ struct consumer {
 	struct list goodbyes; /* struct reactor_msg, own: CONSUMER_REMOVE for each, made when it
 	                         came: it can always go */
 	uint32_t pid, uid, gid;
-	gid_t *groups; /* own */
+	struct user *user; /* shared(refs); NULL: turned away before it was known */
+	gid_t *groups;     /* own */
 	uint32_t group_count;
 	char name[64];
 	uint64_t since_ns;

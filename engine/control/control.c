@@ -15,25 +15,19 @@ enum { CONTROL_STOP_S = 5 };
 
 /* --- credentials of the pool ------------------------------------------------------------- */
 
-static void after_credentials(struct control *c)
-{
-	clusters_on_credentials(c);
-	loop_timer_set(c->loop, &c->credentials_timer, credential_pool_deadline(c->credentials));
-}
-
 static void on_credentials_readable(struct loop_fd *f, uint32_t events)
 {
 	struct control *c = CONTAINER_OF(f, struct control, credentials_fd);
 	(void)events;
 	credential_pool_on_readable(c->credentials, loop_now_ns(c->loop), (int64_t)time(NULL));
-	after_credentials(c);
+	clusters_on_credentials(c);
 }
 
 static void on_credentials_due(struct loop_timer *t)
 {
 	struct control *c = CONTAINER_OF(t, struct control, credentials_timer);
 	credential_pool_on_timer(c->credentials, loop_now_ns(c->loop), (int64_t)time(NULL));
-	after_credentials(c);
+	clusters_on_credentials(c);
 }
 
 static err_t open_credentials(struct control *c, struct errmsg *m)
@@ -137,7 +131,7 @@ static void on_note(struct control *c, struct reactor_note *n)
 	case REACTOR_WANTS_ADDRESSES: clusters_on_wants_addresses(c, n->cluster); break;
 	case REACTOR_WANTS_CREDENTIAL:
 		clusters_on_wants_credential(c, n->cluster);
-		after_credentials(c);
+		clusters_on_credentials(c);
 		break;
 	case REACTOR_CONSUMER_GONE: consumers_on_gone(c, n->id); break;
 	case REACTOR_FETCHED:
@@ -195,6 +189,7 @@ err_t control_new(const struct control_config *config, struct control **out, str
 	pthread_mutex_init(&c->mailbox_lock, NULL);
 	list_init(&c->mailbox);
 	list_init(&c->questions);
+	list_init(&c->users);
 	lists_init(c);
 	list_init(&c->stops);
 	err_t err = take_memory(c) ? loop_new(&c->loop) : ERR_NO_MEMORY;
@@ -252,11 +247,11 @@ static void stop_reactors(struct control *c)
 	c->stop_posted = true;
 }
 
-bool control_run(struct control *c)
+void control_run(struct control *c)
 {
 	backends_start(c);
 	lists_open_pinned(c);
-	after_credentials(c);
+	clusters_on_credentials(c);
 	while (!c->stop) {
 		loop_turn(c->loop, UINT64_MAX);
 		if (c->reload_asked && !c->stop) {
@@ -264,6 +259,10 @@ bool control_run(struct control *c)
 			reload_run(c);
 		}
 	}
+}
+
+bool control_end(struct control *c)
+{
 	c->stopping = true;
 	consumers_bye(c);
 	stop_reactors(c);

@@ -53,9 +53,11 @@ void control_set_reactors(struct control *c, struct reactor *const *reactors);
 /* What the reactors use, and one sentence why; why is borrowed. For status. */
 void control_set_io(struct control *c, enum io_kind kind, const char *why);
 void control_note(void *control, struct reactor_note *n); /* any thread */
-/* Runs until control_stop; then says BYE to consumers, stops the reactors and waits for them, 5 s.
- * false: not all have stopped, and what control holds is theirs still. */
-bool control_run(struct control *c);
+/* Runs until control_stop. */
+void control_run(struct control *c);
+/* Says BYE to consumers, stops the reactors and waits for them, 5 s. false: not all have stopped,
+ * and what control holds is theirs still. */
+bool control_end(struct control *c);
 /* Any thread, also from a signal handler. */
 void control_stop(struct control *c);
 /* The same; reads the configuration again, soon. */

@@ -17,6 +17,7 @@
 #include "control/metrics.h"
 #include "control/reload.h"
 #include "control/resolver.h"
+#include "control/users.h"
 
 enum { CONTROL_SHARDS_MAX = 4096 };
 
@@ -41,6 +42,7 @@ struct control {
 	struct backends backends;
 	struct lists lists;
 	struct consumers consumers;
+	struct list users; /* struct user: who has consumers or lists */
 	struct metrics metrics;
 	struct reload reload;
 	struct list questions; /* status and resolve under way: struct question */

@@ -78,6 +78,11 @@ static void row_drop(struct lists *t, struct open_list *l)
 {
 	hash_index_remove(&t->by_key, &l->by_key);
 	list_unlink(&l->of_cluster);
+	if (l->opener) {
+		l->opener->lists--;
+		l->opener->lists_at[l->opener_at]--;
+		user_put(&l->opener);
+	}
 	t->rows[l->id] = NULL;
 	t->next_free[l->id] = t->first_free;
 	t->first_free = l->id;
@@ -152,13 +157,23 @@ static err_t post_open(struct control *c, struct open_list *l)
 	return ERR_OK;
 }
 
-static err_t start(struct control *c, const struct list_want *w, uint32_t realm,
+static void charge(struct open_list *l, struct user *u)
+{
+	l->opener = user_ref(u);
+	u->lists++;
+	u->lists_at[l->opener_at = l->cluster->reactor]++;
+}
+
+/* u: who wants it; NULL: the configuration. */
+static err_t start(struct control *c, const struct list_want *w, uint32_t realm, struct user *u,
         struct open_list **out, struct errmsg *m)
 {
 	struct known_cluster *k = clusters_require(c, w->cluster, m);
 	if (!k)
 		return m->code;
 	err_t err = clusters_place(c, k, m);
+	if (!err && u)
+		err = user_takes_list(c, u, k->reactor, m);
 	if (err)
 		return err;
 	struct open_list *l = NULL;
@@ -178,6 +193,8 @@ static err_t start(struct control *c, const struct list_want *w, uint32_t realm,
 		        w->resource, w->cluster, c->lists.open);
 	}
 	row_put(&c->lists, l);
+	if (u)
+		charge(l, u);
 	*out = l;
 	return ERR_OK;
 }
@@ -220,7 +237,7 @@ err_t lists_open(struct control *c, const struct list_want *w, uint32_t realm, s
 	err_t err = key && (tell || !o) ? ERR_OK
 	                                : errmsg_set(m, ERR_NO_MEMORY, "list of %s", w->resource);
 	if (!err && !(l = find(&c->lists, key)))
-		err = start(c, w, realm, &l, m);
+		err = start(c, w, realm, o ? o->consumer->user : NULL, &l, m);
 	free(key);
 	if (err) {
 		reactor_msg_free(&tell);

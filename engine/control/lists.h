@@ -19,6 +19,7 @@ struct known_cluster;
 struct reactor_note;
 struct settings_list;
 struct shm_list;
+struct user;
 
 enum { LISTS_MAX = 65536 };
 enum list_phase { LIST_OPENING, LIST_OPEN, LIST_CLOSING };
@@ -39,10 +40,12 @@ struct open_list {
 	struct hash_node by_key;
 	char *group, *version, *resource, *namespace_, *labels, *fields; /* own */
 	bool metadata_only, keep_managed_fields;
-	bool pinned;   /* named by the configuration: never closed */
-	bool again;    /* wanted again while it was closing */
-	bool ended;    /* its cluster was removed: nobody finds it any more */
-	uint32_t refs; /* openings of consumers */
+	bool pinned;         /* named by the configuration: never closed */
+	bool again;          /* wanted again while it was closing */
+	bool ended;          /* its cluster was removed: nobody finds it any more */
+	uint32_t refs;       /* openings of consumers */
+	struct user *opener; /* shared(refs): whose it counts as; NULL: the configuration's */
+	uint32_t opener_at;  /* which reactor it counts at */
 	uint32_t shard, row, gen;
 	struct loop_timer linger;
 	struct control *control;

@@ -38,6 +38,7 @@ static struct question *ask(
 	if (k) {
 		k->question_count++;
 		k->status_count += kind == QUESTION_STATUS;
+		k->user->statuses += kind == QUESTION_STATUS;
 	}
 	list_init(&q->waiting);
 	list_init(&q->about);
@@ -55,6 +56,7 @@ static void forget(struct question *q)
 	if (q->consumer) {
 		q->consumer->question_count--;
 		q->consumer->status_count -= q->kind == QUESTION_STATUS;
+		q->consumer->user->statuses -= q->kind == QUESTION_STATUS;
 	}
 	for (uint32_t i = 0; q->status && i < q->control->config.reactor_count; i++)
 		free(q->status[i]);
@@ -160,6 +162,7 @@ static void finish_status(struct question *q)
 	status_write(c, q->status, &doc);
 	forget(q);
 	k->status_sent++;
+	k->user->statuses++;
 	questions_answer(c, k, request, &doc);
 }
 

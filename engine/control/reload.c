@@ -382,13 +382,15 @@ static void apply(struct control *c, struct config *next)
 	}
 	c->config.config = next;
 	c->config.settings = next->settings;
-	credential_pool_set_policy(c->credentials, &next->settings->exec_policy);
+	credential_pool_set_policy(
+	        c->credentials, &next->settings->exec_policy, loop_now_ns(c->loop));
 	remove_backends(c, next);
 	remove_clusters(c, next);
 	err_t err = take_clusters(c, next, other_limits);
 	if (err)
 		(void)errmsg_set(&r->partly, err, "some clusters are not known; reload again");
 	pin(c, before);
+	clusters_on_credentials(c);
 	cut_off_denied(c);
 	say_what_stays(c, before);
 	replace(c, next, fit);

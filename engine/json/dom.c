@@ -15,7 +15,8 @@
  * until the next parse. */
 struct json_dom {
 	struct tokens tokens;
-	char *text;       /* own: the document */
+	char *text; /* own: the document, text_bytes of it */
+	size_t text_bytes;
 	uint32_t *length; /* own: by token, of strings */
 	bool parsed;
 };
@@ -30,12 +31,21 @@ struct json_dom *json_dom_new(void)
 	return d;
 }
 
+/* What a credential plugin answers is read here too. */
+static void drop_text(struct json_dom *d)
+{
+	if (d->text)
+		explicit_bzero(d->text, d->text_bytes);
+	free(d->text);
+	d->text = NULL;
+}
+
 void json_dom_free(struct json_dom **d)
 {
 	if (!*d)
 		return;
 	tokens_fini(&(*d)->tokens);
-	free((*d)->text);
+	drop_text(*d);
 	free((*d)->length);
 	free(*d);
 	*d = NULL;
@@ -58,15 +68,15 @@ err_t json_dom_parse(struct json_dom *d, struct span doc, struct json_node *root
 {
 	*root = (struct json_node){0};
 	d->parsed = false;
-	free(d->text);
+	drop_text(d);
 	free(d->length);
 	d->length = NULL;
-	d->text = NULL;
 	if (doc.n > TOKENS_BYTES_MAX)
 		return ERR_JSON_LIMIT;
 	d->text = malloc(doc.n + JSON_PADDING);
 	if (!d->text)
 		return ERR_NO_MEMORY;
+	d->text_bytes = doc.n;
 	if (doc.n)
 		memcpy(d->text, doc.p, doc.n);
 	memset(d->text + doc.n, ' ', JSON_PADDING);

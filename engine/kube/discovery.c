@@ -37,6 +37,15 @@ struct discovery *discovery_new(void)
 	return d;
 }
 
+static void drop_missing(struct discovery *d)
+{
+	for (size_t i = 0; i < d->missing_count; i++)
+		free(d->missing[i]);
+	free(d->missing);
+	d->missing = NULL;
+	d->missing_count = d->missing_next = 0;
+}
+
 void discovery_free(struct discovery **dp)
 {
 	struct discovery *d = *dp;
@@ -48,9 +57,7 @@ void discovery_free(struct discovery **dp)
 		next = c->next;
 		free(c);
 	}
-	for (size_t i = 0; i < d->missing_count; i++)
-		free(d->missing[i]);
-	free(d->missing);
+	drop_missing(d);
 	free(d->rows);
 	free(d);
 }
@@ -319,6 +326,18 @@ void discovery_pool_init(struct discovery_pool *p)
 	list_init(&p->all);
 }
 
+/* Nobody adds to it any more. */
+static void give_back(struct discovery *d)
+{
+	struct discovery_resource *rows =
+	        d->count ? realloc(d->rows, d->count * sizeof *rows) : NULL;
+	if (rows) {
+		d->rows = rows;
+		d->cap = d->count;
+	}
+	drop_missing(d);
+}
+
 void discovery_share(struct discovery_pool *p, struct discovery **dp)
 {
 	struct discovery *d = *dp;
@@ -333,6 +352,7 @@ void discovery_share(struct discovery_pool *p, struct discovery **dp)
 		*dp = other;
 		return;
 	}
+	give_back(d);
 	list_push(&p->all, &d->link);
 }
 

@@ -395,8 +395,9 @@ static int serve(struct control_config *cc, struct worker *w, struct control *co
 	running = control;
 	catch_signals(before);
 	notify_ready();
-	bool stopped = control_run(control);
+	control_run(control);
 	notify_stopping();
+	bool stopped = control_end(control);
 	running = NULL;
 	if (!stopped) {
 		failed("a reactor does not stop", "kuberingd ends without it");

@@ -23,6 +23,15 @@ static int64_t wall_seconds(void)
 	return (int64_t)time(NULL);
 }
 
+/* Bytes in the clear: a request is among them, and a backend's token in it. */
+static void drop_plain(char **p, size_t n)
+{
+	if (*p)
+		explicit_bzero(*p, n);
+	free(*p);
+	*p = NULL;
+}
+
 static void release(struct conn *c)
 {
 	list_unlink(&c->link);
@@ -33,8 +42,8 @@ static void release(struct conn *c)
 	gzip_free(&c->gzip);
 	conn_ws_free(&c->ws);
 	http1_fini(&c->http);
-	free(c->out);
-	free(c->next);
+	drop_plain(&c->out, c->out_bytes);
+	drop_plain(&c->next, c->next_bytes);
 	free(c);
 }
 
@@ -162,8 +171,7 @@ void conn_on_sent(struct conn *c)
 	c->sending = false;
 	if (c->tls)
 		tls_output_done(c->tls, c->out_bytes);
-	free(c->out);
-	c->out = NULL;
+	drop_plain(&c->out, c->out_bytes);
 	c->out_bytes = 0;
 	flush(c);
 }
@@ -271,9 +279,13 @@ static err_t queue_plain(struct conn *c, const char *bytes, size_t n, struct err
 	if (c->next_bytes + n > c->next_cap) {
 		size_t need = c->next_bytes + n;
 		size_t cap = 2 * (size_t)c->next_cap > need ? 2 * (size_t)c->next_cap : need;
-		char *p = realloc(c->next, cap);
+		char *p =
+		        malloc(cap); /* not realloc: it may leave a copy of the old bytes behind */
 		if (!p)
 			return errmsg_set(m, ERR_NO_MEMORY, "request");
+		if (c->next)
+			memcpy(p, c->next, c->next_bytes);
+		drop_plain(&c->next, c->next_bytes);
 		c->next = p;
 		c->next_cap = (uint32_t)cap;
 	}

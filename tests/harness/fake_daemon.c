@@ -534,6 +534,19 @@ void fake_await_closes(struct fake_daemon *d, unsigned n)
 	await(d, &d->closes, n);
 }
 
+void fake_block_eventfds(struct fake_daemon *d, bool full)
+{
+	fake_lock(d);
+	for (unsigned i = 0; i < d->consumer_count; i++) {
+		int fd = d->consumers[i].event_fd;
+		MUST(fcntl(fd, F_SETFL, O_NONBLOCK) == 0);
+		for (uint64_t most = UINT64_MAX - 1; full && write(fd, &most, sizeof most) < 0;)
+			most--; /* it holds something */
+		MUST(fcntl(fd, F_SETFL, 0) == 0);
+	}
+	MUST(pthread_mutex_unlock(&d->mutex) == 0);
+}
+
 void fake_lock(struct fake_daemon *d)
 {
 	MUST(pthread_mutex_lock(&d->mutex) == 0);

@@ -52,6 +52,8 @@ void fake_drop(struct fake_daemon *d);
 
 void fake_lie(struct fake_daemon *d, enum fake_lie lie);
 void fake_beat(struct fake_daemon *d, bool on); /* the heart */
+/* Without O_NONBLOCK, whoever reads an empty eventfd waits, and whoever writes to a full one. */
+void fake_block_eventfds(struct fake_daemon *d, bool full);
 /* Names that OPEN_LIST refuses: cluster "nowhere" is unknown, resource "denied" is denied,
  * "nothings" unknown, "full" over a limit. */
 unsigned fake_opens(struct fake_daemon *d);  /* OPEN_LIST granted so far */

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import time
 
 from kit.attach import Gone
@@ -10,7 +11,7 @@ from kit.servers import Daemon, Fakekube
 from kit.world import LIBC, World, expect, expect_all, need_root, wait_until
 
 
-PTRACE_ATTACH = 16
+PTRACE_ATTACH, PTRACE_DETACH = 16, 17
 WAIT_ANY_CHILD = 0x40000000  # __WALL: threads too
 
 
@@ -100,6 +101,15 @@ def paused(programs):
         wait_equal(fake, daemon, [("pods", watch)], ["pods"])
 
 
+def hold_threads(daemon):
+    """All but the first, which is the control thread, stand still until they are let go."""
+    threads = [int(t) for t in os.listdir(f"/proc/{daemon.process.pid}/task") if int(t) != daemon.process.pid]
+    for thread in threads:
+        expect(LIBC.ptrace(PTRACE_ATTACH, thread, 0, 0) == 0, f"ptrace of thread {thread}")
+        os.waitpid(thread, WAIT_ANY_CHILD)
+    return threads
+
+
 def hung(programs):
     """A reactor that hangs: SIGTERM ends the daemon all the same, with exit status 1 and a word about it."""
     need_root("holding a thread of the daemon")
@@ -107,10 +117,7 @@ def hung(programs):
         fake = Fakekube(world)
         daemon = Daemon(world, fake.kubeconfig, "--list", "pods.v1", "--reactors", 2)
         daemon.wait_row("live", lambda row: row["state"] == "live", resource="pods")
-        threads = [int(t) for t in os.listdir(f"/proc/{daemon.process.pid}/task") if int(t) != daemon.process.pid]
-        for thread in threads:
-            expect(LIBC.ptrace(PTRACE_ATTACH, thread, 0, 0) == 0, f"ptrace of thread {thread}")
-            os.waitpid(thread, WAIT_ANY_CHILD)
+        threads = hold_threads(daemon)
 
         def ended():
             for thread in threads:  # the kernel shows us the end of each first
@@ -132,6 +139,27 @@ def hung(programs):
         daemon.wait_row("live", lambda row: row["state"] == "live", resource="pods")
 
 
+def told(programs):
+    """The service manager hears that the daemon stops when it begins to, not when it has: here the reactors go on only then."""
+    need_root("holding a thread of the daemon")
+    with World(programs, "told") as world:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as bus:
+            bus.bind(str(world.folder / "notify"))
+            bus.settimeout(20)
+            daemon = Daemon(world, Fakekube(world).kubeconfig, wait=False)
+            daemon.process.end(signal.SIGKILL)
+            daemon.environment["NOTIFY_SOCKET"] = str(world.folder / "notify")
+            daemon.start(wait=False)
+            expect(bus.recv(200) == b"READY=1", "ready")
+            threads = hold_threads(daemon)
+            daemon.process.send(signal.SIGTERM)
+            expect(bus.recv(200) == b"STOPPING=1", "stopping")
+            for thread in threads:
+                LIBC.ptrace(PTRACE_DETACH, thread, 0, 0)
+            wait_until("it ends", lambda: not daemon.process.running())
+            expect(daemon.process.child.returncode == 0, f"exit {daemon.process.child.returncode}: {daemon.said()}")
+
+
 def streams(programs):
     """Started with stdin, stdout and stderr closed: nothing of the daemon's own comes to be there, where its log goes."""
     need_root("seeing the daemon's descriptors")
@@ -148,4 +176,4 @@ def streams(programs):
         expect(daemon.end() == 0, f"exit {daemon.process.child.returncode}")
 
 
-SCENARIOS = {f"restart.{f.__name__}": f for f in (killed, stopped, second, paused, hung, streams)}
+SCENARIOS = {f"restart.{f.__name__}": f for f in (killed, stopped, second, paused, hung, told, streams)}

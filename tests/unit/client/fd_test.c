@@ -59,6 +59,35 @@ static void armed_by_timeout(void **state)
 	world_fini(&w);
 }
 
+/* Whoever has the other end of the eventfd may clear O_NONBLOCK, which is of both, and fill it. */
+static void a_daemon_cannot_make_it_wait(void **state)
+{
+	(void)state;
+	struct world w;
+	struct kr_view v;
+	struct kr_change ch;
+	world_open(&w, 0);
+	struct kr_list *l = world_list(&w, "pods");
+	world_sync(&w, "pods", 3);
+	begin(l, &v);
+	assert_true(kr_fd(w.c) >= 0);
+	assert_int_equal(kr_follow_next(&v.follow, &ch, 0), KR_TIMEOUT);
+	alarm(20); /* the kernel's wait has no end */
+	fake_block_eventfds(w.d, false);
+	assert_int_equal(kr_follow_next(&v.follow, &ch, 0), KR_TIMEOUT);
+	assert_false(readable(&w));
+	world_put(&w, "pods", "n0", 101);
+	wait_fd(&w);
+	fake_block_eventfds(w.d, true);
+	assert_int_equal(kr_follow_next(&v.follow, &ch, 0), KR_OK);
+	assert_true(readable(&w));
+	assert_int_equal(kr_follow_next(&v.follow, &ch, 0), KR_TIMEOUT);
+	assert_false(readable(&w));
+	alarm(0);
+	kr_follow_end(&v.follow);
+	world_fini(&w);
+}
+
 /* Two follows, one descriptor: what one call takes back, the other one still gets. */
 static void two_follows_do_not_eat_each_others_wakes(void **state)
 {
@@ -364,6 +393,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(armed_by_timeout),
+	        cmocka_unit_test(a_daemon_cannot_make_it_wait),
 	        cmocka_unit_test(two_follows_do_not_eat_each_others_wakes),
 	        cmocka_unit_test(no_wake_is_lost),
 	        cmocka_unit_test(restart_wakes),

@@ -673,11 +673,20 @@ static void exec_policy_and_missing_programs_are_news(void **state)
 	error_is(w.source, "no-such-plugin-here not found; see docs");
 	credential_source_close(&w.source);
 	struct exec_policy deny = {.mode = EXEC_POLICY_DENY_ALL};
-	credential_pool_set_policy(w.pool, &deny);
+	credential_pool_set_policy(w.pool, &deny, w.now_ns);
 	exec = plugin(w.s, "p", "{\"token\":\"t\"}");
 	w.source = open_source(&w, &conf);
 	assert_int_equal(credential_source_error(w.source)->code, ERR_DENIED);
 	assert_int_equal(runs(w.s), 0);
+	assert_ptr_equal(credential_pool_pop(w.pool), w.source);
+	credential_pool_set_policy(w.pool, &deny, w.now_ns); /* the same: it has its back-off */
+	assert_true(credential_pool_deadline(w.pool) > w.now_ns);
+	struct exec_policy allow = {.mode = EXEC_POLICY_ALLOW_ALL};
+	credential_pool_set_policy(w.pool, &allow, w.now_ns);
+	assert_true(credential_pool_deadline(w.pool) <= w.now_ns);
+	advance(&w, S / 10);
+	assert_ptr_equal(wait_news(&w), w.source);
+	authorization_is(w.source, "Bearer t");
 	world_close(&w);
 }
 

@@ -318,6 +318,36 @@ static void a_vanished_context_keeps_its_cluster(void **state)
 	rig_fini(&g);
 }
 
+/* Contexts that come and go do not take all rows there are. */
+static void a_vanished_context_makes_room(void **state)
+{
+	struct rig g;
+	struct errmsg m = {0};
+	(void)state;
+	rig_config(&g);
+	rig_start(&g);
+	struct clusters *t = &g.control->clusters;
+	while (t->count < CONFIG_CLUSTERS_MAX - 2)
+		assert_non_null(clusters_new(t));
+	answer(&g, "200 OK", LISTED(ONE("prod-2") "," ONE("prod-3")));
+	answer(&g, "200 OK", LISTED(ONE("prod-3")));
+	assert_non_null(clusters_find(g.control, "prod-2")); /* nobody needs the row */
+	answer(&g, "200 OK", LISTED(ONE("prod-3") "," ONE("prod-4")));
+	assert_null(clusters_find(g.control, "prod-2"));
+	assert_non_null(clusters_find(g.control, "prod-3"));
+	assert_non_null(clusters_find(g.control, "dev/x")); /* not listed, but configured */
+	struct known_cluster *k = clusters_find(g.control, "prod-4");
+	assert_non_null(k);
+	/* One that a reactor has leaves its row with the reactor's last word. */
+	assert_int_equal(clusters_place(g.control, k, &m), ERR_OK);
+	for (int i = 0; i < 2; i++)
+		answer(&g, "200 OK", LISTED(ONE("prod-3") "," ONE("prod-5")));
+	assert_null(clusters_find(g.control, "prod-4"));
+	assert_non_null(clusters_find(g.control, "prod-5"));
+	assert_int_equal(t->count, CONFIG_CLUSTERS_MAX);
+	rig_fini(&g);
+}
+
 static void a_backend_that_does_not_answer_is_told(void **state)
 {
 	struct rig g;
@@ -471,7 +501,7 @@ static void what_comes_while_it_stops_is_let_go(void **state)
 	assert_int_equal(clusters_place(g.control, k, &m), ERR_OK);
 	struct fake_sock *s = asked(&g);
 	both(&g);
-	consumers_bye(g.control); /* as control_run does at its end */
+	consumers_bye(g.control); /* as control_end does */
 	g.control->stopping = g.control->stop_posted = true;
 	unsigned known = clusters_of_reactors(&g);
 	snprintf(text, sizeof text, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s",
@@ -581,6 +611,7 @@ int main(void)
 	        cmocka_unit_test(a_taken_name_is_prefixed_with_the_backend),
 	        cmocka_unit_test(a_name_that_cannot_be_given_is_told_once),
 	        cmocka_unit_test(a_vanished_context_keeps_its_cluster),
+	        cmocka_unit_test(a_vanished_context_makes_room),
 	        cmocka_unit_test(a_backend_that_does_not_answer_is_told),
 	        cmocka_unit_test(what_is_back_has_the_backend_asked),
 	        cmocka_unit_test(one_line_says_that_all_behind_a_backend_are_away),

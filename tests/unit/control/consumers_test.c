@@ -200,6 +200,53 @@ static void documents_that_nobody_reads_are_few(void **state)
 	rig_fini(&g);
 }
 
+/* However many consumers one user has. */
+static void documents_of_one_user_are_few(void **state)
+{
+	enum { CONSUMERS = USER_STATUSES_MAX / CONSUMER_STATUSES_MAX };
+	struct attach_query q = {
+	        .head = {.type = ATTACH_QUERY, .id = 10}, .kind = ATTACH_QUERY_STATUS};
+	int refused = 0, fds[CONSUMERS];
+	union reply r;
+	struct rig g;
+	(void)state;
+	rig_init(&g);
+	for (int i = 0; i < CONSUMERS; i++) {
+		greet(&g);
+		fds[i] = g.client;
+		for (int n = 0; n < CONSUMER_STATUSES_MAX; n++)
+			say(&g, &q, sizeof q);
+		for (int n = 0; n < 5; n++)
+			both(&g);
+	}
+	greet(&g);
+	int last = g.client;
+	say(&g, &q, sizeof q);
+	assert_true(hear(&g, &r));
+	assert_int_equal(r.head.type, ATTACH_ERROR);
+	assert_int_equal(r.error.code, KR_ERR_LIMIT);
+	g.client = fds[0]; /* another one of his reads what it has */
+	assert_int_equal(read_documents(&g, &refused), CONSUMER_STATUSES_MAX);
+	assert_int_equal(refused, 0);
+	close(fds[1]); /* and one leaves */
+	g.client = last;
+	for (int i = 0; i < CONSUMER_STATUSES_MAX; i++) {
+		say(&g, &q, sizeof q);
+		assert_true(hear(&g, &r));
+		assert_int_equal(r.head.type, ATTACH_DOCUMENT);
+	}
+	const struct user *u = g.control->consumers.rows[0]->user;
+	assert_true(u->statuses <= USER_STATUSES_MAX);
+	for (int i = 0; i < CONSUMERS; i++)
+		if (i != 1)
+			close(fds[i]);
+	for (int i = 0; i < 10; i++)
+		both(&g);
+	assert_int_equal(u->consumers, 1);
+	assert_true(u->statuses <= CONSUMER_STATUSES_MAX);
+	rig_fini(&g);
+}
+
 static void what_is_no_socket_is_not_removed(void **state)
 {
 	struct rig g;
@@ -636,6 +683,7 @@ int main(void)
 	        cmocka_unit_test(names_that_are_paths_are_refused),
 	        cmocka_unit_test(questions_of_one_consumer_are_bounded),
 	        cmocka_unit_test(documents_that_nobody_reads_are_few),
+	        cmocka_unit_test(documents_of_one_user_are_few),
 	        cmocka_unit_test(a_cluster_that_it_may_not_see_is_not_asked),
 	        cmocka_unit_test(one_user_cannot_take_all_places),
 	        cmocka_unit_test(what_is_no_socket_is_not_removed),

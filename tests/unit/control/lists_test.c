@@ -202,6 +202,101 @@ static void a_list_that_has_ended_is_not_given_out(void **state)
 	rig_fini(&g);
 }
 
+static void refused(struct rig *g, const char *part)
+{
+	union reply r;
+	assert_true(hear(g, &r));
+	assert_int_equal(r.head.type, ATTACH_ERROR);
+	assert_int_equal(r.error.code, KR_ERR_LIMIT);
+	assert_non_null(strstr(r.error.text, part));
+}
+
+static void wish_number(struct rig *g, int i)
+{
+	char labels[16];
+	snprintf(labels, sizeof labels, "n=%d", i);
+	wish(g, OBJECT, 0, labels, "");
+}
+
+/* By selectors a user makes as many lists as there can be. A quarter is his, and root and the
+ * daemon's own user may have all. */
+static void one_user_cannot_take_all_lists(void **state)
+{
+	enum { LISTS = 16, MINE = LISTS / 4, NOBODY = 65534 };
+	static const uid_t both_of_them[] = {NOBODY, 0};
+	struct rig g;
+	uint32_t handle = 0;
+	(void)state;
+	if (geteuid() != 0)
+		skip(); /* only root can be another user */
+	rig_init(&g);
+	g.settings.limits.lists_max = LISTS;
+	g.realm.uids = both_of_them;
+	g.realm.uid_count = 2;
+	assert_int_equal(chmod(g.dir, 0755), 0);
+	assert_int_equal(seteuid(NOBODY), 0);
+	g.client = dial(&g);
+	assert_int_equal(seteuid(0), 0);
+	say_hello(&g);
+	int nobody = g.client;
+	for (int i = 0; i < MINE; i++) {
+		wish_number(&g, i);
+		handle = opened(&g).handle;
+	}
+	wish_number(&g, LISTS);
+	refused(&g, "user 65534 has opened 4 lists");
+	greet(&g);
+	int root = g.client;
+	for (int i = MINE; i < LISTS; i++) {
+		wish_number(&g, i);
+		(void)opened(&g);
+	}
+	g.client = nobody;
+	wish_number(&g, MINE); /* of another: it takes no place */
+	(void)opened(&g);
+	close_handle(&g, handle);
+	settle(&g);
+	assert_int_equal(g.control->lists.open, LISTS - 1);
+	wish_number(&g, LISTS);
+	handle = opened(&g).handle;
+	wish_number(&g, LISTS + 1);
+	refused(&g, "user 65534");
+	g.client = root; /* who joins does not pay, and keeps it open */
+	wish_number(&g, LISTS);
+	(void)opened(&g);
+	g.client = nobody;
+	close_handle(&g, handle);
+	settle(&g);
+	wish_number(&g, LISTS + 1);
+	refused(&g, "user 65534");
+	close(root);
+	rig_fini(&g);
+}
+
+/* However many consumers it has. */
+static void openings_of_one_user_are_bounded(void **state)
+{
+	struct rig g;
+	(void)state;
+	rig_init(&g);
+	greet(&g);
+	struct user *u = g.control->consumers.rows[0]->user;
+	u->openings = USER_OPENINGS_MAX - 1; /* of others of its consumers */
+	wish(&g, OBJECT, 0, "", "");
+	uint32_t handle = opened(&g).handle;
+	wish(&g, OBJECT, 0, "", "");
+	refused(&g, "its user");
+	close_handle(&g, handle);
+	wish(&g, OBJECT, 0, "", "");
+	(void)opened(&g);
+	int leaves = g.client;
+	greet(&g);
+	close(leaves);
+	settle(&g);
+	assert_int_equal(u->openings, USER_OPENINGS_MAX - 1);
+	rig_fini(&g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -212,6 +307,8 @@ int main(void)
 	        cmocka_unit_test(a_list_whose_openers_left_before_it_was_there_goes),
 	        cmocka_unit_test(a_list_that_was_opened_again_goes_as_others),
 	        cmocka_unit_test(a_list_that_has_ended_is_not_given_out),
+	        cmocka_unit_test(one_user_cannot_take_all_lists),
+	        cmocka_unit_test(openings_of_one_user_are_bounded),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -125,7 +125,7 @@ static inline void both(struct rig *g)
 
 static inline void rig_fini(struct rig *g)
 {
-	consumers_bye(g->control); /* as control_run does at its end */
+	consumers_bye(g->control); /* as control_end does */
 	if (g->client >= 0)
 		close(g->client);
 	struct reactor_msg *m = reactor_msg_new(REACTOR_STOP);
@@ -181,17 +181,22 @@ static inline bool hear(struct rig *g, union reply *r)
 	return false;
 }
 
-static inline void greet(struct rig *g)
+static inline void say_hello(struct rig *g)
 {
 	union reply r;
 	struct attach_hello h = {.head = {.type = ATTACH_HELLO, .id = 1},
 	        .layout_major = SHM_LAYOUT_MAJOR,
 	        .layout_minor = SHM_LAYOUT_MINOR,
 	        .name = "test"};
-	g->client = dial(g);
 	say(g, &h, sizeof h);
 	assert_true(hear(g, &r));
 	assert_int_equal(r.head.type, ATTACH_WELCOME);
+}
+
+static inline void greet(struct rig *g)
+{
+	g->client = dial(g);
+	say_hello(g);
 }
 
 /* An OPEN_LIST of these strings, in the order of enum attach_spec_string. */

@@ -169,6 +169,29 @@ static struct discovery *of(const char *kind, const char *verb)
 	return d;
 }
 
+static size_t reserved; /* by the last realloc of this program */
+void *__real_realloc(void *p, size_t n);
+void *__wrap_realloc(void *p, size_t n);
+void *__wrap_realloc(void *p, size_t n)
+{
+	reserved = n;
+	return __real_realloc(p, n);
+}
+
+/* Ten thousand clusters may have one each: none keeps the room that it was read into. */
+static void what_is_shared_keeps_no_more_than_it_needs(void **state)
+{
+	(void)state;
+	struct discovery_pool pool;
+	discovery_pool_init(&pool);
+	struct discovery *d = both();
+	discovery_share(&pool, &d);
+	assert_int_equal(reserved, discovery_count(d) * sizeof(struct discovery_resource));
+	assert_string_equal(discovery_resolve(d, SPAN("deploy"))->resource, "deployments");
+	assert_null(discovery_missing(d));
+	discovery_free(&d);
+}
+
 static void equal_ones_are_one(void **state)
 {
 	(void)state;
@@ -238,6 +261,7 @@ int main(void)
 	        cmocka_unit_test(old_servers_are_asked_group_by_group),
 	        cmocka_unit_test(what_is_no_discovery_is_refused),
 	        cmocka_unit_test(targets_are_encoded_and_bounded),
+	        cmocka_unit_test(what_is_shared_keeps_no_more_than_it_needs),
 	        cmocka_unit_test(equal_ones_are_one),
 	        cmocka_unit_test(names_that_lead_elsewhere_are_not_taken),
 	};
