@@ -284,8 +284,6 @@ static err_t queue_plain(struct conn *c, const char *bytes, size_t n, struct err
 
 err_t conn_write(struct conn *c, const char *bytes, size_t n, struct errmsg *m)
 {
-	if (c->tls && tls_take_output(c->tls).n > CONN_OUT_MAX)
-		return errmsg_set(m, ERR_LIMIT, "the server does not read what it is sent");
 	err_t err = c->tls ? tls_write(c->tls, bytes, n, m) : queue_plain(c, bytes, n, m);
 	if (!err)
 		flush(c);
