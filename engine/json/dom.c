@@ -15,7 +15,8 @@
  * until the next parse. */
 struct json_dom {
 	struct tokens tokens;
-	char *text;       /* own: the document */
+	char *text; /* own: the document, and how long it is */
+	size_t bytes;
 	uint32_t *length; /* own: by token, of strings */
 	bool parsed;
 };
@@ -30,13 +31,24 @@ struct json_dom *json_dom_new(void)
 	return d;
 }
 
+/* The answer of a credential plugin holds a token. */
+static void drop_document(struct json_dom *d)
+{
+	if (d->text)
+		explicit_bzero(d->text, d->bytes);
+	free(d->text);
+	free(d->length);
+	d->text = NULL;
+	d->length = NULL;
+	d->parsed = false;
+}
+
 void json_dom_free(struct json_dom **d)
 {
 	if (!*d)
 		return;
 	tokens_fini(&(*d)->tokens);
-	free((*d)->text);
-	free((*d)->length);
+	drop_document(*d);
 	free(*d);
 	*d = NULL;
 }
@@ -57,16 +69,13 @@ static void fill_lengths(struct json_dom *d)
 err_t json_dom_parse(struct json_dom *d, struct span doc, struct json_node *root)
 {
 	*root = (struct json_node){0};
-	d->parsed = false;
-	free(d->text);
-	free(d->length);
-	d->length = NULL;
-	d->text = NULL;
+	drop_document(d);
 	if (doc.n > TOKENS_BYTES_MAX)
 		return ERR_JSON_LIMIT;
 	d->text = malloc(doc.n + JSON_PADDING);
 	if (!d->text)
 		return ERR_NO_MEMORY;
+	d->bytes = doc.n;
 	if (doc.n)
 		memcpy(d->text, doc.p, doc.n);
 	memset(d->text + doc.n, ' ', JSON_PADDING);

@@ -23,6 +23,15 @@ static int64_t wall_seconds(void)
 	return (int64_t)time(NULL);
 }
 
+/* What is sent in the clear may hold a token: to a Headlamp backend on this host. */
+static void wipe(char **bytes, size_t n)
+{
+	if (*bytes)
+		explicit_bzero(*bytes, n);
+	free(*bytes);
+	*bytes = NULL;
+}
+
 static void release(struct conn *c)
 {
 	list_unlink(&c->link);
@@ -33,8 +42,8 @@ static void release(struct conn *c)
 	gzip_free(&c->gzip);
 	conn_ws_free(&c->ws);
 	http1_fini(&c->http);
-	free(c->out);
-	free(c->next);
+	wipe(&c->out, c->out_bytes);
+	wipe(&c->next, c->next_bytes);
 	free(c);
 }
 
@@ -162,8 +171,7 @@ void conn_on_sent(struct conn *c)
 	c->sending = false;
 	if (c->tls)
 		tls_output_done(c->tls, c->out_bytes);
-	free(c->out);
-	c->out = NULL;
+	wipe(&c->out, c->out_bytes);
 	c->out_bytes = 0;
 	flush(c);
 }
@@ -271,9 +279,12 @@ static err_t queue_plain(struct conn *c, const char *bytes, size_t n, struct err
 	if (c->next_bytes + n > c->next_cap) {
 		size_t need = c->next_bytes + n;
 		size_t cap = 2 * (size_t)c->next_cap > need ? 2 * (size_t)c->next_cap : need;
-		char *p = realloc(c->next, cap);
+		char *p = malloc(cap); /* realloc may leave a copy behind */
 		if (!p)
 			return errmsg_set(m, ERR_NO_MEMORY, "request");
+		if (c->next)
+			memcpy(p, c->next, c->next_bytes);
+		wipe(&c->next, c->next_bytes);
 		c->next = p;
 		c->next_cap = (uint32_t)cap;
 	}
