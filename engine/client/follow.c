@@ -416,7 +416,7 @@ static int health(struct follow *f, struct kr_change *ch, int64_t now_ns)
 	bool fresh = c->phase == CLIENT_UP && f->list->home.life == c->life &&
 	             home_same(h, &f->list->home) &&
 	             mapping_beat_age_ns(h->shard, now_ns) <= CLIENT_BEAT_MAX_MS * NS_PER_MS;
-	if (fresh != f->told_stale || f->failed || f->restart)
+	if (fresh != f->told_stale)
 		return KR_TIMEOUT;
 	follow_blank(f, ch, KR_STATE);
 	ch->seq = f->position;

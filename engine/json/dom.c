@@ -15,8 +15,8 @@
  * until the next parse. */
 struct json_dom {
 	struct tokens tokens;
-	char *text; /* own: the document, text_bytes of it */
-	size_t text_bytes;
+	char *text; /* own: the document, and how long it is */
+	size_t bytes;
 	uint32_t *length; /* own: by token, of strings */
 	bool parsed;
 };
@@ -31,13 +31,16 @@ struct json_dom *json_dom_new(void)
 	return d;
 }
 
-/* What a credential plugin answers is read here too. */
-static void drop_text(struct json_dom *d)
+/* The answer of a credential plugin holds a token. */
+static void drop_document(struct json_dom *d)
 {
 	if (d->text)
-		explicit_bzero(d->text, d->text_bytes);
+		explicit_bzero(d->text, d->bytes);
 	free(d->text);
+	free(d->length);
 	d->text = NULL;
+	d->length = NULL;
+	d->parsed = false;
 }
 
 void json_dom_free(struct json_dom **d)
@@ -45,8 +48,7 @@ void json_dom_free(struct json_dom **d)
 	if (!*d)
 		return;
 	tokens_fini(&(*d)->tokens);
-	drop_text(*d);
-	free((*d)->length);
+	drop_document(*d);
 	free(*d);
 	*d = NULL;
 }
@@ -67,16 +69,13 @@ static void fill_lengths(struct json_dom *d)
 err_t json_dom_parse(struct json_dom *d, struct span doc, struct json_node *root)
 {
 	*root = (struct json_node){0};
-	d->parsed = false;
-	drop_text(d);
-	free(d->length);
-	d->length = NULL;
+	drop_document(d);
 	if (doc.n > TOKENS_BYTES_MAX)
 		return ERR_JSON_LIMIT;
 	d->text = malloc(doc.n + JSON_PADDING);
 	if (!d->text)
 		return ERR_NO_MEMORY;
-	d->text_bytes = doc.n;
+	d->bytes = doc.n;
 	if (doc.n)
 		memcpy(d->text, doc.p, doc.n);
 	memset(d->text + doc.n, ' ', JSON_PADDING);

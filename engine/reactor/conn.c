@@ -23,13 +23,13 @@ static int64_t wall_seconds(void)
 	return (int64_t)time(NULL);
 }
 
-/* Bytes in the clear: a request is among them, and a backend's token in it. */
-static void drop_plain(char **p, size_t n)
+/* What is sent in the clear may hold a token: to a Headlamp backend on this host. */
+static void wipe(char **bytes, size_t n)
 {
-	if (*p)
-		explicit_bzero(*p, n);
-	free(*p);
-	*p = NULL;
+	if (*bytes)
+		explicit_bzero(*bytes, n);
+	free(*bytes);
+	*bytes = NULL;
 }
 
 static void release(struct conn *c)
@@ -42,8 +42,8 @@ static void release(struct conn *c)
 	gzip_free(&c->gzip);
 	conn_ws_free(&c->ws);
 	http1_fini(&c->http);
-	drop_plain(&c->out, c->out_bytes);
-	drop_plain(&c->next, c->next_bytes);
+	wipe(&c->out, c->out_bytes);
+	wipe(&c->next, c->next_bytes);
 	free(c);
 }
 
@@ -171,7 +171,7 @@ void conn_on_sent(struct conn *c)
 	c->sending = false;
 	if (c->tls)
 		tls_output_done(c->tls, c->out_bytes);
-	drop_plain(&c->out, c->out_bytes);
+	wipe(&c->out, c->out_bytes);
 	c->out_bytes = 0;
 	flush(c);
 }
@@ -279,13 +279,12 @@ static err_t queue_plain(struct conn *c, const char *bytes, size_t n, struct err
 	if (c->next_bytes + n > c->next_cap) {
 		size_t need = c->next_bytes + n;
 		size_t cap = 2 * (size_t)c->next_cap > need ? 2 * (size_t)c->next_cap : need;
-		char *p =
-		        malloc(cap); /* not realloc: it may leave a copy of the old bytes behind */
+		char *p = malloc(cap); /* realloc may leave a copy behind */
 		if (!p)
 			return errmsg_set(m, ERR_NO_MEMORY, "request");
 		if (c->next)
 			memcpy(p, c->next, c->next_bytes);
-		drop_plain(&c->next, c->next_bytes);
+		wipe(&c->next, c->next_bytes);
 		c->next = p;
 		c->next_cap = (uint32_t)cap;
 	}
@@ -296,8 +295,6 @@ static err_t queue_plain(struct conn *c, const char *bytes, size_t n, struct err
 
 err_t conn_write(struct conn *c, const char *bytes, size_t n, struct errmsg *m)
 {
-	if (c->tls && tls_take_output(c->tls).n > CONN_OUT_MAX)
-		return errmsg_set(m, ERR_LIMIT, "the server does not read what it is sent");
 	err_t err = c->tls ? tls_write(c->tls, bytes, n, m) : queue_plain(c, bytes, n, m);
 	if (!err)
 		flush(c);

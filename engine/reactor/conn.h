@@ -43,8 +43,9 @@ enum {
 	CONN_HANDSHAKE_S = 10, /* TLS must be up by then (reliability.md H) */
 	CONN_PING_S = 4, /* a WebSocket that is silent for this long is asked whether it lives */
 	CONN_PONG_S = 5, /* and is half-open when nothing came for this long after it */
-	CONN_OUT_MAX =
-	        4 << 20, /* bytes that wait to be sent: a server that does not read is given up */
+	/* Plain bytes that wait to be sent: a server that does not read is given up. Those of TLS
+	 * are bounded by TLS_OUTPUT_BYTES_MAX. */
+	CONN_OUT_MAX = 4 << 20,
 };
 
 enum conn_state { CONN_CONNECTING, CONN_HANDSHAKE, CONN_OPEN, CONN_CLOSING };

@@ -22,7 +22,7 @@
  * wait. */
 #define BEAT_AHEAD_NS (3600ull * 1000000000)
 
-enum { CONSUMERS_MAX = 64, LISTS_MAX = 256, BEAT_MS = 100 };
+enum { CONSUMERS_MAX = 64, LISTS_MAX = 256, HANDLES_MAX = 4096, BEAT_MS = 100 };
 
 #define MUST(cond) ((cond) ? (void)0 : must_failed(#cond, __LINE__))
 
@@ -77,6 +77,7 @@ struct fake_daemon {
 	struct open_list lists[LISTS_MAX];
 	unsigned list_count;
 	unsigned opens, closes;
+	bool given[HANDLES_MAX]; /* handles that are open */
 	_Atomic int lie;
 	_Atomic bool beat, quit;
 	bool ended;
@@ -224,7 +225,9 @@ static void on_open(struct fake_daemon *d, struct consumer *c, const union messa
 	if (span_is(s[ATTACH_RESOURCE], "odd"))
 		return refuse(c, &in->head, 77, "an error code that does not exist");
 	struct store_list *l = list_of(d, s);
+	MUST(d->opens + 1 < HANDLES_MAX);
 	a.m.list.handle = ++d->opens;
+	d->given[a.m.list.handle] = true;
 	a.m.list.list = store_list_row(l, &a.m.list.list_gen);
 	reply(c, &in->head, &a);
 }
@@ -302,6 +305,8 @@ static void on_message(struct fake_daemon *d, struct consumer *c, const union me
 	case ATTACH_SEGMENT: on_segment(d, c, in); break;
 	case ATTACH_QUERY: on_query(c, in); break;
 	case ATTACH_CLOSE_LIST:
+		MUST(in->ref.handle < HANDLES_MAX && d->given[in->ref.handle]);
+		d->given[in->ref.handle] = false;
 		d->closes++;
 		reply(c, &in->head, &ok);
 		break;
@@ -326,6 +331,7 @@ static void drop_all(struct fake_daemon *d)
 	for (unsigned i = 0; i < d->consumer_count; i++)
 		consumer_close(&d->consumers[i]);
 	d->consumer_count = 0;
+	memset(d->given, 0, sizeof d->given);
 }
 
 static void accept_one(struct fake_daemon *d)

@@ -18,6 +18,7 @@
 #include "harness/fake_daemon.h"
 #include "harness/fold.h"
 #include "include/kubering.h"
+#include "shm/layout.h"
 
 #define WORLD_LONG_NS (20ll * 1000000000) /* a deadline that only a defect reaches */
 
@@ -36,6 +37,20 @@ static inline void world_daemon(struct world *w)
 	config.store.incarnation[1] = 77;
 	config.store.hash_seed = w->life * 0x9E3779B97F4A7C15ull;
 	w->d = fake_new(&config);
+}
+
+/* What the daemon has written, for tests that change it. */
+static inline struct shm_header *header(struct world *w)
+{
+	return (void *)(uintptr_t)store_segment_at(fake_store(w->d), 0);
+}
+
+static inline struct shm_list *row(struct world *w, const char *resource)
+{
+	uint32_t gen;
+	struct shm_header *h = header(w);
+	uint32_t n = store_list_row(fake_list(w->d, "test", resource), &gen);
+	return (void *)((char *)h + h->lists_offset + (size_t)n * h->list_stride);
 }
 
 /* ring 0: the store's default. No client yet. */
@@ -68,6 +83,15 @@ static inline void world_fini(struct world *w)
 	fake_free(&w->d);
 	unlink(w->path);
 	assert_int_equal(rmdir(w->dir), 0);
+}
+
+/* Is answered after all that was said before. */
+static inline void world_ask(struct world *w)
+{
+	char *json;
+	size_t n;
+	assert_int_equal(kr_query(w->c, "status", &json, &n), KR_OK);
+	free(json);
 }
 
 static inline struct kr_list *world_list(struct world *w, const char *resource)

@@ -209,8 +209,74 @@ static void restart_wakes(void **state)
 		while ((r = kr_follow_next(&v.follow, &ch, 0)) == KR_TIMEOUT)
 			wait_fd(&w);
 		assert_int_equal(r, KR_OK);
+		assert_true(readable(&w)); /* until KR_TIMEOUT */
 	} while (ch.type != KR_SYNCED);
 	kr_follow_end(&v.follow);
+	world_fini(&w);
+}
+
+/* Two follows, one descriptor, and b ends a batch of what one walk finds (follow.h) exactly where
+ * the next one begins: that there is more is seen when a is asked. */
+static void a_whole_batch_is_not_all(void **state)
+{
+	enum { BATCH = 4096, MARK = 2048 };
+	(void)state;
+	struct world w;
+	struct kr_view a, b;
+	struct kr_change ch;
+	world_open(&w, 16384);
+	struct kr_list *la = world_list(&w, "a"), *lb = world_list(&w, "b");
+	world_sync(&w, "a", 1);
+	world_sync(&w, "b", 1);
+	begin(la, &a);
+	begin(lb, &b);
+	assert_true(kr_fd(w.c) >= 0);
+	fake_lock(w.d);
+	for (unsigned i = 0; i < BATCH + MARK; i++)
+		fake_put(fake_list(w.d, "test", "b"), "n0", 1, 101 + i);
+	fake_unlock(w.d);
+	for (unsigned i = 0; i < BATCH; i++)
+		assert_int_equal(kr_follow_next(&b.follow, &ch, 0), KR_OK);
+	assert_int_equal(kr_follow_next(&a.follow, &ch, 0), KR_TIMEOUT);
+	assert_true(readable(&w));
+	for (unsigned i = 0; i < MARK; i++)
+		assert_int_equal(kr_follow_next(&b.follow, &ch, 0), KR_OK);
+	assert_int_equal(kr_follow_next(&b.follow, &ch, 0), KR_TIMEOUT);
+	assert_false(readable(&w));
+	kr_follow_end(&a.follow);
+	kr_follow_end(&b.follow);
+	world_fini(&w);
+}
+
+/* Nobody asks it any more: it must not make kr_fd readable for ever. */
+static void what_has_failed_does_not_wake(void **state)
+{
+	(void)state;
+	struct world w;
+	struct kr_view a, b;
+	struct kr_change ch;
+	world_open(&w, 16);
+	struct kr_list *la = world_list(&w, "a"), *lb = world_list(&w, "b");
+	world_sync(&w, "a", 1);
+	world_sync(&w, "b", 1);
+	begin(la, &a);
+	begin(lb, &b);
+	assert_true(kr_fd(w.c) >= 0);
+	assert_int_equal(kr_follow_next(&b.follow, &ch, 0), KR_TIMEOUT);
+	for (unsigned i = 0; i < 64; i++)
+		world_put(&w, "b", "n0", 101 + i);
+	assert_int_equal(kr_follow_next(&b.follow, &ch, 0), KR_ERR_OVERRUN);
+	assert_int_equal(kr_follow_next(&a.follow, &ch, 0), KR_TIMEOUT);
+	assert_false(readable(&w));
+	kr_follow_end(&b.follow);
+	begin(lb, &b);
+	assert_int_equal(kr_follow_next(&b.follow, &ch, 0), KR_TIMEOUT);
+	world_put(&w, "b", "n0", 999);
+	kr_list_close(lb); /* and not one of a list that was closed */
+	assert_int_equal(kr_follow_next(&a.follow, &ch, 0), KR_TIMEOUT);
+	assert_false(readable(&w));
+	kr_follow_end(&a.follow);
+	kr_follow_end(&b.follow);
 	world_fini(&w);
 }
 
@@ -395,6 +461,8 @@ int main(void)
 	        cmocka_unit_test(armed_by_timeout),
 	        cmocka_unit_test(a_daemon_cannot_make_it_wait),
 	        cmocka_unit_test(two_follows_do_not_eat_each_others_wakes),
+	        cmocka_unit_test(a_whole_batch_is_not_all),
+	        cmocka_unit_test(what_has_failed_does_not_wake),
 	        cmocka_unit_test(no_wake_is_lost),
 	        cmocka_unit_test(restart_wakes),
 	        cmocka_unit_test(what_a_child_keeps_open_does_not_wake),

@@ -68,6 +68,7 @@ static void relist_comes_as_one_batch(void **state)
 			assert_int_equal(ch.flags, KR_FINAL_STATE_UNKNOWN | KR_FROM_RELIST);
 			assert_string_equal(ch.object.name, ch.old_object.name);
 			assert_string_equal(ch.object.json, "");
+			assert_int_equal(ch.object.json_hash, 0);
 			assert_true(ch.old_object.json_bytes > 0);
 		}
 	} while (ch.type != KR_SYNCED);
@@ -185,8 +186,7 @@ static void bulk_sync_is_a_reset(void **state)
 
 static uint64_t head_of(struct world *w)
 {
-	const struct shm_header *h = store_segment_at(fake_store(w->d), 0);
-	return __atomic_load_n(&h->head, __ATOMIC_RELAXED);
+	return __atomic_load_n(&header(w)->head, __ATOMIC_RELAXED);
 }
 
 /* Changes one object again and again; returns after how many changes the first of them has left the
@@ -377,6 +377,12 @@ static void borrowed_change_is_checked(void **state)
 		world_put(&w, "pods", "n1", 101 + i);
 	}
 	assert_int_equal(kr_change_check(&v.follow, &ch), KR_ERR_TORN);
+	uint64_t head = head_of(&w); /* S1 to the last number, for the object that was replaced */
+	header(&w)->head = ch.seq;
+	assert_int_equal(kr_check(l, &ch.old_object), KR_OK);
+	header(&w)->head = ch.seq + 1;
+	assert_int_equal(kr_check(l, &ch.old_object), KR_ERR_TORN);
+	header(&w)->head = head;
 	kr_follow_end(&v.follow);
 	assert_int_equal(kr_change_check(&v.follow, &ch), KR_ERR_ARGUMENT);
 	world_fini(&w);

@@ -163,8 +163,11 @@ static void a_hanging_daemon_is_stale(void **state)
 	struct kr_change ch;
 	struct kr_list_status s;
 	world_open(&w, 0);
-	struct kr_list *l = world_list(&w, "pods");
+	struct kr_list *l = world_list(&w, "pods"), *closed = world_list(&w, "gone");
 	world_sync(&w, "pods", 2);
+	fake_lock(w.d);
+	store_list_state(fake_list(w.d, "test", "gone"), SHM_LIST_CLOSED, ERR_OK, NULL, fake_now());
+	fake_unlock(w.d);
 	assert_int_equal(kr_view_begin(l, &v), KR_OK);
 	kr_view_end(&v);
 	fake_beat(w.d, false);
@@ -176,6 +179,8 @@ static void a_hanging_daemon_is_stale(void **state)
 	assert_true(s.stale_ns > 1000000000);
 	assert_string_equal(s.error_name, "DAEMON_HANGS");
 	assert_int_equal(kr_list_wait_live(l, 0), KR_TIMEOUT);
+	get_status(closed, &s); /* for good, whatever becomes of the daemon */
+	assert_int_equal(s.state, KR_LIST_CLOSED);
 	fake_beat(w.d, true);
 	assert_int_equal(kr_follow_next(&v.follow, &ch, WORLD_LONG_NS), KR_OK);
 	assert_int_equal(ch.type, KR_STATE);
@@ -250,6 +255,23 @@ static void waits_end_when_it_is_so(void **state)
 	world_fini(&w);
 }
 
+/* S3: the row of a batch is ahead of its commit. */
+static void a_version_is_reached_when_it_is_committed(void **state)
+{
+	(void)state;
+	struct world w;
+	world_open(&w, 0);
+	struct kr_list *l = world_list(&w, "pods");
+	world_sync(&w, "pods", 3);
+	world_put(&w, "pods", "n0", 777);
+	header(&w)->commit--;
+	assert_int_equal(kr_list_wait_version(l, "777", 0), KR_TIMEOUT);
+	assert_int_equal(kr_list_wait_live(l, 0), KR_TIMEOUT);
+	header(&w)->commit++;
+	assert_int_equal(kr_list_wait_version(l, "777", 0), KR_OK);
+	world_fini(&w);
+}
+
 /* Opaque versions (some aggregated APIs) compare by equality only. */
 static void opaque_versions(void **state)
 {
@@ -293,6 +315,7 @@ int main(void)
 	        cmocka_unit_test(status_tells_of_the_row),
 	        cmocka_unit_test(a_hanging_daemon_is_stale),
 	        cmocka_unit_test(waits_end_when_it_is_so),
+	        cmocka_unit_test(a_version_is_reached_when_it_is_committed),
 	        cmocka_unit_test(opaque_versions),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

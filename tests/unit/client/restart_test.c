@@ -127,11 +127,16 @@ static void the_difference_is_handed_out(void **state)
 	struct kr_object o;
 	struct kr_list_status s;
 	unsigned seen[8] = {0}, recreated = 0;
-	world_open(&w, 0);
+	world_open(&w, 64);
 	struct kr_list *l = world_list(&w, "pods");
 	world_sync(&w, "pods", 30);
 	fold_init(&f);
 	world_fold(l, &f, &v);
+	for (unsigned i = 0; i < 50; i++) { /* the old ring goes round, the new one will not */
+		world_put(&w, "pods", "passing", 1000 + 2 * i);
+		world_delete(&w, "pods", "passing", 1001 + 2 * i);
+		until(&f, &v, &ch, KR_DELETED);
+	}
 	world_put(&w, "pods", "n29", 50);
 	replace(&w);
 	until(&f, &v, &ch, KR_STATE);  /* n29, then stale */
@@ -148,6 +153,7 @@ static void the_difference_is_handed_out(void **state)
 		assert_int_equal(kr_follow_next(&v.follow, &ch, WORLD_LONG_NS), KR_OK);
 		assert_true(fold_change(&f, &ch));
 		assert_true(ch.flags & KR_FROM_RESTART);
+		assert_int_equal(kr_change_check(&v.follow, &ch), KR_OK); /* a copy */
 		assert_ptr_equal(ch.list, l);
 		seen[ch.type]++;
 		recreated += (ch.flags & KR_RECREATED) != 0;
@@ -172,6 +178,134 @@ static void the_difference_is_handed_out(void **state)
 	assert_int_equal(s.state, KR_LIST_LIVE);
 	kr_follow_end(&v.follow);
 	fold_fini(&f);
+	world_fini(&w);
+}
+
+/* Its handle may be another's by now. */
+static void a_handle_of_another_life_is_not_closed(void **state)
+{
+	(void)state;
+	struct world w;
+	struct kr_list_status s;
+	world_open(&w, 0);
+	struct kr_list *l = world_list(&w, "pods");
+	world_sync(&w, "pods", 5);
+	replace(&w);
+	fake_lie(w.d, FAKE_LIE_FULL);
+	do {
+		world_ask(&w);
+		get_status(l, &s);
+	} while (strcmp(s.error_name, "DAEMON_REFUSED") != 0);
+	kr_list_close(l);
+	world_ask(&w);
+	assert_int_equal(fake_closes(w.d), 0);
+	world_fini(&w);
+}
+
+/* The list is closed while the new daemon's answer to its opening is on its way (0), has come (1),
+ * or is mapped and not whole (2). */
+static void what_the_new_daemon_gave_is_given_back(void **state)
+{
+	(void)state;
+	for (int stage = 0; stage < 3; stage++) {
+		struct world w;
+		world_open(&w, 0);
+		struct kr_list *l = world_list(&w, "pods");
+		world_sync(&w, "pods", 5);
+		replace(&w);
+		world_ask(&w); /* attaches */
+		if (stage == 0) {
+			fake_lock(w.d); /* its thread waits */
+			assert_int_equal(kr_list_wait_live(l, 0), KR_TIMEOUT); /* asks */
+			kr_list_close(l);
+			fake_unlock(w.d);
+		}
+		for (int i = 0; i < stage; i++)
+			world_ask(&w); /* asks for it, and has the answer; maps it */
+		if (stage > 0) {
+			assert_int_equal(fake_opens(w.d), 1);
+			kr_list_close(l);
+		}
+		world_ask(&w);
+		world_ask(&w);
+		assert_int_equal(fake_opens(w.d), 1);
+		assert_int_equal(fake_closes(w.d), 1);
+		world_fini(&w);
+	}
+}
+
+/* S3: the row of a batch is ahead of its commit. */
+static void it_changes_over_to_what_is_committed(void **state)
+{
+	(void)state;
+	struct world w;
+	struct kr_object o;
+	world_open(&w, 0);
+	struct kr_list *l = world_list(&w, "pods");
+	world_sync(&w, "pods", 5);
+	assert_int_equal(kr_get(l, "default", "n0", 0, &o), KR_OK); /* now all is mapped */
+	replace(&w);
+	for (int i = 0; i < 3; i++)
+		world_ask(&w); /* attaches; asks for the list; maps it */
+	fake_lock(w.d);
+	uint64_t commit = header(&w)->commit;
+	fake_sync(fake_list(w.d, "test", "pods"), 3, 5, 9, 1000);
+	uint64_t whole = header(&w)->commit;
+	header(&w)->commit = commit;
+	fake_unlock(w.d);
+	assert_int_equal(kr_get(l, "default", "n0", 0, &o), KR_OK);
+	assert_int_equal(kr_get(l, "default", "n7", 0, &o), KR_ERR_NOT_FOUND);
+	header(&w)->commit = whole;
+	assert_int_equal(kr_get(l, "default", "n0", 0, &o), KR_ERR_NOT_FOUND);
+	assert_int_equal(kr_get(l, "default", "n7", 0, &o), KR_OK);
+	world_fini(&w);
+}
+
+/* To wait would be in vain, though the old state is still served. */
+static void a_list_that_the_new_daemon_may_not_read_is_parked(void **state)
+{
+	(void)state;
+	struct world w;
+	struct kr_list_status s;
+	world_open(&w, 0);
+	struct kr_list *l = world_list(&w, "pods");
+	world_sync(&w, "pods", 5);
+	replace(&w);
+	fake_lock(w.d);
+	store_list_state(fake_list(w.d, "test", "pods"), SHM_LIST_PARKED, ERR_KUBE_FORBIDDEN,
+	        "pods is forbidden for user x", fake_now());
+	fake_unlock(w.d);
+	assert_int_equal(kr_list_wait_live(l, WORLD_LONG_NS), KR_ERR_STALE);
+	assert_non_null(strstr(kr_last_error(w.c), "pods is forbidden for user x"));
+	get_status(l, &s);
+	assert_int_equal(s.state, KR_LIST_PARKED);
+	assert_int_equal(s.objects, 5);
+	world_fini(&w);
+}
+
+/* Killed in the middle of the row: what there was is not known, but that it is dead is. */
+static void a_daemon_that_died_in_a_row(void **state)
+{
+	(void)state;
+	struct world w;
+	struct kr_list_status s;
+	char *json;
+	size_t n;
+	world_open(&w, 0);
+	struct kr_list *l = world_list(&w, "pods");
+	world_sync(&w, "pods", 5);
+	row(&w, "pods")->ver++;
+	fake_kill(w.d);
+	fake_free(&w.d);
+	assert_int_equal(kr_query(w.c, "status", &json, &n), KR_ERR_UNREACHABLE);
+	get_status(l, &s);
+	assert_int_equal(s.state, KR_LIST_STALE);
+	assert_string_equal(s.error_name, "DAEMON_GONE");
+	world_daemon(&w);
+	world_sync(&w, "pods", 7);
+	assert_int_equal(kr_list_wait_live(l, WORLD_LONG_NS), KR_OK);
+	get_status(l, &s);
+	assert_int_equal(s.objects, 7);
 	world_fini(&w);
 }
 
@@ -285,8 +419,9 @@ static void the_end_was_never_mapped(void **state)
 	world_fold(l, &f, &v);
 	assert_int_equal(kr_follow_next(&v.follow, &ch, 0), KR_TIMEOUT);
 	fake_lock(w.d);
-	for (unsigned i = 0; i < 2000; i++) { /* 16 MB in segments of 4 */
-		fake_object(&o, "default", "n1", 1, 101 + i, FAKE_JSON_MAX);
+	for (unsigned i = 0; i < 5500;
+	        i++) { /* 9 MB in segments of 4; what is found with two walks */
+		fake_object(&o, "default", "n1", 1, 101 + i, i < 1000 ? 200 : 2000);
 		assert_int_equal(
 		        store_upsert(fake_list(w.d, "test", "pods"), &o.o, fake_now(), &what),
 		        ERR_OK);
@@ -300,6 +435,9 @@ static void the_end_was_never_mapped(void **state)
 		            ch.type == KR_STATE); /* what could be read, in order */
 	assert_int_equal(r, KR_OK);
 	assert_int_equal(ch.type, KR_RESET);
+	world_put(&w, "pods", "n1", 9001); /* nothing of the old ring is asked for in the new one */
+	assert_int_equal(kr_follow_next(&v.follow, &ch, WORLD_LONG_NS), KR_OK);
+	assert_string_equal(ch.object.resource_version, "9001");
 	kr_follow_end(&v.follow);
 	world_fold(l, &f, &v);
 	assert_int_equal(f.count, 7);
@@ -435,8 +573,6 @@ static void segments_are_fetched_ahead_after_a_lost_question(void **state)
 	(void)state;
 	struct world w;
 	struct kr_object o;
-	char *json;
-	size_t n;
 	world_open(&w, 0);
 	struct kr_list *l = world_list(&w, "pods");
 	fake_lie(w.d, FAKE_LIE_SILENT);
@@ -446,10 +582,8 @@ static void segments_are_fetched_ahead_after_a_lost_question(void **state)
 	fake_lie(w.d, FAKE_LIE_NONE);
 	while (fake_opens(w.d) < 2)
 		(void)kr_list_wait_live(l, 20000000);
-	for (int i = 0; i < 32; i++) { /* each takes the answer before it, which asks on */
-		assert_int_equal(kr_query(w.c, "status", &json, &n), KR_OK);
-		free(json);
-	}
+	for (int i = 0; i < 32; i++)
+		world_ask(&w); /* each takes the answer before it, which asks on */
 	fake_kill(w.d);
 	fake_free(&w.d);
 	if (kr_get(l, "default", "n19999", 0, &o) != KR_OK)
@@ -721,6 +855,11 @@ int main(void)
 	        cmocka_unit_test(killed_anywhere), /* first: it forks */
 	        cmocka_unit_test(the_old_state_is_served_and_marked_stale),
 	        cmocka_unit_test(the_difference_is_handed_out),
+	        cmocka_unit_test(a_handle_of_another_life_is_not_closed),
+	        cmocka_unit_test(what_the_new_daemon_gave_is_given_back),
+	        cmocka_unit_test(it_changes_over_to_what_is_committed),
+	        cmocka_unit_test(a_list_that_the_new_daemon_may_not_read_is_parked),
+	        cmocka_unit_test(a_daemon_that_died_in_a_row),
 	        cmocka_unit_test(without_a_follow),
 	        cmocka_unit_test(two_lives_are_never_mixed),
 	        cmocka_unit_test(overrun_before_the_end_is_a_reset_or_overrun),

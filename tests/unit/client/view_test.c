@@ -6,21 +6,6 @@
 #include <sched.h>
 #include <stdatomic.h>
 
-#include "shm/layout.h"
-
-static struct shm_header *header(struct world *w)
-{
-	return (void *)(uintptr_t)store_segment_at(fake_store(w->d), 0);
-}
-
-static struct shm_list *row(struct world *w, const char *resource)
-{
-	uint32_t gen;
-	struct shm_header *h = header(w);
-	uint32_t n = store_list_row(fake_list(w->d, "test", resource), &gen);
-	return (void *)((char *)h + h->lists_offset + (size_t)n * h->list_stride);
-}
-
 static struct shm_slot *slots(struct world *w)
 {
 	return (void *)(uintptr_t)store_segment_at(fake_store(w->d), header(w)->slot_segments[0]);

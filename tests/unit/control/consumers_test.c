@@ -347,18 +347,6 @@ static void a_user_of_many_groups_is_in_all_of_them(void **state)
 	rig_fini(&g);
 }
 
-static void ask_name(struct rig *g, const char *cluster, const char *name)
-{
-	struct {
-		struct attach_query q;
-		char names[64];
-	} m = {.q = {.head = {.type = ATTACH_QUERY, .id = 10},
-	               .kind = ATTACH_QUERY_RESOLVE,
-	               .length = {(uint16_t)strlen(cluster), (uint16_t)strlen(name)}}};
-	int n = snprintf(m.names, sizeof m.names, "%s%s", cluster, name);
-	say(g, &m, sizeof m.q + (size_t)n);
-}
-
 /* Else whoever may see one cluster makes the daemon connect to all, and reads their APIs. */
 static void a_cluster_that_it_may_not_see_is_not_asked(void **state)
 {

@@ -1,53 +1,8 @@
 /* reload_test.c - the configuration read again, from real files: what the reactor is told, and that
  * nothing is left of what went (this is run under a leak checker). */
-#include "unit/config/scratch.h"
+#include "unit/control/file_rig.h"
 
-#include "config/config.h"
-#include "control/core.h"
-#include "control/questions.h"
 #include "control/report.h"
-#include "harness/fake_io.h"
-#include "reactor/core.h"
-
-struct rig {
-	struct scratch *scratch;
-	char path[96];
-	const char *yaml, *kubeconfig;
-	struct config *config; /* of the start */
-	struct control *control;
-	struct reactor *reactor;
-	struct fake_io io;
-	unsigned ended, good; /* reloads */
-};
-
-static char warned[4096];
-static void warn(const char *text)
-{
-	size_t n = strlen(warned);
-	snprintf(warned + n, sizeof warned - n, "%s\n", text);
-}
-
-static err_t load(void *arg, struct config **out, struct errmsg *m)
-{
-	const struct rig *g = arg;
-	struct problem_list problems;
-	struct config_options o = {.settings_file = g->yaml,
-	        .kubeconfig = g->kubeconfig,
-	        .env = {.uid = geteuid(), .runtime_dir = g->scratch->dir}};
-	problem_list_init(&problems);
-	err_t err = config_load(&o, &problems, out);
-	if (err)
-		err = problem_result(&problems, m);
-	problem_list_fini(&problems);
-	return err;
-}
-
-static void loaded(void *arg, const char *text)
-{
-	struct rig *g = arg;
-	g->ended++;
-	g->good += text != NULL;
-}
 
 #define CONTEXT(name, port, token)                                                                 \
 	"- {name: " name ", context: {cluster: " name ", user: " name "}}\n"
@@ -65,77 +20,6 @@ static void loaded(void *arg, const char *text)
 #define LIST        "lists: [{resource: pods.v1}]\n"
 #define HEAD        "apiVersion: kubering.io/v1alpha1\nkind: Config\nclusters: [{context: \"*\"}"
 #define HUB         ", {name: hub, headlamp: {url: \"http://127.0.0.1:9\", contexts: [x, y]}}"
-
-static void write_files(struct rig *g, const char *yaml, const char *kubeconfig)
-{
-	g->yaml = scratch_write(g->scratch, "kubering.yaml", yaml);
-	g->kubeconfig = scratch_write(g->scratch, "kubeconfig", kubeconfig);
-}
-
-static void turn(struct rig *g)
-{
-	for (int i = 0; i < 6; i++) {
-		reactor_turn(g->reactor, 0);
-		loop_turn(g->control->loop, 0);
-	}
-}
-
-static void rig_init(struct rig *g, struct scratch *s, const char *yaml, const char *kubeconfig)
-{
-	struct errmsg m = {0};
-	warned[0] = 0;
-	*g = (struct rig){.scratch = s};
-	write_files(g, yaml, kubeconfig);
-	assert_int_equal(load(g, &g->config, &m), ERR_OK);
-	snprintf(g->path, sizeof g->path, "%s/socket", s->dir);
-	struct control_config cc = {.socket_path = g->path,
-	        .config = g->config,
-	        .settings = g->config->settings,
-	        .reactor_count = 1,
-	        .warn = warn,
-	        .load = load,
-	        .loaded = loaded,
-	        .load_arg = g};
-	assert_int_equal(control_new(&cc, &g->control, &m), ERR_OK);
-	struct reactor_config rc = {.count = 1,
-	        .ring_entries = 256,
-	        .lists_max = 64,
-	        .shard_bytes_max = 64 << 20,
-	        .retained_bytes_max = 1 << 20,
-	        .block_segment_bytes = 1 << 22,
-	        .objects_max = 1000,
-	        .user_agent = "test/1",
-	        .in_process = true,
-	        .note = control_note,
-	        .note_arg = g->control};
-	assert_int_equal(reactor_new(&rc, &g->reactor), ERR_OK);
-	fake_io_init(&g->io, &reactor_io_handlers, g->reactor);
-	reactor_set_io(g->reactor, &g->io.io);
-	control_set_reactors(g->control, &g->reactor);
-	backends_start(g->control);
-	lists_open_pinned(g->control);
-	turn(g);
-}
-
-static void rig_fini(struct rig *g)
-{
-	g->control->stopping = true;
-	consumers_bye(g->control);
-	reactor_post(g->reactor, reactor_msg_new(REACTOR_STOP));
-	while (!g->reactor->stopped)
-		reactor_turn(g->reactor, 0);
-	control_free(&g->control);
-	reactor_free(&g->reactor);
-	fake_io_fini(&g->io);
-	config_free(&g->config);
-}
-
-static void reload(struct rig *g, const char *yaml, const char *kubeconfig)
-{
-	write_files(g, yaml, kubeconfig);
-	reload_run(g->control);
-	turn(g);
-}
 
 static unsigned open_lists(const struct rig *g)
 {
@@ -458,6 +342,64 @@ static void values_of_secrets_that_stay_are_told(void **state)
 	rig_fini(&g);
 }
 
+#define HUB_AT(port, more)                                                                         \
+	HEAD ", {name: hub, headlamp: {url: \"http://127.0.0.1:" port "\", contexts: [x]" more "}" \
+	                                                                                       "}"
+
+/* What is different about it counts for what is behind it; what is the same leaves it as it is. */
+static void a_backend_that_changes_is_another(void **state)
+{
+	static const char *const next[] = {
+	        HUB_AT("10", "") "]\n", HUB_AT("9", ", user: u") "]\n", HUB_AT("9", "") "]\n"};
+	struct rig g;
+	rig_init(&g, *state, HUB_AT("9", "") "]\n", KUBECONFIG(ONE));
+	for (size_t i = 0; i < sizeof next / sizeof next[0]; i++) {
+		reload(&g, next[i], KUBECONFIG(ONE));
+		const struct backend *b = backends_find(g.control, "hub");
+		assert_int_equal(b->self->conf.server.port, i == 0 ? 10 : 9);
+		assert_int_equal(b->self->user != NULL, i == 1);
+		assert_int_equal(g.control->reload.removed, 1);
+		assert_true(knows(&g, "x"));
+		reload(&g, next[i], KUBECONFIG(ONE));
+		assert_ptr_equal(backends_find(g.control, "hub"), b);
+		assert_int_equal(g.control->reload.removed, 0);
+	}
+	rig_fini(&g);
+}
+
+/* One that is in use goes on with what it has, as often as the file is read; one that never was is
+ * taken when it is mended, with the lists that are to be kept open. */
+static void a_cluster_may_be_broken_for_a_while(void **state)
+{
+#define GOOD   "server: \"http://127.0.0.1:1\""
+#define BROKEN "server: \"gopher://127.0.0.1:1\""
+#define PAIR(a, b)                                                                                 \
+	"apiVersion: v1\nkind: Config\n"                                                           \
+	"contexts:\n" CONTEXT("a", "", "")                                                         \
+	        CONTEXT("b", "", "") "clusters:\n"                                                 \
+	                             "- {name: a, cluster: {" a "}}\n- {name: b, cluster: {" b     \
+	                             "}}\n"                                                        \
+	                             "users:\n" USER("a", "", "t") USER("b", "", "t")
+	struct rig g;
+	struct errmsg m = {0};
+	rig_init(&g, *state, HEAD "]\n" LIST, PAIR(GOOD, BROKEN));
+	const struct known_cluster *a = clusters_find(g.control, "a");
+	assert_true(a->placed);
+	for (int i = 0; i < 3; i++) {
+		reload(&g, HEAD "]\n" LIST, PAIR(BROKEN, BROKEN));
+		scratch_has(warned, "cluster \"a\" cannot be used as it is configured now");
+		scratch_has(g.control->reload.partly.text, "goes on as before");
+		assert_ptr_equal(clusters_find(g.control, "a"), a);
+		assert_int_equal(
+		        clusters_place(g.control, clusters_find(g.control, "b"), &m), ERR_CONFIG);
+	}
+	assert_true(list_empty(&clusters_find(g.control, "b")->questions));
+	reload(&g, HEAD "]\n" LIST, PAIR(GOOD, GOOD));
+	assert_int_equal(g.control->reload.partly.code, ERR_OK);
+	assert_false(list_empty(&clusters_find(g.control, "b")->questions));
+	rig_fini(&g);
+}
+
 /* Of a server that knows no aggregated discovery. */
 static void one_broken_group_hides_no_other(void **state)
 {
@@ -533,6 +475,8 @@ int main(void)
 	        TEST(what_cannot_be_kept_open_is_in_the_status),
 	        TEST(discovery_begins_anew_at_another_server),
 	        TEST(half_of_an_api_is_one),
+	        TEST(a_backend_that_changes_is_another),
+	        TEST(a_cluster_may_be_broken_for_a_while),
 	        TEST(one_broken_group_hides_no_other),
 	        TEST(a_name_may_go_from_a_backend_to_a_kubeconfig),
 	        TEST(an_error_changes_nothing_and_is_kept_for_status),

@@ -215,4 +215,16 @@ static inline void ask_strings(
 	say(g, buf, n);
 }
 
+static inline void ask_name(const struct rig *g, const char *cluster, const char *name)
+{
+	struct {
+		struct attach_query q;
+		char names[64];
+	} m = {.q = {.head = {.type = ATTACH_QUERY, .id = 10},
+	               .kind = ATTACH_QUERY_RESOLVE,
+	               .length = {(uint16_t)strlen(cluster), (uint16_t)strlen(name)}}};
+	int n = snprintf(m.names, sizeof m.names, "%s%s", cluster, name);
+	say(g, &m, sizeof m.q + (size_t)n);
+}
+
 #endif

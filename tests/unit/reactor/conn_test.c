@@ -2,6 +2,8 @@
  * on_sent, closing from inside each callback, bodies of every framing, gzip, 101. */
 #include "unit/reactor/world.h"
 
+#include "reactor/conn_ws.h"
+#include "unit/wire/tls_peer.h"
 #include <zlib.h>
 
 enum where { NOWHERE, IN_READY, IN_HEAD, IN_BODY, IN_END, IN_LOST };
@@ -144,6 +146,31 @@ static void an_answer_may_overtake_on_sent(void **state)
 	world_fini(&w);
 }
 
+/* To the last byte; when it reads again, there is room again. */
+static void what_waits_to_be_sent_is_bounded(void **state)
+{
+	static char flood[CONN_OUT_MAX];
+	struct world w;
+	struct user u;
+	struct errmsg m = {0};
+	(void)state;
+	begin(&w, &u, NOWHERE);
+	struct fake_sock *s = fake_io_sock(&w.io, 0);
+	s->hold_sent = true;
+	memset(flood, 'x', sizeof flood);
+	assert_int_equal(conn_write(u.c, flood, 100, &m), ERR_OK);
+	assert_int_equal(conn_write(u.c, flood, sizeof flood - 100, &m), ERR_OK);
+	assert_int_equal(conn_write(u.c, flood, 1, &m), ERR_LIMIT);
+	size_t before = s->sent_bytes;
+	s->hold_sent = false;
+	turn(&w);
+	assert_int_equal(s->sent_bytes - before, sizeof flood);
+	assert_memory_equal(s->sent + before, flood, sizeof flood);
+	assert_int_equal(conn_write(u.c, flood, 1, &m), ERR_OK);
+	conn_close(u.c);
+	world_fini(&w);
+}
+
 static void may_be_closed_in_each_callback(void **state)
 {
 	(void)state;
@@ -207,6 +234,77 @@ static void a_body_until_close(void **state)
 	assert_int_equal(u.ends, 0);
 	assert_int_equal(u.err, ERR_CONN_RESET);
 	world_fini(&w);
+}
+
+/* What the server has for us; false: nothing. */
+static bool deliver(struct world *w, struct fake_sock *s, struct peer *p)
+{
+	char *out;
+	long n = BIO_get_mem_data(p->out, &out);
+	if (n > 0)
+		fake_io_data(s, out, (size_t)n);
+	(void)BIO_reset(p->out);
+	turn(w);
+	return n > 0;
+}
+
+/* Until both are silent. */
+static void exchange(struct world *w, struct fake_sock *s, struct peer *p)
+{
+	bool any;
+	do {
+		any = s->sent_bytes > 0;
+		if (any)
+			assert_int_equal(
+			        BIO_write(p->in, s->sent, (int)s->sent_bytes), s->sent_bytes);
+		fake_io_sent_clear(s);
+		peer_step(p);
+		any |= deliver(w, s, p);
+	} while (any);
+}
+
+/* Where only the end of the connection says that a body is whole, whoever sits in between could cut
+ * it anywhere: the server's close_notify says so, a FIN does not. */
+static void a_body_that_was_cut_off_on_the_way_is_not_whole(void **state)
+{
+	static const char text[] = "HTTP/1.1 200 OK\r\n\r\nabc";
+	struct cert cert = cert_make(&(struct cert_spec){.cn = "api.test", .san = "DNS:api.test"});
+	(void)state;
+	for (int said = 0; said < 2; said++) {
+		struct world w;
+		struct peer p;
+		err_t err;
+		struct user u = {.body = user_body};
+		peer_init(&p, &cert, NULL, TLS1_3_VERSION);
+		peer_open(&p);
+		world_init(&w);
+		add_cluster_only(&w, 0, true, false);
+		post_tls(&w, 0);
+		post_addresses(&w, 0, 1);
+		u.c = conn_open(cluster_at(&w, 0), &user_fns, &u, &err);
+		assert_non_null(u.c);
+		connect_ok(&w, 0);
+		struct fake_sock *s = fake_io_sock(&w.io, 0);
+		exchange(&w, s, &p);
+		assert_int_equal(u.ready, 1);
+		assert_memory_equal(p.got, "GET /1 HTTP/1.1\r\n", 17);
+		assert_int_equal(SSL_write(p.ssl, text, sizeof text - 1), sizeof text - 1);
+		exchange(&w, s, &p);
+		assert_int_equal(u.body_bytes, 3);
+		if (said) {
+			(void)SSL_shutdown(p.ssl);
+			(void)deliver(&w, s, &p);
+		} else {
+			fake_io_end(s, ERR_CONN_CLOSED);
+			turn(&w);
+		}
+		assert_int_equal(u.ends, said);
+		assert_int_equal(u.lost, 1);
+		assert_int_equal(u.err, said ? ERR_CONN_CLOSED : ERR_TLS_TRUNCATED);
+		world_fini(&w);
+		peer_fini(&p);
+	}
+	cert_free(&cert);
 }
 
 static void nothing_before_the_answer_names_host_and_reason(void **state)
@@ -339,9 +437,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(keep_alive_carries_the_next_request),
 	        cmocka_unit_test(an_answer_may_overtake_on_sent),
+	        cmocka_unit_test(what_waits_to_be_sent_is_bounded),
 	        cmocka_unit_test(may_be_closed_in_each_callback),
 	        cmocka_unit_test(bytes_that_nobody_asked_for_end_it),
 	        cmocka_unit_test(a_body_until_close),
+	        cmocka_unit_test(a_body_that_was_cut_off_on_the_way_is_not_whole),
 	        cmocka_unit_test(nothing_before_the_answer_names_host_and_reason),
 	        cmocka_unit_test(an_upgrade_that_nobody_wanted),
 	        cmocka_unit_test(gzip_is_inflated_whole_or_not_at_all),

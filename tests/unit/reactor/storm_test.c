@@ -71,16 +71,6 @@ static void connects_take_turns_and_none_is_forgotten(void **state)
 	world_fini(&w);
 }
 
-static void post_tls(struct world *w, uint32_t cluster)
-{
-	struct reactor_msg *m = msg(REACTOR_CLUSTER_CREDENTIAL);
-	struct tls_spec spec = {.insecure = true, .server_name = SPAN("api.test")};
-	struct errmsg why = {0};
-	m->cluster = cluster;
-	assert_int_equal(tls_config_new(&m->credential.tls, &spec, &why), ERR_OK);
-	post(w, m);
-}
-
 /* HANDSHAKES lists of one https cluster, whose TCP is up in the next turn; list 0 is a stream of
  * another cluster, live on the first socket. */
 static void storm(struct world *w)
@@ -139,6 +129,20 @@ static void what_has_begun_goes_before_what_has_not(void **state)
 	assert_int_equal(cluster_at(&w, 1)->err, ERR_TLS_HANDSHAKE);
 	turn(&w);
 	assert_int_equal(begun(&w), CORE_SHAKES_PER_TURN);
+	world_fini(&w);
+}
+
+/* With the end right behind it: what the server said is why. */
+static void the_last_word_of_a_handshake_is_heard(void **state)
+{
+	struct world w;
+	(void)state;
+	storm(&w);
+	turn(&w);
+	fake_io_data(fake_io_sock(&w.io, 1), refusal, sizeof refusal - 1);
+	fake_io_end(fake_io_sock(&w.io, 1), ERR_CONN_CLOSED);
+	turn(&w);
+	assert_int_equal(cluster_at(&w, 1)->err, ERR_TLS_HANDSHAKE);
 	world_fini(&w);
 }
 
@@ -226,6 +230,7 @@ int main(void)
 	        cmocka_unit_test(connects_take_turns_and_none_is_forgotten),
 	        cmocka_unit_test(handshakes_take_turns_and_streams_do_not_wait),
 	        cmocka_unit_test(what_has_begun_goes_before_what_has_not),
+	        cmocka_unit_test(the_last_word_of_a_handshake_is_heard),
 	        cmocka_unit_test(what_came_before_its_turn_is_kept),
 	        cmocka_unit_test(who_leaves_before_its_turn_leaves_none),
 	        cmocka_unit_test(what_is_kept_before_its_turn_is_bounded),

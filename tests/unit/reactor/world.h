@@ -113,6 +113,16 @@ static inline void post_credential(struct world *w, uint32_t cluster, err_t err,
 	post(w, m);
 }
 
+static inline void post_tls(struct world *w, uint32_t cluster)
+{
+	struct reactor_msg *m = msg(REACTOR_CLUSTER_CREDENTIAL);
+	struct tls_spec spec = {.insecure = true, .server_name = SPAN("api.test")};
+	struct errmsg why = {0};
+	m->cluster = cluster;
+	assert_int_equal(tls_config_new(&m->credential.tls, &spec, &why), ERR_OK);
+	post(w, m);
+}
+
 /* 10.0.0.1, 10.0.0.2, ... */
 static inline void post_addresses(struct world *w, uint32_t cluster, uint32_t count)
 {

@@ -1,24 +1,11 @@
-/* wiped_test.c - no memory is given back with a token in it: of a request in the clear, of a
- * plugin's answer, of cookies that do not fit. The linker gives this program's frees to the
- * function below (tests/CMakeLists.txt). */
-#include <malloc.h>
-
-#include "config/credential_answer.h"
+/* wipe_edges_test.c - what logs in is wiped where things go wrong too: of a request that was not
+ * sent, of a plugin's answer that is no good, of cookies that do not fit. */
 #include "unit/control/rig.h"
 
+#include "config/credential_answer.h"
+#include "harness/given_back.h"
+
 #define TOKEN "wiped-or-not-7f3a"
-
-static unsigned left; /* pieces of memory that were given back with the token in them */
-
-void __real_free(void *p);
-void __wrap_free(void *p);
-
-void __wrap_free(void *p)
-{
-	if (p && memmem(p, malloc_usable_size(p), TOKEN, sizeof TOKEN - 1))
-		left++;
-	__real_free(p);
-}
 
 /* --- a Headlamp backend without TLS ------------------------------------------------------------
  */
@@ -56,7 +43,7 @@ static void hub_init(struct hub *h, const char *cluster_token)
 	h->rig.config.clusters = h->clusters;
 	h->rig.config.cluster_count = CONTEXTS;
 	rig_start(&h->rig);
-	left = 0;
+	given_back_watch(TOKEN, sizeof TOKEN - 1);
 	backends_start(h->rig.control);
 }
 
@@ -90,7 +77,7 @@ static void a_request_in_the_clear(bool half)
 	for (int i = 0; i < 10; i++)
 		both(g);
 	rig_fini(g);
-	assert_int_equal(left, 0);
+	assert_int_equal(given_back_with_it, 0);
 }
 
 static void a_request_that_was_sent(void **state)
@@ -120,7 +107,7 @@ static void cookies_that_do_not_fit(void **state)
 	assert_non_null(c->text);
 	assert_non_null(strstr(c->text, "name fewer contexts"));
 	rig_fini(&h.rig);
-	assert_int_equal(left, 0);
+	assert_int_equal(given_back_with_it, 0);
 }
 
 /* --- a plugin ---------------------------------------------------------------------------------
@@ -137,13 +124,13 @@ static void a_plugins_answer(void **state)
 	struct credential_answer a;
 	struct errmsg m = {0};
 	(void)state;
-	left = 0;
+	given_back_watch(TOKEN, sizeof TOKEN - 1);
 	assert_int_equal(credential_answer_parse(span_of(good), api, &a, &m), ERR_OK);
 	assert_true(span_is(a.token, TOKEN));
 	credential_answer_fini(&a);
 	assert_int_equal(credential_answer_parse(span_of(bad), api, &a, &m), ERR_CRED_EXEC);
 	assert_int_equal(credential_answer_parse(span_of(broken), api, &a, &m), ERR_CRED_EXEC);
-	assert_int_equal(left, 0);
+	assert_int_equal(given_back_with_it, 0);
 }
 
 int main(void)
