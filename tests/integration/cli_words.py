@@ -168,6 +168,15 @@ def check_get(rig):
     assert {item["cluster"] for item in tagged} == {"fake-1", "fake-2"}
 
 
+def check_hands_of_kubectl(rig):
+    """What is not here as kubectl has it: the words say where it is."""
+    expect(rig.run("get", "pods", "-w"), 2, "kubering watch")
+    expect(rig.run("get", "pods", "--sort-by=.metadata.name"), 2, "jq")
+    expect(rig.run("describe", "pods", "x"), 2, "kubectl describe")
+    expect(rig.run("statsu"), 2, "get, watch, status")
+    assert expect(rig.run("get", "pods", "-A", "--context", "fake-1"), 0) == expect(rig.run("get", "pods", "-A", "--cluster", "fake-1"), 0)
+
+
 def check_kept_open(rig):
     """A list that is to be kept open and cannot be is in the log, and nowhere else."""
     path = rig.folder / "kept.log"
@@ -287,6 +296,7 @@ def main():
             daemon = rig.start_daemon()
             check_get(rig)
             check_status(rig)
+            check_hands_of_kubectl(rig)
             check_kept_open(rig)
             check_words_of_strangers(rig)
             check_watch(rig)

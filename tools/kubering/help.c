@@ -13,7 +13,8 @@ struct help {
 	"  -A, --all-namespaces     all namespaces\n"                                              \
 	"  -l, --selector S         label selector, evaluated by the server\n"                     \
 	"      --field-selector S   field selector, evaluated by the server\n"                     \
-	"      --cluster C          cluster (context name); needed when there are several\n"       \
+	"      --cluster C          cluster (context name); needed when there are several. Also "  \
+	"--context\n"                                                                              \
 	"      --all-clusters       all clusters; json objects get a member \"cluster\"\n"
 
 #define EACH                                                                                       \
