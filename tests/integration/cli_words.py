@@ -4,15 +4,20 @@
 What scripts of users rest on: exit codes, what is on stdout and what is not, the forms of -o, the lines of `watch -o jsonl`.
 """
 
+import fcntl
 import json
 import os
+import pty
 import queue
+import re
 import resource
 import select
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 import time
 from pathlib import Path
@@ -177,6 +182,48 @@ def check_hands_of_kubectl(rig):
     assert expect(rig.run("get", "pods", "-A", "--context", "fake-1"), 0) == expect(rig.run("get", "pods", "-A", "--cluster", "fake-1"), 0)
 
 
+def on_terminal(rig, rows, columns, *words):
+    """What the command prints to a terminal of this size, and its exit code."""
+    here, there = pty.openpty()
+    fcntl.ioctl(there, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    env = os.environ | {"KUBERING_SOCKET": str(rig.socket), "TERM": "xterm"}
+    child = rig.spawn(CLI, *words, env=env, stdout=there, stderr=there)
+    os.close(there)
+    told = b""
+    try:
+        while more := os.read(here, 65536):
+            told += more
+    except OSError:  # the other side is closed
+        pass
+    os.close(here)
+    return told.decode(), child.wait(SECONDS)
+
+
+def wrapped(told, columns):
+    """How many lines the terminal had to break."""
+    count, column, wraps = 0, 0, True
+    for word in re.split(r"(\x1b\[[?0-9;]*[A-Za-z]|[\r\n])", told):
+        if word in ("\x1b[?7l", "\x1b[?7h"):
+            wraps = word.endswith("h")
+        elif word in ("\r", "\n"):
+            column = 0
+        elif not word.startswith("\x1b"):
+            count += wraps and column <= columns < column + len(word)
+            column += len(word)
+    return count
+
+
+def check_terminal(rig):
+    """top shows the busiest lists of more than the terminal has room for, and no line of them is broken."""
+    for namespace in range(12):
+        expect(rig.run("get", "pods", "-n", f"ns{namespace}", "--cluster", "fake-1"), 0)
+    told, code = on_terminal(rig, 10, 40, "top", "--timeout", "1s")
+    screens = told.split("\x1b[H\x1b[J")[1:]
+    assert code == 0 and screens, (told, code)
+    assert all(screen.count("\n") < 10 and " lists, " in screen and "EVENTS/S" in screen for screen in screens), told
+    assert not any(wrapped(screen, 40) for screen in screens), told
+
+
 def check_kept_open(rig):
     """A list that is to be kept open and cannot be is in the log, and nowhere else."""
     path = rig.folder / "kept.log"
@@ -263,6 +310,9 @@ def check_servers_gone(rig, fake):
     fake.wait()
     expect(rig.run("get", "configmaps", "-A", "--cluster", "fake-2", "--timeout", "5s"), 1, "connection refused")
     expect(rig.run("get", "pods", "-A", "--cluster", "fake-1", "--timeout", "0.2s"), 3, "timed out")
+    told, code = on_terminal(rig, 24, 40, "get", "pods", "-A", "--cluster", "fake-1", "--timeout", "2s")
+    progress = told.split("error:")[0]
+    assert code == 3 and "stale" in progress and not wrapped(progress, 40), told
     expect(rig.run("watch", "configmaps", "-A", "--cluster", "fake-1", "--timeout", "6s"), 3, "waiting for configmaps", "connection refused")
 
 
@@ -297,6 +347,7 @@ def main():
             check_get(rig)
             check_status(rig)
             check_hands_of_kubectl(rig)
+            check_terminal(rig)
             check_kept_open(rig)
             check_words_of_strangers(rig)
             check_watch(rig)
