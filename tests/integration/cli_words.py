@@ -23,6 +23,7 @@ import time
 from pathlib import Path
 
 DAEMON, CLI, FAKE = sys.argv[1:4]
+COMPLETION = (Path(__file__).resolve().parents[2] / "tools/kubering/completion.bash").read_text()
 SECONDS = 30
 OBJECTS = 25
 
@@ -180,6 +181,19 @@ def check_hands_of_kubectl(rig):
     expect(rig.run("describe", "pods", "x"), 2, "kubectl describe")
     expect(rig.run("statsu"), 2, "get, watch, status")
     assert expect(rig.run("get", "pods", "-A", "--context", "fake-1"), 0) == expect(rig.run("get", "pods", "-A", "--cluster", "fake-1"), 0)
+
+
+def check_completion(rig):
+    script = COMPLETION + '\nset -u; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _kubering; printf "%s\\n" "${COMPREPLY[@]}"'
+
+    def choices(*words):
+        env = os.environ | {"KUBERING_SOCKET": str(rig.socket)}
+        return subprocess.run(["bash", "-c", script, "bash", CLI, *words], env=env, capture_output=True, text=True, check=True, timeout=SECONDS).stdout.split()
+
+    assert choices("w") == ["watch"] and {"get", "reload", "top"} <= set(choices(""))
+    assert choices("get", "pods", "--cl") == ["--cluster"] and "--diff" in choices("watch", "--")
+    assert choices("get", "pods", "--cluster", "fa") == ["fake-1", "fake-2"]
+    assert choices("status", "-o", "") == ["json", "table"] and "configmaps" in choices("get", "c")
 
 
 def on_terminal(rig, rows, columns, *words):
@@ -347,6 +361,7 @@ def main():
             check_get(rig)
             check_status(rig)
             check_hands_of_kubectl(rig)
+            check_completion(rig)
             check_terminal(rig)
             check_kept_open(rig)
             check_words_of_strangers(rig)
