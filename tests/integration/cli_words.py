@@ -294,7 +294,9 @@ def check_watch(rig):
                if row["resource"] == "pods" and not row["namespace"] and row["cluster"] == "fake-1")
     assert lines[-1] == {"type": "SYNCED", "cluster": "fake-1", "resource_version": lines[-1]["resource_version"], "digest": row["digest"]}
     table = rig.run("watch", *one, "--timeout", "300ms")
-    assert table.returncode == 3 and len(table.stdout.splitlines()) == OBJECTS + 1
+    assert table.returncode == 3 and len(table.stdout.splitlines()) == OBJECTS + 1 and not table.stderr
+    nothing = rig.run("watch", "pods", "typo", "-n", "shop", "--cluster", "fake-1", "--timeout", "300ms")
+    assert nothing.returncode == 3 and nothing.stderr == b"No pods typo found yet in namespace shop; waiting for changes.\n", nothing
 
 
 def check_daemon_gone(rig, daemon):
