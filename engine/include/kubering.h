@@ -148,7 +148,7 @@ KR_API const char *kr_version(void);
 KR_API const char *kr_layout_version(void);
 /* A JSON document from the daemon: what = "status" (as `kubering status -o json` prints it), or
  * "resolve CLUSTER RESOURCE" (short names, groups; answers group, version, resource, kind,
- * namespaced, short_names). *json is malloc'ed, with a NUL behind; free() it. KR_TIMEOUT: the
+ * namespaced, short_names, context_namespace). free(*json), which ends with a NUL. KR_TIMEOUT: the
  * cluster has not answered the daemon in time. KR_ERR_UNKNOWN_CLUSTER, _UNKNOWN_RESOURCE. */
 KR_API int kr_query(struct kr_client *client, const char *what, char **json, size_t *bytes);
 

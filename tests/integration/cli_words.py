@@ -183,6 +183,24 @@ def check_hands_of_kubectl(rig):
     assert expect(rig.run("get", "pods", "-A", "--context", "fake-1"), 0) == expect(rig.run("get", "pods", "-A", "--cluster", "fake-1"), 0)
 
 
+def check_namespace_of_context(rig):
+    """Without -n it is that of the context, as with kubectl."""
+    path, socket = rig.folder / "team", rig.folder / "team.sock"
+    path.write_text(rig.kubeconfig.read_text().replace("{cluster: fake-1,", "{cluster: fake-1, namespace: ns-001,"))
+    path.chmod(0o600)
+    rig.spawn(DAEMON, "--kubeconfig", path, "--context", "*", "--socket", socket, stderr=subprocess.DEVNULL)
+    until(lambda: rig.run("status", socket=socket).returncode == 0, "kuberingd answers")
+
+    def get(*words):
+        return expect(rig.run("get", "pods", *words, "-o", "jsonl", socket=socket), 0).splitlines()
+
+    team = get("--cluster", "fake-1")
+    assert team and {json.loads(line)["metadata"]["namespace"] for line in team} == {"ns-001"}, team
+    assert get("--cluster", "fake-1", "-n", "ns-001") == team and not get("--cluster", "fake-2")
+    assert len(get("--cluster", "fake-1", "-A")) == OBJECTS
+    expect(rig.run("get", "pods", "typo", "--cluster", "fake-1", socket=socket), 1, "not found in cluster fake-1, namespace ns-001")
+
+
 def check_completion(rig):
     script = COMPLETION + '\nset -u; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _kubering; printf "%s\\n" "${COMPREPLY[@]}"'
 
@@ -363,6 +381,7 @@ def main():
             check_get(rig)
             check_status(rig)
             check_hands_of_kubectl(rig)
+            check_namespace_of_context(rig)
             check_completion(rig)
             check_terminal(rig)
             check_kept_open(rig)

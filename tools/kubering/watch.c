@@ -298,15 +298,13 @@ static int take_view(struct watch *w, struct watched *l, bool reset)
 static void say_nothing_yet(const struct watch *w)
 {
 	const struct source *v = &w->sources.v[0];
-	const char *ns = w->args->namespace_ ? w->args->namespace_ : "default";
-	bool one = v->kind.namespaced && !w->args->all_namespaces;
 	for (size_t i = 0; i < w->sources.n; i++)
 		if (w->lists[i].view.count > 0)
 			return;
 	if (w->args->output != OUTPUT_JSONL) /* it has SYNCED */
 		say_note("No %s%s%s found yet%s%s; waiting for changes.", v->kind.resource,
 		        w->args->name ? " " : "", w->args->name ? w->args->name : "",
-		        one ? " in namespace " : "", one ? ns : "");
+		        *v->namespace_ ? " in namespace " : "", v->namespace_);
 }
 
 static int begin(struct watch *w)
