@@ -25,7 +25,8 @@ enum {
 	AHEAD_HEAD = 4,
 	HEAD_LINES = 3,      /* of an object: header and strings */
 	PREFETCH_LINES = 12, /* of the next one, to be copied: the hardware goes on from there */
-	LAG_PARTS = 4,       /* KR_LAGGING when more than 3 of 4 parts of the ring lie behind us */
+	FOLLOW_FLAGS = KR_BORROW | KR_NO_OLD,
+	LAG_PARTS = 4, /* KR_LAGGING when more than 3 of 4 parts of the ring lie behind us */
 };
 
 /* --- life ------------------------------------------------------------------------------------ */
@@ -546,7 +547,7 @@ int kr_follow_next_flags(
 	if (r != KR_OK)
 		return r;
 	struct kr_client *c = f->list->client;
-	if (!change || (flags & ~(unsigned)(KR_BORROW | KR_NO_OLD)))
+	if (!change || (flags & ~(unsigned)FOLLOW_FLAGS))
 		return client_fail(
 		        c, KR_ERR_ARGUMENT, "kr_follow_next: change is NULL, or unknown flags");
 	struct call k = {c, (struct kr_follow *const[]){follow}, 1, 0, change, flags};
@@ -558,12 +559,12 @@ int kr_follow_next(struct kr_follow *follow, struct kr_change *change, int64_t t
 	return kr_follow_next_flags(follow, change, timeout_ns, 0);
 }
 
-int kr_follow_any(struct kr_follow *const *follows, size_t n, size_t *which,
-        struct kr_change *change, int64_t timeout_ns)
+int kr_follow_any_flags(struct kr_follow *const *follows, size_t n, size_t *which,
+        struct kr_change *change, int64_t timeout_ns, unsigned flags)
 {
 	struct kr_client *c = NULL;
 	struct follow *f = NULL;
-	if (!follows || n == 0 || !which || !change)
+	if (!follows || n == 0 || !which || !change || (flags & ~(unsigned)FOLLOW_FLAGS))
 		return KR_ERR_ARGUMENT;
 	for (size_t i = 0; i < n; i++) {
 		int r = follow_of(follows[i], &f);
@@ -576,10 +577,16 @@ int kr_follow_any(struct kr_follow *const *follows, size_t n, size_t *which,
 		}
 		c = f->list->client;
 	}
-	struct call k = {c, follows, n, 0, change, 0};
+	struct call k = {c, follows, n, 0, change, flags};
 	int r = call_run(&k, timeout_ns);
 	*which = k.which;
 	return r;
+}
+
+int kr_follow_any(struct kr_follow *const *follows, size_t n, size_t *which,
+        struct kr_change *change, int64_t timeout_ns)
+{
+	return kr_follow_any_flags(follows, n, which, change, timeout_ns, 0);
 }
 
 int kr_change_check(struct kr_follow *follow, const struct kr_change *change)

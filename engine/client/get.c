@@ -93,10 +93,11 @@ static int look_up(struct get *g, uint64_t *index)
 	return r == READ_NONE ? KR_END : mapping_fail(g->shard, r);
 }
 
-static int not_found(struct get *g)
+static int not_found(struct get *g, const struct shm_list *row)
 {
-	return client_fail(g->list->client, KR_ERR_NOT_FOUND, "%s%s%s is not in the list",
-	        g->namespace_, *g->namespace_ ? "/" : "", g->name);
+	return client_fail(g->list->client, KR_ERR_NOT_FOUND, "%s%s%s is not in the list%s",
+	        g->namespace_, *g->namespace_ ? "/" : "", g->name,
+	        row->whole ? "" : ", which has not had its first sync yet: kr_list_wait_live");
 }
 
 static int row_of(struct get *g, struct shm_list *row)
@@ -131,7 +132,7 @@ static int look_twice(struct get *g)
 	        ahead.list == g->list->home.row)
 		return GET_MOVED;
 	bool calm = before.ver == after.ver && index == READ_ACQUIRE(&g->shard->read.header->index);
-	return calm ? not_found(g) : GET_MOVED;
+	return calm ? not_found(g, &after) : GET_MOVED;
 }
 
 /* Is the entry about our object? Its blocks are intact while the ring covers commit. */
@@ -167,12 +168,12 @@ static int by_ring(struct get *g)
 			return GET_MOVED; /* S6: the ring does not know */
 		if (e.op <= SHM_OP_DELETED && entry_is(g, &e, guard.position)) {
 			guard.block = e.old_block;
-			return guard.block ? take(g, &guard) : not_found(g);
+			return guard.block ? take(g, &guard) : not_found(g, &row);
 		}
 	}
 	uint64_t index;
 	r = look_up(g, &index);
-	return r == KR_END ? not_found(g) : r;
+	return r == KR_END ? not_found(g, &row) : r;
 }
 
 int kr_get(struct kr_list *list, const char *namespace_, const char *name, unsigned flags,

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/span.h"
 #include "client/session.h"
 #include "client/sized.h"
 #include "client/wait.h"
@@ -39,6 +40,11 @@ static int spec_check(struct kr_client *c, const char *const s[ATTACH_STRINGS])
 		        "kr_list_open: cluster, version and resource are needed (kr_query "
 		        "\"resolve\" finds "
 		        "the version)");
+	if (strchr(s[ATTACH_API_VERSION], '/'))
+		return client_fail(c, KR_ERR_ARGUMENT,
+		        "kr_list_open: the group of \"%.100s\" belongs into kr_list_spec.group, "
+		        "version is what stands behind the slash",
+		        s[ATTACH_API_VERSION]);
 	for (int i = 0; i < ATTACH_STRINGS; i++) {
 		size_t n = strlen(s[i]);
 		if (n > ATTACH_STRING_MAX)
@@ -224,12 +230,11 @@ int list_usable(struct kr_list *l)
 
 /* --- change of home -------------------------------------------------------------------------- */
 
-bool list_settle(struct kr_list *l)
+/* Out of the way: rows are large, and whoever only asks whether there is a next one cleared two. */
+static __attribute__((noinline)) bool settle(struct kr_list *l)
 {
 	struct shm_list now, then;
 	struct home *next = &l->next, *home = &l->home;
-	if (!next->shard)
-		return false;
 	if (!home_same(next, home)) {
 		enum read_result r = mapping_row(next->shard, next->row, next->gen, &then);
 		if (r != READ_OK ||
@@ -249,6 +254,11 @@ bool list_settle(struct kr_list *l)
 	*home = *next;
 	*next = (struct home){0};
 	return true;
+}
+
+bool list_settle(struct kr_list *l)
+{
+	return l->next.shard && settle(l);
 }
 
 /* --- status ---------------------------------------------------------------------------------- */
@@ -379,6 +389,28 @@ static bool version_at_least(const char *have, const char *want)
 	return n != m ? n > m : strcmp(have, want) >= 0;
 }
 
+/* One of the strings that name the list. */
+static struct span spec_string(const struct kr_list *l, int which)
+{
+	const char *at = l->text;
+	for (int i = 0; i < which; i++)
+		at += l->length[i];
+	return (struct span){at, l->length[which]};
+}
+
+static int parked(struct kr_list *l, const struct kr_list_status *s)
+{
+	struct span resource = spec_string(l, ATTACH_RESOURCE), of = spec_string(l, ATTACH_CLUSTER);
+	bool absent = strcmp(s->error_name, "KUBE_NOT_FOUND") == 0;
+	return client_fail(l->client, KR_ERR_STALE,
+	        "%.*s of cluster %.*s are parked and asked for again only now and then: %s%s",
+	        SPAN_ARG(resource), SPAN_ARG(of),
+	        s->error_text[0] ? s->error_text : "no reason given",
+	        absent ? " (are group, version, plural and namespace right? kr_query \"resolve\" "
+	                 "knows)"
+	               : "");
+}
+
 /* Is it so? KR_OK, KR_TIMEOUT (not yet), or an error. version NULL: live. */
 static int reached(struct kr_list *l, const char *version)
 {
@@ -392,14 +424,33 @@ static int reached(struct kr_list *l, const char *version)
 		        "the list was closed by the daemon%s%s", s.error_text[0] ? ": " : "",
 		        s.error_text);
 	if (!version && s.state == KR_LIST_PARKED)
-		return client_fail(l->client, KR_ERR_STALE,
-		        "the list is parked and asked for again "
-		        "only now and then: %s",
-		        s.error_text[0] ? s.error_text : "no reason given");
+		return parked(l, &s);
 	bool yes = s.whole && (version ? version_at_least(s.resource_version, version)
 	                               : s.state == KR_LIST_LIVE);
 	/* The row is ahead of commit in the middle of a batch. */
 	return yes && last <= read_commit(&l->home.shard->read) ? KR_OK : KR_TIMEOUT;
+}
+
+/* The caller's time is up: what it waited for, and what the list does instead. */
+static int late(struct kr_list *l, const char *version)
+{
+	static const char *const words[] = {"idle", "connecting", "listing", "live", "stale",
+	        "resuming", "relisting", "parked", "closed"};
+	_Static_assert(sizeof words / sizeof words[0] == KR_LIST_CLOSED + 1, "a word for each");
+	struct kr_list_status s;
+	uint64_t last;
+	if (status_now(l, &s, &last) != KR_OK)
+		return KR_TIMEOUT;
+	struct span resource = spec_string(l, ATTACH_RESOURCE), of = spec_string(l, ATTACH_CLUSTER);
+	const char *colon = s.error_text[0] ? ": " : "";
+	if (version && s.whole)
+		return client_fail(l->client, KR_TIMEOUT,
+		        "gave up waiting for version %.64s of %.*s of cluster %.*s: %s at %s%s%s",
+		        version, SPAN_ARG(resource), SPAN_ARG(of), words[s.state],
+		        s.resource_version, colon, s.error_text);
+	return client_fail(l->client, KR_TIMEOUT,
+	        "gave up waiting for %.*s of cluster %.*s: %s%s%s", SPAN_ARG(resource),
+	        SPAN_ARG(of), words[s.state], colon, s.error_text);
 }
 
 static int wait_until(struct kr_list *l, const char *version, int64_t timeout_ns)
@@ -416,7 +467,7 @@ static int wait_until(struct kr_list *l, const char *version, int64_t timeout_ns
 			if (c->fd_used)
 				wait_signal(
 				        c); /* what wait_arm took back was for a follow, perhaps */
-			return r;
+			return r == KR_TIMEOUT ? late(l, version) : r;
 		}
 		int64_t slice = now + WAIT_SLICE_MS * NS_PER_MS;
 		wait_block(c, until < slice ? until : slice);

@@ -26,6 +26,8 @@ static void view_free(struct view *v)
 int kr_view_begin_flags(struct kr_list *list, struct kr_view *view, unsigned flags)
 {
 	bool memory = false;
+	if (view) /* whatever fails: it may be ended */
+		memset(view, 0, sizeof *view);
 	int r = list_usable(list);
 	if (r != KR_OK)
 		return r;
@@ -33,7 +35,6 @@ int kr_view_begin_flags(struct kr_list *list, struct kr_view *view, unsigned fla
 	if (!view || (flags & ~(unsigned)KR_BORROW))
 		return client_fail(
 		        c, KR_ERR_ARGUMENT, "kr_view_begin: view is NULL, or unknown flags");
-	memset(view, 0, sizeof *view);
 	session_glance(c);
 	(void)list_settle(list);
 	struct view *v = calloc(1, sizeof *v);

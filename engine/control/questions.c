@@ -207,7 +207,8 @@ void questions_on_status(struct control *c, struct reactor_note *n)
 
 /* --- resolve ----------------------------------------------------------------------------- */
 
-static void write_resource(struct report *t, const struct discovery_resource *r)
+static void write_resource(
+        struct report *t, const struct discovery_resource *r, const char *context_namespace)
 {
 	report_open(t, NULL, '{');
 	report_cstr(t, "group", r->group);
@@ -221,6 +222,7 @@ static void write_resource(struct report *t, const struct discovery_resource *r)
 	for (size_t i = 0; i < DISCOVERY_SHORT_NAMES_MAX && r->short_names[i]; i++)
 		report_cstr(t, NULL, r->short_names[i]);
 	report_close(t, ']');
+	report_cstr(t, "context_namespace", context_namespace);
 	report_close(t, '}');
 }
 
@@ -235,7 +237,8 @@ static void answer_resolve(struct question *q, const struct discovery_resource *
 	struct consumer *k = q->consumer;
 	struct control *c = q->control;
 	uint32_t request = q->request;
-	write_resource(&doc, r);
+	const char *context_namespace = q->cluster->conf.namespace_;
+	write_resource(&doc, r, context_namespace ? context_namespace : "default");
 	forget(q);
 	questions_answer(c, k, request, &doc);
 }

@@ -3,26 +3,30 @@
  *
  * Conventions, valid for every function below:
  *  1. Functions return enum kr_result: 0 = done, positive = nothing wrong but nothing more (END,
- * TIMEOUT), negative = error. kr_strerror() names a result; kr_last_error() says in one sentence
- * what happened last on a client and what to do.
- *  2. A client and everything opened from it belong to one thread at a time. Different clients are
- * independent. The library starts no thread, installs no signal handler, prints nothing, never ends
- * the process, and needs libc only. After fork() the child may call kr_close() on it and nothing
- * else: both share one socket, and the daemon sees that the parent has gone only when the child
- * has, too.
- *  3. Nothing blocks unless it takes timeout_ns. 0 = do not wait; KR_FOREVER = no limit.
+ *     TIMEOUT), negative = error. kr_strerror() names a result; kr_last_error() says in one
+ *     sentence what happened last on a client and what to do. Any may be _ARGUMENT, _MEMORY, or
+ *     _SYSTEM; those on a list also _CLOSED, _CORRUPT, _STUCK, _UNREACHABLE. Others: see below.
+ *  2. A client and everything opened from it belong to one thread at a time: with several, connect
+ *     in each (a list is in memory once all the same). The library starts no thread, installs no
+ *     signal handler, prints nothing, never ends the process, and needs libc only. After fork() the
+ *     child may call kr_close() on it and nothing else: both share one socket, and the daemon sees
+ *     that the parent has gone only when the child has, too.
+ *  3. Times are ns, of CLOCK_MONOTONIC. timeout_ns: 0 = do not wait; KR_FOREVER = no limit. Neither
+ *     a signal nor another thread ends a wait: who wants to be woken polls kr_fd() beside a
+ *     descriptor of his own. kr_connect, kr_list_open, kr_query wait for the daemon's answer, up to
+ *     kr_options.timeout_ns; what reads a list only where the daemon added memory to it since, and
+ *     up to 250 ms for a writer in the middle of a write (_STUCK). Nothing else waits.
  *  4. Safe by default: objects handed out were checked after they were copied, into a buffer of the
- * view or follow; they are whole and stay valid until the next call on the same view or follow.
- * With KR_BORROW they point into shared memory instead: no copy, but the bytes may be replaced
+ *     view, follow or list (kr_get); they are whole and stay valid until the next call on it.
+ *     With KR_BORROW they point into shared memory instead: no copy, but the bytes may be replaced
  *     under you (a string may even lose its end); act on what you read only after kr_check() or
- * kr_change_check() has said KR_OK. Strings of objects are never NULL.
+ *     kr_change_check() has said KR_OK. Strings of objects are never NULL.
  *  5. JSON handed out has at least KR_PADDING readable bytes behind it, so SIMD parsers can run on
- * it in place.
+ *     it in place. They are 0 behind a copy; borrowed JSON has no NUL: go by json_bytes.
  *  6. Structs that you pass in start with their size. Unknown non-zero bytes behind what this
- * library knows are refused (KR_ERR_ARGUMENT).
+ *     library knows are refused (KR_ERR_ARGUMENT). The strings in them are copied.
  *  7. Strings are NUL-terminated UTF-8. A NULL string in a spec means "".
- *  8. The shared memory is treated as hostile: a corrupt segment gives KR_ERR_CORRUPT, never a
- * crash.
+ *  8. The shared memory is treated as hostile: what is corrupt gives KR_ERR_CORRUPT, never a crash.
  */
 #ifndef KUBERING_H
 #define KUBERING_H
@@ -67,12 +71,11 @@ enum kr_result {
 enum kr_type {
 	KR_ADDED = 1,
 	KR_MODIFIED = 2,
-	KR_DELETED = 3, /* object: its last state (empty json when the deletion was found by a
+	KR_DELETED = 3, /* object: its last state (json_bytes 0 when the deletion was found by a
 	                   relist); old_object: what we had */
 	KR_SYNCED = 4,  /* the list is whole at resource_version: first sync, or end of a relist */
 	KR_STATE = 5,   /* the list's state changed: see state; the objects did not */
-	KR_RESET = 6,   /* the set changed as a whole (or the daemon was replaced): take the list
-	                   again */
+	KR_RESET = 6,   /* the set changed as a whole (or the daemon was replaced): take it again */
 };
 
 enum kr_change_flags {
@@ -91,13 +94,13 @@ enum kr_list_state {
 	KR_LIST_STALE = 4,
 	KR_LIST_RESUMING = 5,
 	KR_LIST_RELISTING = 6,
-	KR_LIST_PARKED = 7 /* forbidden, absent or refused; asked again slowly */,
+	KR_LIST_PARKED = 7, /* forbidden, absent or refused; asked again slowly */
 	KR_LIST_CLOSED = 8,
 };
 
 enum kr_flags {
 	KR_BORROW = 1, /* bytes in shared memory instead of a copy: see 4 */
-	KR_NO_OLD = 2, /* kr_follow_next_flags: leave old_object empty (half the copying) */
+	KR_NO_OLD = 2, /* follows only: leave old_object empty (half the copying) */
 };
 
 struct kr_client;
@@ -108,10 +111,10 @@ struct kr_object {
 	const char *name;
 	const char *uid;
 	const char *resource_version;
-	const char *json; /* the object as the server sent it, metadata.managedFields cut out unless
-	                     asked for */
+	const char *
+	        json; /* as the server sent it, without metadata.managedFields (unless asked for) */
 	size_t json_bytes;
-	uint64_t recv_ns;   /* CLOCK_MONOTONIC when the daemon had read it from its socket */
+	uint64_t recv_ns;   /* when the daemon had read it from its socket */
 	uint64_t json_hash; /* XXH3_64bits of json, as the daemon wrote it; not checked here */
 	uint64_t _private[4];
 };
@@ -120,33 +123,33 @@ struct kr_object {
 
 struct kr_options {
 	size_t size;
-	const char *socket_path; /* NULL: $KUBERING_SOCKET; else, not for root and where it exists,
-	                            $XDG_RUNTIME_DIR/kubering.sock; else
-	                            /run/kubering/kubering.sock */
+	const char *socket_path; /* NULL: $KUBERING_SOCKET; else $XDG_RUNTIME_DIR/kubering.sock, or
+	                            for root and where only that is /run/kubering/kubering.sock */
 	const char *name;        /* shown in `kubering status`; NULL: the program's name */
 	int64_t timeout_ns;      /* for connect and for each question to the daemon; 0 = 5 s */
 };
 
-/* Attaches to the daemon. options may be NULL. On failure *client is NULL. KR_ERR_UNREACHABLE,
- * _DENIED, _VERSION, _SYSTEM, _MEMORY. */
+/* Attaches to the daemon; options may be NULL. KR_ERR_UNREACHABLE, _DENIED, _VERSION: no client. */
 KR_API int kr_connect(struct kr_client **client, const struct kr_options *options);
-/* Closes every list and detaches. NULL is fine. */
+/* Closes every list and detaches: client and lists are gone, kr_list_close() must not follow. Of
+ * views and follows only kr_view_end and kr_follow_end may be called then. NULL is fine. */
 KR_API void kr_close(struct kr_client *client);
-/* Becomes readable (poll, epoll, libuv, Go) when a list of this client may have changed or the
- * daemon went away. Then call kr_follow_next() with timeout 0 until KR_TIMEOUT, which arms the
- * descriptor again. Owned by the client. */
+/* Readable (poll, epoll, libuv, Go) while a follow of this client may have something. Then take
+ * from all of them with timeout 0 until KR_TIMEOUT, which arms it; before, and where nothing is
+ * followed, it is always readable. For several kr_follow_any(): kr_follow_next() on each looks
+ * after all each time. The client's own: one for its life, not to be read. -1: kr_last_error(). */
 KR_API int kr_fd(struct kr_client *client);
-/* Text of the last failure on this client, "" if none. Valid until the next call on it. client may
- * be NULL: the last kr_connect of this thread. */
+/* Text of the last failure on this client, "" if none; also what a kr_list_wait that timed out had
+ * waited for. Valid until the next call on it. NULL: of this thread's last kr_connect. */
 KR_API const char *kr_last_error(const struct kr_client *client);
 KR_API const char *kr_strerror(int result);
 /* "0.1.0"; and the layout version "1.0". Static. */
 KR_API const char *kr_version(void);
 KR_API const char *kr_layout_version(void);
-/* A JSON document from the daemon: what = "status", or "resolve CLUSTER RESOURCE" (short names,
- * groups; answers group, version, resource, kind, namespaced, short_names). *json is malloc'ed;
- * free() it. KR_TIMEOUT: the daemon is there, but the cluster has not answered it within the
- * client's timeout. */
+/* A JSON document from the daemon: what = "status" (as `kubering status -o json` prints it), or
+ * "resolve CLUSTER RESOURCE" (short names, groups; answers group, version, resource, kind,
+ * namespaced, short_names, context_namespace). free(*json), which ends with a NUL. KR_TIMEOUT: the
+ * cluster has not answered the daemon in time. KR_ERR_UNKNOWN_CLUSTER, _UNKNOWN_RESOURCE. */
 KR_API int kr_query(struct kr_client *client, const char *what, char **json, size_t *bytes);
 
 /* --- lists ------------------------------------------------------------------------------- */
@@ -165,16 +168,16 @@ struct kr_list_spec {
 
 /* Opens a list: the first opener starts its watch, all share it. Does not wait for the sync, nor
  * ask the cluster whether there is such a resource: if not, the list is parked. kr_query "resolve"
- * finds group, version and plural of what people write. KR_ERR_UNKNOWN_CLUSTER, _DENIED, _LIMIT,
- * _UNREACHABLE, _ARGUMENT. */
+ * finds group, version and plural of what people write. On failure *list is NULL.
+ * KR_ERR_UNKNOWN_CLUSTER, _DENIED, _LIMIT, _UNREACHABLE. */
 KR_API int kr_list_open(
         struct kr_client *client, const struct kr_list_spec *spec, struct kr_list **list);
 /* Gives the list back; the last closer ends the watch after a linger. Views and follows of it are
  * dead after this: only kr_view_end and kr_follow_end may still be called on them. NULL is fine. */
 KR_API void kr_list_close(struct kr_list *list);
-/* Waits until the list is live (whole and fresh). KR_TIMEOUT; KR_ERR_STALE with kr_last_error() =
- * the reason when it is parked: forbidden, absent, or a question that the server does not take, a
- * selector as a rule (KUBE_SERVER and "400 ..." in kr_list_status()). */
+/* Waits until the list is live (whole and fresh). KR_TIMEOUT; KR_ERR_STALE: it is parked
+ * (forbidden, absent, a bad selector); kr_last_error() says why. An event loop follows instead: a
+ * view that is not whole yet is empty, and KR_RESET comes when its first sync is done. */
 KR_API int kr_list_wait_live(struct kr_list *list, int64_t timeout_ns);
 /* Waits until the list's version is at least resource_version (numeric comparison; what is no
  * number is waited for as it is): read your own writes. */
@@ -190,16 +193,16 @@ struct kr_list_status {
 	uint64_t sync_objects; /* received so far in the sync under way */
 	int64_t byte_age_ns, event_age_ns, bookmark_age_ns; /* since the last of each; -1 = never */
 	int64_t stale_ns;    /* for how long it has not been live; 0 = live */
-	char error_name[32]; /* "" or a word such as "KUBE_FORBIDDEN" */
+	char error_name[32]; /* "" or a word such as "KUBE_FORBIDDEN"; for people and logs */
 	char error_text[168];
 };
 /* Asks nobody: read from shared memory. */
 KR_API int kr_list_status(struct kr_list *list, struct kr_list_status *status);
 
-/* Finds one object. Copies it into the list's buffer (valid until the next kr_get on this list), or
- * borrows it with KR_BORROW. KR_ERR_NOT_FOUND: it is not in the list, which means little before the
- * list is whole. KR_ERR_STUCK: for 250 ms it could not be told, as where a list of more than some
- * million objects is taken anew: ask again. */
+/* Finds one object; namespace_ "" or NULL: cluster-scoped. Copies it into the list's buffer (valid
+ * until the next kr_get on this list), or borrows it with KR_BORROW. KR_ERR_NOT_FOUND: it is not in
+ * the list, which means little before the list is whole. KR_ERR_STUCK: for 250 ms it could not be
+ * told, as where a list of more than some million objects is taken anew: ask again. */
 KR_API int kr_get(struct kr_list *list, const char *namespace_, const char *name, unsigned flags,
         struct kr_object *object);
 /* After reading a borrowed object (of kr_get or kr_view_next): KR_OK = it was whole all the time.
@@ -210,8 +213,8 @@ KR_API int kr_check(struct kr_list *list, const struct kr_object *object);
  * A view is the list at one position; a follow is every change after a position, in order, each
  * exactly once. view.follow starts where the view stands, so view + follow has no gap. A follow
  * begins with the first kr_follow_next on it and holds memory from then to kr_follow_end; one that
- * never began holds nothing. Do not copy a follow that has begun.
- *
+ * never began holds nothing. Do not copy or move a follow that has begun, nor begin a view in its
+ * struct before kr_follow_end: what it holds would be lost. One that is all zeros may be ended.
  * While the daemon is away, lists, views and kr_get go on serving its last whole state, and status
  * says that it is stale. */
 
@@ -228,8 +231,8 @@ struct kr_view {
 };
 
 /* Takes the list as of now: no copy of objects, 17 bytes of memory for each until kr_view_end.
- * KR_ERR_OVERRUN: it changed faster than it could be read, again and again; begin again.
- * KR_ERR_MEMORY, _STUCK, _CLOSED, _CORRUPT, _UNREACHABLE, _SYSTEM. */
+ * KR_ERR_OVERRUN: it changed faster than it could be read, again and again; begin again. On failure
+ * *view is all zeros, with nothing to be ended. */
 KR_API int kr_view_begin(struct kr_list *list, struct kr_view *view);
 KR_API int kr_view_begin_flags(struct kr_list *list, struct kr_view *view, unsigned flags);
 /* The next object, in no particular order. KR_END after the last. KR_ERR_OVERRUN: it took so long
@@ -245,8 +248,7 @@ struct kr_change {
 	unsigned flags; /* enum kr_change_flags */
 	struct kr_list *list;
 	uint64_t seq;    /* per shard and incarnation, rising */
-	uint64_t digest; /* of the list after this change: compare with your own (README, "Check
-	                    yourself") */
+	uint64_t digest; /* of the list after this change: compare with your own (kr_object_hash) */
 	char resource_version[64];   /* version of the list after this change, as far as known */
 	enum kr_list_state state;    /* for KR_STATE */
 	struct kr_object object;     /* ADDED, MODIFIED, DELETED */
@@ -254,8 +256,8 @@ struct kr_change {
 };
 
 /* The next change, waiting up to timeout_ns. KR_TIMEOUT. KR_ERR_OVERRUN: changes were lost; take a
- * new view (this follow says so from now on). KR_ERR_CLOSED. While the daemon is away or does not
- * turn: KR_STATE with KR_LIST_STALE, once. After it was replaced: the computed difference
+ * new view (this follow says so from now on, as with KR_ERR_CLOSED). While the daemon is away or
+ * does not turn: KR_STATE with KR_LIST_STALE, once. After it was replaced: the computed difference
  * (KR_FROM_RESTART), then KR_SYNCED and KR_STATE; or KR_RESET where that cannot be known, and then
  * what follows the reset. */
 KR_API int kr_follow_next(struct kr_follow *follow, struct kr_change *change, int64_t timeout_ns);
@@ -268,6 +270,8 @@ KR_API int kr_change_check(struct kr_follow *follow, const struct kr_change *cha
  * also on errors of one of them. */
 KR_API int kr_follow_any(struct kr_follow *const *follows, size_t n, size_t *which,
         struct kr_change *change, int64_t timeout_ns);
+KR_API int kr_follow_any_flags(struct kr_follow *const *follows, size_t n, size_t *which,
+        struct kr_change *change, int64_t timeout_ns, unsigned flags);
 
 /* --- differences ------------------------------------------------------------------------- */
 

@@ -7,8 +7,9 @@ trap 'rm -rf "$work"' EXIT
 "$2" --install "$1" --prefix "$work/usr" >/dev/null
 test "$(find "$work/usr" -path '*include*' -name '*.h' | wc -l)" = 1
 pc=$(dirname "$(find "$work/usr" -name kubering.pc)")
-for example in list follow; do
-	"$3" -std=c11 -Wall -Wextra -Werror -o "$work/$example" "$4/$example.c" \
+for example in list get follow poll workers; do
+	test -f "$(find "$work/usr/share/doc" -name "$example.c")"
+	"$3" -std=gnu11 -pthread -Wall -Wextra -Wpedantic -Wconversion -Werror -o "$work/$example" "$4/$example.c" \
 		$(PKG_CONFIG_PATH=$pc pkg-config --cflags --libs kubering)
 	LD_LIBRARY_PATH=$(dirname "$pc") "$work/$example" 2>&1 | grep -q usage
 done

@@ -588,8 +588,15 @@ static void spec_of(struct span s[ATTACH_STRINGS], const char *cluster, const ch
 
 struct store_list *fake_list(struct fake_daemon *d, const char *cluster, const char *resource)
 {
+	return fake_list_in(d, cluster, resource, "");
+}
+
+struct store_list *fake_list_in(
+        struct fake_daemon *d, const char *cluster, const char *resource, const char *namespace_)
+{
 	struct span s[ATTACH_STRINGS];
 	spec_of(s, cluster, resource);
+	s[ATTACH_NAMESPACE] = span_of(namespace_);
 	return list_of(d, s);
 }
 

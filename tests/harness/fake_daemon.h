@@ -70,6 +70,9 @@ struct store *fake_store(struct fake_daemon *d);
 /* The list of that cluster and resource (version v1, all namespaces), opened if it is not. Under
  * the lock. */
 struct store_list *fake_list(struct fake_daemon *d, const char *cluster, const char *resource);
+/* The same of one namespace. */
+struct store_list *fake_list_in(
+        struct fake_daemon *d, const char *cluster, const char *resource, const char *namespace_);
 void fake_close_list(struct fake_daemon *d, const char *cluster, const char *resource);
 
 /* --- objects ------------------------------------------------------------------------------------

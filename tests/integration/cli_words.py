@@ -4,20 +4,26 @@
 What scripts of users rest on: exit codes, what is on stdout and what is not, the forms of -o, the lines of `watch -o jsonl`.
 """
 
+import fcntl
 import json
 import os
+import pty
 import queue
+import re
 import resource
 import select
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 import time
 from pathlib import Path
 
 DAEMON, CLI, FAKE = sys.argv[1:4]
+COMPLETION = (Path(__file__).resolve().parents[2] / "tools/kubering/completion.bash").read_text()
 SECONDS = 30
 OBJECTS = 25
 
@@ -168,6 +174,88 @@ def check_get(rig):
     assert {item["cluster"] for item in tagged} == {"fake-1", "fake-2"}
 
 
+def check_hands_of_kubectl(rig):
+    """What is not here as kubectl has it: the words say where it is."""
+    expect(rig.run("get", "pods", "-w"), 2, "kubering watch")
+    expect(rig.run("get", "pods", "--sort-by=.metadata.name"), 2, "jq")
+    expect(rig.run("describe", "pods", "x"), 2, "kubectl describe")
+    expect(rig.run("statsu"), 2, "get, watch, status")
+    assert expect(rig.run("get", "pods", "-A", "--context", "fake-1"), 0) == expect(rig.run("get", "pods", "-A", "--cluster", "fake-1"), 0)
+
+
+def check_namespace_of_context(rig):
+    """Without -n it is that of the context, as with kubectl."""
+    path, socket = rig.folder / "team", rig.folder / "team.sock"
+    path.write_text(rig.kubeconfig.read_text().replace("{cluster: fake-1,", "{cluster: fake-1, namespace: ns-001,"))
+    path.chmod(0o600)
+    rig.spawn(DAEMON, "--kubeconfig", path, "--context", "*", "--socket", socket, stderr=subprocess.DEVNULL)
+    until(lambda: rig.run("status", socket=socket).returncode == 0, "kuberingd answers")
+
+    def get(*words):
+        return expect(rig.run("get", "pods", *words, "-o", "jsonl", socket=socket), 0).splitlines()
+
+    team = get("--cluster", "fake-1")
+    assert team and {json.loads(line)["metadata"]["namespace"] for line in team} == {"ns-001"}, team
+    assert get("--cluster", "fake-1", "-n", "ns-001") == team and not get("--cluster", "fake-2")
+    assert len(get("--cluster", "fake-1", "-A")) == OBJECTS
+    expect(rig.run("get", "pods", "typo", "--cluster", "fake-1", socket=socket), 1, "not found in cluster fake-1, namespace ns-001")
+
+
+def check_completion(rig):
+    script = COMPLETION + '\nset -u; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _kubering; printf "%s\\n" "${COMPREPLY[@]}"'
+
+    def choices(*words):
+        env = os.environ | {"KUBERING_SOCKET": str(rig.socket)}
+        return subprocess.run(["bash", "-c", script, "bash", CLI, *words], env=env, capture_output=True, text=True, check=True, timeout=SECONDS).stdout.split()
+
+    assert choices("w") == ["watch"] and {"get", "reload", "top"} <= set(choices(""))
+    assert choices("get", "pods", "--cl") == ["--cluster"] and "--diff" in choices("watch", "--")
+    assert choices("get", "pods", "--cluster", "fa") == ["fake-1", "fake-2"]
+    assert choices("status", "-o", "") == ["json", "table"] and "configmaps" in choices("get", "c")
+
+
+def on_terminal(rig, rows, columns, *words):
+    """What the command prints to a terminal of this size, and its exit code."""
+    here, there = pty.openpty()
+    fcntl.ioctl(there, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    env = os.environ | {"KUBERING_SOCKET": str(rig.socket), "TERM": "xterm"}
+    child = rig.spawn(CLI, *words, env=env, stdout=there, stderr=there)
+    os.close(there)
+    told = b""
+    try:
+        while more := os.read(here, 65536):
+            told += more
+    except OSError:  # the other side is closed
+        pass
+    os.close(here)
+    return told.decode(), child.wait(SECONDS)
+
+
+def wrapped(told, columns):
+    """How many lines the terminal had to break."""
+    count, column, wraps = 0, 0, True
+    for word in re.split(r"(\x1b\[[?0-9;]*[A-Za-z]|[\r\n])", told):
+        if word in ("\x1b[?7l", "\x1b[?7h"):
+            wraps = word.endswith("h")
+        elif word in ("\r", "\n"):
+            column = 0
+        elif not word.startswith("\x1b"):
+            count += wraps and column <= columns < column + len(word)
+            column += len(word)
+    return count
+
+
+def check_terminal(rig):
+    """top shows the busiest lists of more than the terminal has room for, and no line of them is broken."""
+    for namespace in range(12):
+        expect(rig.run("get", "pods", "-n", f"ns{namespace}", "--cluster", "fake-1"), 0)
+    told, code = on_terminal(rig, 10, 40, "top", "--timeout", "1s")
+    screens = told.split("\x1b[H\x1b[J")[1:]
+    assert code == 0 and screens, (told, code)
+    assert all(screen.count("\n") < 10 and " lists, " in screen and "EVENTS/S" in screen for screen in screens), told
+    assert not any(wrapped(screen, 40) for screen in screens), told
+
+
 def check_kept_open(rig):
     """A list that is to be kept open and cannot be is in the log, and nowhere else."""
     path = rig.folder / "kept.log"
@@ -224,7 +312,9 @@ def check_watch(rig):
                if row["resource"] == "pods" and not row["namespace"] and row["cluster"] == "fake-1")
     assert lines[-1] == {"type": "SYNCED", "cluster": "fake-1", "resource_version": lines[-1]["resource_version"], "digest": row["digest"]}
     table = rig.run("watch", *one, "--timeout", "300ms")
-    assert table.returncode == 3 and len(table.stdout.splitlines()) == OBJECTS + 1
+    assert table.returncode == 3 and len(table.stdout.splitlines()) == OBJECTS + 1 and not table.stderr
+    nothing = rig.run("watch", "pods", "typo", "-n", "shop", "--cluster", "fake-1", "--timeout", "300ms")
+    assert nothing.returncode == 3 and nothing.stderr == b"No pods typo found yet in namespace shop; waiting for changes.\n", nothing
 
 
 def check_daemon_gone(rig, daemon):
@@ -254,6 +344,9 @@ def check_servers_gone(rig, fake):
     fake.wait()
     expect(rig.run("get", "configmaps", "-A", "--cluster", "fake-2", "--timeout", "5s"), 1, "connection refused")
     expect(rig.run("get", "pods", "-A", "--cluster", "fake-1", "--timeout", "0.2s"), 3, "timed out")
+    told, code = on_terminal(rig, 24, 40, "get", "pods", "-A", "--cluster", "fake-1", "--timeout", "2s")
+    progress = told.split("error:")[0]
+    assert code == 3 and "stale" in progress and not wrapped(progress, 40), told
     expect(rig.run("watch", "configmaps", "-A", "--cluster", "fake-1", "--timeout", "6s"), 3, "waiting for configmaps", "connection refused")
 
 
@@ -287,6 +380,10 @@ def main():
             daemon = rig.start_daemon()
             check_get(rig)
             check_status(rig)
+            check_hands_of_kubectl(rig)
+            check_namespace_of_context(rig)
+            check_completion(rig)
+            check_terminal(rig)
             check_kept_open(rig)
             check_words_of_strangers(rig)
             check_watch(rig)

@@ -31,6 +31,7 @@ static const struct option options[] = {
         {"selector", 'l', VALUE_STRING, LISTING, AT(labels)},
         {"field-selector", 0, VALUE_STRING, LISTING, AT(fields)},
         {"cluster", 0, VALUE_STRING, LISTING | COMMAND_LISTS | COMMAND_CLUSTERS, AT(cluster)},
+        {"context", 0, VALUE_STRING, LISTING | COMMAND_LISTS | COMMAND_CLUSTERS, AT(cluster)},
         {"all-clusters", 0, VALUE_FLAG, LISTING, AT(all_clusters)},
         {"output", 'o', VALUE_OUTPUT, EVERY, AT(output)},
         {"timeout", 0, VALUE_DURATION, EVERY, AT(timeout_ns)},
@@ -154,6 +155,25 @@ static bool check(const struct args *a, enum args_command command)
 	return false;
 }
 
+/* What hands that know kubectl type, and what it is here. */
+static const char *flag_of_kubectl(const char *arg)
+{
+	static const char *const words[][2] = {
+	        {"-w", "kubering watch RESOURCE does that"},
+	        {"--watch", "kubering watch RESOURCE does that"},
+	        {"--watch-only", "kubering watch RESOURCE -o jsonl, from its line SYNCED on"},
+	        {"--show-labels", "-o json has them"},
+	        {"-L", "-o json has them"},
+	        {"--sort-by", "tables are sorted by namespace and name; -o jsonl | jq sorts else"},
+	        {"--kubeconfig", "it is kuberingd that reads it"},
+	};
+	size_t n = strcspn(arg, "=");
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+		if (strlen(words[i][0]) == n && strncmp(words[i][0], arg, n) == 0)
+			return words[i][1];
+	return NULL;
+}
+
 /* No selector selects everything, as in kubectl. */
 static bool may_be_empty(const struct option *o)
 {
@@ -166,7 +186,9 @@ static bool take_option(struct args *a, enum args_command command, int argc, cha
 	const char *arg = argv[*i], *value;
 	const struct option *o = find(arg, &value);
 	if (!o || !(o->commands & command)) {
-		say_error(o ? "%s: not a flag of this command" : "unknown flag %s", arg);
+		const char *hint = flag_of_kubectl(arg);
+		say_error("%s: not a flag of this command%s%s", arg, hint ? ": " : "",
+		        hint ? hint : "");
 		return false;
 	}
 	if (o->value == VALUE_FLAG && value) {

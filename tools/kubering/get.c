@@ -104,8 +104,7 @@ static int take_list(struct get *g, const struct source *v)
 static int take_one(struct get *g, const struct source *v)
 {
 	struct kr_object o;
-	const char *ns =
-	        v->kind.namespaced ? g->args->namespace_ ? g->args->namespace_ : "default" : "";
+	const char *ns = v->namespace_;
 	int r = kr_get(v->list, ns, g->args->name, 0, &o);
 	if (r == KR_OK) {
 		add(g, v, &o);
@@ -149,9 +148,8 @@ static void print_rows(struct get *g)
 	if (g->rows.table.n > 0) {
 		table_sort(&g->rows.table);
 		table_print(&g->rows.table, stdout);
-	} else if (!a->name && v->kind.namespaced && !a->all_namespaces) {
-		say_note("No resources found in %s namespace.",
-		        a->namespace_ ? a->namespace_ : "default");
+	} else if (!a->name && *v->namespace_) {
+		say_note("No resources found in %s namespace.", v->namespace_);
 	} else if (!a->name) {
 		say_note("No resources found");
 	}

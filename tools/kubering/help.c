@@ -9,11 +9,13 @@ struct help {
 };
 
 #define SELECT                                                                                     \
-	"  -n, --namespace NS       namespace (\"default\" if neither -n nor -A is given)\n"       \
+	"  -n, --namespace NS       namespace (that of the context if neither -n nor -A is "       \
+	"given)\n"                                                                                 \
 	"  -A, --all-namespaces     all namespaces\n"                                              \
 	"  -l, --selector S         label selector, evaluated by the server\n"                     \
 	"      --field-selector S   field selector, evaluated by the server\n"                     \
-	"      --cluster C          cluster (context name); needed when there are several\n"       \
+	"      --cluster C          cluster (context name); needed when there are several. Also "  \
+	"--context\n"                                                                              \
 	"      --all-clusters       all clusters; json objects get a member \"cluster\"\n"
 
 #define EACH                                                                                       \

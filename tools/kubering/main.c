@@ -7,6 +7,7 @@
 #include "kubering/commands.h"
 #include "kubering/help.h"
 #include "kubering/say.h"
+#include "kubering/text.h"
 
 enum { STDOUT_BYTES = 1 << 18 };
 
@@ -71,6 +72,25 @@ static int usage(void)
 	return CODE_USAGE;
 }
 
+static void unknown_command(const char *word)
+{
+	static const char *const of_kubectl[] = {"annotate", "api-resources", "apply", "config",
+	        "cp", "create", "delete", "describe", "edit", "exec", "explain", "label", "logs",
+	        "patch", "port-forward", "replace", "rollout", "run", "scale", "wait"};
+	for (size_t i = 0; i < sizeof of_kubectl / sizeof of_kubectl[0]; i++)
+		if (strcmp(of_kubectl[i], word) == 0) {
+			say_error("kubering only reads lists, it has no \"%s\": kubectl %s", word,
+			        word);
+			return;
+		}
+	struct text names = {0};
+	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+		text_printf(&names, "%s%s", i ? ", " : "", commands[i].name);
+	say_error("unknown command \"%s\": it is one of %s (kubering --help)", word,
+	        text_cstr(&names));
+	text_fini(&names);
+}
+
 static int help(const char *name)
 {
 	return find(name) ? help_command(name) : usage();
@@ -99,8 +119,8 @@ int main(int argc, char **argv)
 		return say_close(at + 1 < argc ? help(argv[at + 1]) : help_all(stdout));
 	const struct command *c = find(argv[at]);
 	if (!c) {
-		say_error("unknown command \"%s\"", argv[at]);
-		return usage();
+		unknown_command(argv[at]);
+		return CODE_USAGE;
 	}
 	return run(c, argc - 1, command_first(at, argv));
 }

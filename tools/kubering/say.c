@@ -80,9 +80,11 @@ void say_progress(const char *fmt, ...)
 	if (!isatty(STDERR_FILENO))
 		return;
 	wipe();
+	fputs("\033[?7l", stderr); /* cut at the edge: what wraps, wipe() could not take back */
 	va_start(ap, fmt);
 	put_safe(fmt, ap);
 	va_end(ap);
+	fputs("\033[?7h", stderr);
 	fflush(stderr);
 }
 

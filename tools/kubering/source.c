@@ -129,14 +129,26 @@ static int fail_about(struct sources *s, const struct source *v, int result)
 	return say_result(s->client, result, s->show_cluster ? v->cluster : NULL);
 }
 
-static int resolve(struct sources *s, struct source *v, const char *resource)
+/* As kubectl chooses it: -A, -n, or that of the context. */
+static char *choose_namespace(
+        const struct source *v, const struct args *a, struct json_node resolved)
+{
+	if (!v->kind.namespaced || a->all_namespaces)
+		return text_copy(SPAN(""));
+	if (a->namespace_)
+		return text_copy(span_of(a->namespace_));
+	struct span of_context = json_dom_string(json_dom_get(resolved, "context_namespace"));
+	return text_copy(of_context.n ? of_context : SPAN("default"));
+}
+
+static int resolve(struct sources *s, struct source *v, const struct args *a)
 {
 	struct text what = {0};
 	char *json = NULL;
 	size_t bytes = 0;
 	struct json_node n;
 	struct json_dom *dom = text_need(json_dom_new());
-	text_printf(&what, "resolve %s %s", v->cluster, resource);
+	text_printf(&what, "resolve %s %s", v->cluster, a->resource);
 	int r = kr_query(s->client, text_cstr(&what), &json, &bytes);
 	int code = r == KR_OK ? CODE_OK : fail_about(s, v, r);
 	if (code == CODE_OK && json_dom_parse(dom, (struct span){json, bytes}, &n)) {
@@ -154,6 +166,7 @@ static int resolve(struct sources *s, struct source *v, const char *resource)
 		text_printf(&api, "%s%s%s", k->group, *k->group ? "/" : "", k->version);
 		k->api_version = text_copy(span_of(text_cstr(&api)));
 		text_fini(&api);
+		v->namespace_ = choose_namespace(v, a, n);
 	}
 	free(json);
 	json_dom_free(&dom);
@@ -163,7 +176,7 @@ static int resolve(struct sources *s, struct source *v, const char *resource)
 
 static int open_one(struct sources *s, struct source *v, const struct args *a)
 {
-	int code = resolve(s, v, a->resource);
+	int code = resolve(s, v, a);
 	if (code != CODE_OK)
 		return code;
 	struct kr_list_spec spec = {.size = sizeof spec,
@@ -171,10 +184,9 @@ static int open_one(struct sources *s, struct source *v, const struct args *a)
 	        .group = v->kind.group,
 	        .version = v->kind.version,
 	        .resource = v->kind.resource,
+	        .namespace_ = v->namespace_,
 	        .label_selector = a->labels,
 	        .field_selector = a->fields};
-	if (v->kind.namespaced && !a->all_namespaces)
-		spec.namespace_ = a->namespace_ ? a->namespace_ : "default";
 	int r = kr_list_open(s->client, &spec, &v->list);
 	return r == KR_OK ? CODE_OK : fail_about(s, v, r);
 }
@@ -186,6 +198,7 @@ static void drop(struct sources *s, size_t i, int code)
 		s->code = code;
 	kr_list_close(v->list);
 	kind_fini(&v->kind);
+	free(v->namespace_);
 	free(v->cluster);
 	memmove(v, v + 1, (s->n - i - 1) * sizeof *v);
 	s->n--;
@@ -223,6 +236,7 @@ void sources_close(struct sources *s)
 	for (size_t i = 0; i < s->n; i++) {
 		kr_list_close(s->v[i].list);
 		kind_fini(&s->v[i].kind);
+		free(s->v[i].namespace_);
 		free(s->v[i].cluster);
 	}
 	free(s->v);

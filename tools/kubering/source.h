@@ -22,6 +22,7 @@ struct kind {
 /* One list in one cluster. */
 struct source {
 	char *cluster;
+	char *namespace_; /* what is asked for; "": all, or there are none */
 	struct kind kind;
 	struct kr_list *list;
 	void *format; /* of whoever prints it; see print/columns.h */

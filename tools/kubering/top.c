@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "include/kubering.h"
@@ -15,7 +16,10 @@
 #include "kubering/source.h"
 #include "kubering/text.h"
 
-enum { KEY_FIELDS = 8 };
+enum {
+	KEY_FIELDS = 8,
+	ROWS_AROUND = 4, /* headline, a blank one, the names of the columns, the cursor's */
+};
 
 /* One look. Owner: command_top. */
 struct sample {
@@ -163,8 +167,30 @@ static void print_table(const struct line *lines, size_t n, const struct args *a
 	table_fini(&t);
 }
 
+/* How many of n lists a screen has room for, under the headline and the names of the columns. */
+static size_t room(size_t n)
+{
+	struct winsize size;
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_row == 0)
+		return n;
+	size_t rows = size.ws_row > ROWS_AROUND ? (size_t)size.ws_row - ROWS_AROUND : 1;
+	return rows < n ? rows : n;
+}
+
+/* One screen: the busiest, cut at its edges. */
+static void refresh(const struct line *lines, size_t n, double events, const struct args *a)
+{
+	size_t shown = room(n);
+	printf("\033[H\033[J\033[?7l%zu lists, %.1f events/s", n, events);
+	if (shown < n)
+		printf(", the first %zu", shown);
+	printf("\n\n");
+	print_table(lines, shown, a);
+	fputs("\033[?7h", stdout);
+}
+
 static void show(
-        const struct sample *before, const struct sample *now, const struct args *a, bool refresh)
+        const struct sample *before, const struct sample *now, const struct args *a, bool screen)
 {
 	size_t n;
 	struct line *lines = compare(before, now, &n);
@@ -173,9 +199,9 @@ static void show(
 		events += lines[i].events;
 	if (a->output == OUTPUT_JSON) {
 		print_json(lines, n);
+	} else if (screen) {
+		refresh(lines, n, events, a);
 	} else {
-		if (refresh)
-			fputs("\033[H\033[J", stdout);
 		printf("%zu lists, %.1f events/s\n\n", n, events);
 		print_table(lines, n, a);
 	}
@@ -188,7 +214,7 @@ int command_top(const struct args *a)
 	struct kr_client *client = NULL;
 	struct sample s[2] = {
 	        {.dom = text_need(json_dom_new())}, {.dom = text_need(json_dom_new())}};
-	bool refresh = a->output == OUTPUT_TABLE && isatty(STDOUT_FILENO);
+	bool screen = a->output == OUTPUT_TABLE && isatty(STDOUT_FILENO);
 	int64_t until = a->timeout_ns > 0 && a->timeout_ns != KR_FOREVER
 	                        ? source_clock_ns() + a->timeout_ns
 	                        : KR_FOREVER;
@@ -200,8 +226,8 @@ int command_top(const struct args *a)
 		(void)ppoll(NULL, 0, &second, NULL);
 		code = look(client, &s[i & 1]);
 		if (code == CODE_OK)
-			show(&s[!(i & 1)], &s[i & 1], a, refresh);
-		if ((!refresh && until == KR_FOREVER) || source_clock_ns() >= until)
+			show(&s[!(i & 1)], &s[i & 1], a, screen);
+		if ((!screen && until == KR_FOREVER) || source_clock_ns() >= until)
 			break;
 	}
 	json_dom_free(&s[0].dom);

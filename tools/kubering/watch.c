@@ -294,6 +294,19 @@ static int take_view(struct watch *w, struct watched *l, bool reset)
 	}
 }
 
+/* Who mistyped a name or a namespace would look at nothing, for ever. */
+static void say_nothing_yet(const struct watch *w)
+{
+	const struct source *v = &w->sources.v[0];
+	for (size_t i = 0; i < w->sources.n; i++)
+		if (w->lists[i].view.count > 0)
+			return;
+	if (w->args->output != OUTPUT_JSONL) /* it has SYNCED */
+		say_note("No %s%s%s found yet%s%s; waiting for changes.", v->kind.resource,
+		        w->args->name ? " " : "", w->args->name ? w->args->name : "",
+		        *v->namespace_ ? " in namespace " : "", v->namespace_);
+}
+
 static int begin(struct watch *w)
 {
 	size_t n = w->sources.n;
@@ -312,6 +325,7 @@ static int begin(struct watch *w)
 			set_live(w, l, st.state, st.resource_version);
 	}
 	w->follow_count = n;
+	say_nothing_yet(w);
 	if (w->args->output == OUTPUT_TABLE)
 		table_sort(&w->rows.table);
 	w->begun = true;

@@ -494,6 +494,16 @@ static void any_is_fair(void **state)
 	}
 	assert_int_equal(kr_follow_any(follows, N, &which, &ch, 0), KR_TIMEOUT);
 	assert_int_equal(kr_follow_any(follows, 0, &which, &ch, 0), KR_ERR_ARGUMENT);
+	world_put(&w, "b", "n1", 900);
+	assert_int_equal(
+	        kr_follow_any_flags(follows, N, &which, &ch, WORLD_LONG_NS, KR_NO_OLD), KR_OK);
+	assert_int_equal(which, 1);
+	assert_true(ch.object.json_bytes > 0 && ch.old_object.json_bytes == 0);
+	world_put(&w, "c", "n1", 900);
+	assert_int_equal(
+	        kr_follow_any_flags(follows, N, &which, &ch, WORLD_LONG_NS, KR_BORROW), KR_OK);
+	assert_int_equal(kr_change_check(follows[which], &ch), KR_OK);
+	assert_int_equal(kr_follow_any_flags(follows, N, &which, &ch, 0, 4), KR_ERR_ARGUMENT);
 	struct kr_client *other = NULL;
 	assert_int_equal(kr_connect(&other, &(struct kr_options){.size = sizeof(struct kr_options),
 	                                            .socket_path = w.path}),

@@ -11,6 +11,7 @@ static void get_finds_what_is_there(void **state)
 	world_open(&w, 0);
 	struct kr_list *l = world_list(&w, "pods");
 	assert_int_equal(kr_get(l, "default", "n1", 0, &o), KR_ERR_NOT_FOUND);
+	assert_non_null(strstr(kr_last_error(w.c), "not had its first sync yet: kr_list_wait"));
 	assert_string_equal(o.name, ""); /* never NULL */
 	world_sync(&w, "pods", 1000);
 	for (unsigned i = 0; i < 1000; i++) {
@@ -143,6 +144,14 @@ static void status_tells_of_the_row(void **state)
 	assert_true(s.stale_ns > 0);
 	assert_int_equal(kr_list_wait_live(l, WORLD_LONG_NS), KR_ERR_STALE);
 	assert_non_null(strstr(kr_last_error(w.c), "pods is forbidden for user x"));
+	assert_null(strstr(kr_last_error(w.c), "resolve"));
+	fake_lock(w.d);
+	store_list_state(sl, SHM_LIST_PARKED, ERR_KUBE_NOT_FOUND, "404", fake_now());
+	fake_unlock(w.d);
+	assert_int_equal(kr_list_wait_live(l, WORLD_LONG_NS), KR_ERR_STALE);
+	assert_string_equal(kr_last_error(w.c),
+	        "pods of cluster test are parked and asked for again only now and then: 404 (are "
+	        "group, version, plural and namespace right? kr_query \"resolve\" knows)");
 	struct kr_list_status small = {
 	        .size = offsetof(struct kr_list_status, digest), .digest = 77};
 	assert_int_equal(kr_list_status(l, &small), KR_OK); /* an older program */
@@ -151,6 +160,22 @@ static void status_tells_of_the_row(void **state)
 	assert_int_equal(kr_list_status(l, &small), KR_ERR_ARGUMENT);
 	assert_int_equal(kr_list_status(l, NULL), KR_ERR_ARGUMENT);
 	assert_int_equal(kr_list_status(NULL, &s), KR_ERR_ARGUMENT);
+	world_fini(&w);
+}
+
+static void a_group_is_no_part_of_the_version(void **state)
+{
+	(void)state;
+	struct world w;
+	struct kr_list *l;
+	struct kr_list_spec spec = {.size = sizeof spec,
+	        .cluster = "test",
+	        .version = "apps/v1", /* as manifests write it */
+	        .resource = "deployments"};
+	world_open(&w, 0);
+	assert_int_equal(kr_list_open(w.c, &spec, &l), KR_ERR_ARGUMENT);
+	assert_null(l);
+	assert_non_null(strstr(kr_last_error(w.c), "\"apps/v1\" belongs into kr_list_spec.group"));
 	world_fini(&w);
 }
 
@@ -227,12 +252,17 @@ static void waits_end_when_it_is_so(void **state)
 	struct kr_list *l = world_list(&w, "pods");
 	assert_int_equal(kr_list_wait_live(l, 0), KR_TIMEOUT);
 	assert_int_equal(kr_list_wait_live(l, 1000000), KR_TIMEOUT);
+	assert_string_equal(kr_last_error(w.c), "gave up waiting for pods of cluster test: idle");
+	assert_int_equal(kr_list_wait_version(l, "1", 0), KR_TIMEOUT);
+	assert_string_equal(kr_last_error(w.c), "gave up waiting for pods of cluster test: idle");
 	assert_int_equal(pthread_create(&t, NULL, later_main, &sync), 0);
 	assert_int_equal(kr_list_wait_live(l, WORLD_LONG_NS), KR_OK);
 	pthread_join(t, NULL);
 	assert_int_equal(kr_list_wait_version(l, "100", 0), KR_OK);
 	assert_int_equal(kr_list_wait_version(l, "99", 0), KR_OK); /* shorter is less */
 	assert_int_equal(kr_list_wait_version(l, "101", 0), KR_TIMEOUT);
+	assert_string_equal(kr_last_error(w.c),
+	        "gave up waiting for version 101 of pods of cluster test: live at 100");
 	assert_int_equal(kr_list_wait_version(l, "1000", 0), KR_TIMEOUT); /* longer is more */
 	assert_int_equal(kr_list_wait_version(l, "v1", 0), KR_TIMEOUT);   /* no number at all */
 	assert_int_equal(pthread_create(&t, NULL, later_main, &put), 0);
@@ -313,6 +343,7 @@ int main(void)
 	        cmocka_unit_test(lists_do_not_see_each_other),
 	        cmocka_unit_test(borrowed_object_is_checked),
 	        cmocka_unit_test(status_tells_of_the_row),
+	        cmocka_unit_test(a_group_is_no_part_of_the_version),
 	        cmocka_unit_test(a_hanging_daemon_is_stale),
 	        cmocka_unit_test(waits_end_when_it_is_so),
 	        cmocka_unit_test(a_version_is_reached_when_it_is_committed),

@@ -179,7 +179,10 @@ static void half_a_view_says_so(void **state)
 	        kr_view_end(&v), KR_OK); /* all were handed out, KR_END was not waited for */
 	assert_int_equal(kr_view_begin(l, NULL), KR_ERR_ARGUMENT);
 	assert_int_equal(kr_view_begin_flags(l, &v, KR_NO_OLD), KR_ERR_ARGUMENT);
+	memset(&v, 0x5a, sizeof v); /* as a stack holds it */
 	assert_int_equal(kr_view_begin(NULL, &v), KR_ERR_ARGUMENT);
+	assert_int_equal(kr_view_end(&v), KR_ERR_ARGUMENT); /* nothing to end, and no harm */
+	kr_follow_end(&v.follow);
 	assert_int_equal(kr_view_next(NULL, &o), KR_ERR_ARGUMENT);
 	world_fini(&w);
 }
