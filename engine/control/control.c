@@ -102,7 +102,8 @@ static bool is_late(const struct control *c, const struct reactor_note *n)
 		return k->gone || clusters_question(k) != n->id;
 	case REACTOR_WANTS_ADDRESSES:
 	case REACTOR_WANTS_CREDENTIAL:
-	case REACTOR_CLUSTER_TURNED: return c->clusters.rows[n->cluster]->gone;
+	case REACTOR_CLUSTER_TURNED:
+	case REACTOR_CLUSTER_LETS_IN: return c->clusters.rows[n->cluster]->gone;
 	default: return false;
 	}
 }
@@ -148,6 +149,7 @@ static void on_note(struct control *c, struct reactor_note *n)
 		break;
 	case REACTOR_STATUS_OF: questions_on_status(c, n); break;
 	case REACTOR_CLUSTER_TURNED: clusters_on_turned(c, n); break;
+	case REACTOR_CLUSTER_LETS_IN: clusters_on_lets_in(c, n->cluster); break;
 	case REACTOR_CLUSTER_REMOVED: clusters_on_removed(c, n->cluster); break;
 	case REACTOR_STOPPED: c->reactors_stopped++; break;
 	}
@@ -254,6 +256,7 @@ static void stop_reactors(struct control *c)
 
 bool control_run(struct control *c)
 {
+	cluster_log_broken(c);
 	backends_start(c);
 	lists_open_pinned(c);
 	after_credentials(c);

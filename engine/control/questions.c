@@ -247,7 +247,7 @@ static void fail_resolve(struct question *q, int32_t code, err_t err, const char
 			        "a list of the configuration cannot be opened, it is tried again: "
 			        "%s",
 			        text);
-			q->control->config.warn(more);
+			cluster_log_other(q->control, more);
 		}
 		q->failed = err;
 		free(q->failed_text);

@@ -130,7 +130,7 @@ static void keep_working(struct control *c, struct known_cluster *k, struct conf
 	snprintf(text, sizeof text,
 	        "cluster \"%s\" cannot be used as it is configured now, and goes on as before: %s",
 	        k->name, from->error.text);
-	c->config.warn(text);
+	cluster_log_other(c, text);
 	if (!c->reload.partly.code)
 		(void)errmsg_set(&c->reload.partly, from->error.code, "%s", text);
 }
@@ -148,6 +148,7 @@ static void update(
 	bool login = !was_broken && !cluster_conf_same_login(&k->conf, &from->conf);
 	bool options = clusters_set_options(k, from);
 	k->fresh |= was_broken && !from->error.code;
+	k->broken_told &= k->broken.code == from->error.code; /* texts have line and column */
 	k->broken = from->error;
 	cluster_conf_fini(&k->conf);
 	k->conf = config_take(&from->conf);
@@ -388,6 +389,7 @@ static void apply(struct control *c, struct config *next)
 	err_t err = take_clusters(c, next, other_limits);
 	if (err)
 		(void)errmsg_set(&r->partly, err, "some clusters are not known; reload again");
+	cluster_log_broken(c);
 	pin(c, before);
 	cut_off_denied(c);
 	say_what_stays(c, before);

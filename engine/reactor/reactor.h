@@ -158,7 +158,8 @@ enum reactor_note_type {
 	REACTOR_FETCHED,          /* id; err/text, or http_status, body */
 	REACTOR_STATUS_OF,        /* id; status */
 	REACTOR_CLUSTER_TURNED,   /* cluster: err and text why it is not reached, or ERR_OK: it
-	                             answers again */
+	                             answers again, or is another server's by now */
+	REACTOR_CLUSTER_LETS_IN,  /* cluster: what it has refused with 401, it takes again */
 	REACTOR_CLUSTER_REMOVED,  /* cluster: the last that is heard of it; the id may be used again
 	                           */
 	REACTOR_STOPPED,
