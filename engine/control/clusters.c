@@ -286,6 +286,12 @@ static struct credential_source *source_of(const struct known_cluster *k)
 	return k->backend ? k->backend->source : k->source;
 }
 
+const struct errmsg *clusters_credential_error(const struct known_cluster *k)
+{
+	const struct credential_source *s = source_of(k);
+	return s ? credential_source_error(s) : NULL;
+}
+
 /* The multiplexer dials every cluster with the cookies that its own upgrade had. */
 static err_t write_cookies(const struct control *c, const struct known_cluster *k,
         struct span token, char *out, size_t *n)

@@ -140,6 +140,10 @@ err_t clusters_place(struct control *c, struct known_cluster *k, struct errmsg *
 /* The reactor that was given it has not got it. */
 void clusters_on_missing(struct control *c, struct known_cluster *k);
 
+/* Why its credential cannot be read or renewed, though the last good one may be in use. NULL: it
+ * can, or nobody has wanted it yet. */
+const struct errmsg *clusters_credential_error(const struct known_cluster *k);
+
 /* A backend's requests carry more than they did: its sockets are made anew with it. */
 void clusters_send_again(struct control *c, struct known_cluster *k);
 

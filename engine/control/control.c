@@ -205,6 +205,7 @@ err_t control_new(const struct control_config *config, struct control **out, str
 	if (!err) {
 		loop_on_wake(c->loop, on_wake, c);
 		c->started_ns = loop_now_ns(c->loop);
+		c->started_wall_s = c->reload.good_wall_s = (int64_t)time(NULL);
 		err = resolver_new(c->loop, "/etc/resolv.conf", on_addresses, c, &c->resolver);
 		if (err)
 			errmsg_set(m, err, "name resolver cannot start");

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "config/config.h"
 #include "control/core.h"
@@ -313,7 +314,7 @@ static void cut_off_denied(struct control *c)
 		        "\"%.100s\": it was cut off; what it has mapped it keeps until it ends",
 		        k->name, k->pid, k->uid, l->resource, l->cluster->name);
 		c->config.warn(text);
-		consumer_leave(k);
+		consumer_cut_off(k);
 	}
 }
 
@@ -423,6 +424,7 @@ void reload_run(struct control *c)
 	r->at_ns = loop_now_ns(c->loop);
 	r->failed.code = err;
 	if (!err) {
+		r->good_wall_s = (int64_t)time(NULL);
 		apply(c, next);
 		return;
 	}
