@@ -173,7 +173,7 @@ static void what_it_says_is_a_page_of_prometheus(void **state)
 {
 	static char seen[1 << 16];
 	struct rig g;
-	char name[128] = "", kind[16] = "", what[128];
+	char name[160] = "", kind[16] = "", what[160], mark[164];
 	unsigned families = 0;
 	(void)state;
 	start(&g);
@@ -184,9 +184,9 @@ static void what_it_says_is_a_page_of_prometheus(void **state)
 	for (char *line = strtok_r(body, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		if (sscanf(line, "# HELP %127s", what) == 1) {
 			snprintf(name, sizeof name, "%s", what);
-			snprintf(what, sizeof what, "<%s>", name);
-			assert_null(strstr(seen, what));
-			strcat(seen, what);
+			snprintf(mark, sizeof mark, "<%s>", name);
+			assert_null(strstr(seen, mark));
+			strcat(seen, mark);
 			assert_int_equal(line[strlen(line) - 1], '.');
 			families++;
 		} else if (sscanf(line, "# TYPE %127s %15s", what, kind) == 2) {
