@@ -190,6 +190,7 @@ static void discovery_says(struct rig *g, const char *name, int status, const ch
 	struct known_cluster *k = clusters_find(g->control, name);
 	struct reactor_note n = {.id = k->id, .http_status = status};
 	k->discovering = true;
+	discovery_free(&k->discovery_next); /* of a question that it has asked */
 	k->discovery_next = discovery_new();
 	k->discovery_step = 1; /* /api has been answered */
 	n.body = strdup(body);
