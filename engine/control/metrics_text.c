@@ -87,7 +87,8 @@ static void write_lists(const struct control *c, struct report *t)
 	gauge(t, "kubering_lists", "Open lists.", s.lists);
 	gauge(t, "kubering_lists_live", "Lists that are whole and fresh.", s.live);
 	gauge(t, "kubering_lists_stale", "Lists that are kept but not live.", s.stale);
-	gauge(t, "kubering_lists_parked", "Lists that are forbidden or absent.", s.parked);
+	gauge(t, "kubering_lists_parked",
+	        "Lists that a server refuses: login, right or resource is missing.", s.parked);
 	gauge(t, "kubering_lists_quiet", "Live lists without a byte for three minutes.", s.quiet);
 	family(t, "kubering_lists_failing", "gauge",
 	        "Lists that are not live, by their last error.");
