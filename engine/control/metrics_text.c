@@ -47,6 +47,7 @@ static void fraction(struct report *t, const char *name, const char *help, doubl
 /* Sums over the lists, read from their rows. */
 struct sums {
 	uint64_t lists, live, stale, parked, quiet, pinned_waiting, objects, bytes, events, relists;
+	uint64_t unresolved;         /* of the configuration, and in no row yet */
 	uint64_t failing[ERR_COUNT]; /* not live, by the last error */
 };
 
@@ -78,6 +79,11 @@ static void sum_up(const struct control *c, struct sums *s)
 		if (c->lists.rows[i] && !c->lists.rows[i]->ended)
 			add_list(s, c->lists.rows[i], r, loop_now_ns(c->loop));
 	list_reader_free(&r);
+	LIST_EACH (it, &c->questions) {
+		const struct question *q = CONTAINER_OF(it, struct question, link);
+		s->unresolved += q->kind == QUESTION_PIN;
+		s->failing[q->kind == QUESTION_PIN ? q->failed : ERR_OK]++;
+	}
 }
 
 static void write_lists(const struct control *c, struct report *t)
@@ -89,6 +95,11 @@ static void write_lists(const struct control *c, struct report *t)
 	gauge(t, "kubering_lists_stale", "Lists that are kept but not live.", s.stale);
 	gauge(t, "kubering_lists_parked",
 	        "Lists that a server refuses: login, right or resource is missing.", s.parked);
+	gauge(t, "kubering_lists_unresolved",
+	        "Lists of the configuration that are not open: their cluster does not say that it "
+	        "has "
+	        "such a resource.",
+	        s.unresolved);
 	gauge(t, "kubering_lists_quiet", "Live lists without a byte for three minutes.", s.quiet);
 	family(t, "kubering_lists_failing", "gauge",
 	        "Lists that are not live, by their last error.");
@@ -284,5 +295,5 @@ bool metrics_is_ready(const struct control *c)
 	if (loop_now_ns(c->loop) - c->started_ns > METRICS_READY_S * 1000000000ull)
 		return true; /* one dead cluster must not keep the others from being served */
 	sum_up(c, &s);
-	return s.pinned_waiting == 0 && !questions_of_pins(c) && backends_were_asked(c);
+	return s.pinned_waiting == 0 && s.unresolved == 0 && backends_were_asked(c);
 }

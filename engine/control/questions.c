@@ -79,14 +79,6 @@ void questions_fini(struct control *c)
 		forget(CONTAINER_OF(it, struct question, link));
 }
 
-bool questions_of_pins(const struct control *c)
-{
-	LIST_EACH (it, &c->questions)
-		if (CONTAINER_OF(it, struct question, link)->kind == QUESTION_PIN)
-			return true;
-	return false;
-}
-
 void questions_end_cluster(struct known_cluster *k, const char *why)
 {
 	k->discovering = false;

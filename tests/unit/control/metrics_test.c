@@ -242,6 +242,17 @@ static void clusters_that_want_somebody_are_counted(void **state)
 	k->cert_expires_s = 1;
 	assert_true(says(&g, "kubering_client_certificates_expired 1"));
 	k->cert_expires_s = INT64_MAX;
+	struct settings_list pods = {
+	        .clusters = "*", .resource = {.resource = "pods", .version = "v1", .group = ""}};
+	g.settings.lists = &pods;
+	g.settings.list_count = 1;
+	assert_true(says(&g, "kubering_lists_unresolved 0"));
+	lists_open_pinned(g.control);
+	assert_true(says(&g, "kubering_lists_unresolved 1"));
+	assert_null(strstr(all, "kubering_lists_failing{"));
+	struct question *q = CONTAINER_OF(g.control->questions.next, struct question, link);
+	q->failed = ERR_CONN_REFUSED;
+	assert_true(says(&g, "kubering_lists_failing{error=\"CONN_REFUSED\"} 1"));
 	(void)errmsg_set(&k->broken, ERR_CONFIG, "no server");
 	assert_true(says(&g, "kubering_clusters_broken 1"));
 	(void)errmsg_set(&g.control->reload.failed, ERR_CONFIG, "a comma");
