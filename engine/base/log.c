@@ -20,8 +20,20 @@ void log_init(enum log_level least, bool json)
 	as_json = json;
 }
 
-/* Lines that nobody has read, and that were not written therefore. */
-static atomic_uint lost;
+/* Lines that stderr did not take: nobody reads it, or its disk is full. */
+static atomic_ullong lost, lost_ever;
+static atomic_bool is_torn; /* the last one is there in part, without its end */
+
+unsigned long long log_lost(void)
+{
+	return atomic_load_explicit(&lost_ever, memory_order_relaxed);
+}
+
+static void lose(void)
+{
+	atomic_fetch_add(&lost, 1);
+	atomic_fetch_add(&lost_ever, 1);
+}
 
 /* A closing quote, a closing bracket, the newline: room for them is never given away. */
 enum { LOG_END_BYTES = 3, QUOTE_BYTES = 8 };
@@ -122,13 +134,17 @@ static void begin(struct line *l, enum log_level level, const char *msg)
 	put_pair(l, "msg", msg);
 }
 
-static void end(struct line *l)
+/* false: it is not in the log, or not whole. */
+static bool end(struct line *l)
 {
 	if (as_json)
 		l->p[l->n++] = '}';
 	l->p[l->n++] = '\n';
+	if (atomic_load(&is_torn) && write(STDERR_FILENO, "\n", 1) != 1)
+		return false;
 	ssize_t w = write(STDERR_FILENO, l->p, l->n);
-	(void)w;
+	atomic_store(&is_torn, w > 0 && (size_t)w < l->n);
+	return w == (ssize_t)l->n;
 }
 
 /* A pipe or terminal whose reader has stopped must not stop the daemon. One that can be written to
@@ -143,14 +159,16 @@ static bool can_write(void)
 static void tell_lost(void)
 {
 	struct line l;
-	char count[16];
-	unsigned n = atomic_exchange(&lost, 0);
+	char count[24];
+	unsigned long long n = atomic_exchange(&lost, 0);
 	if (!n)
 		return;
-	snprintf(count, sizeof count, "%u", n);
-	begin(&l, LOG_LEVEL_WARN, "log lines were lost, because stderr was not read");
+	snprintf(count, sizeof count, "%llu", n);
+	begin(&l, LOG_LEVEL_WARN,
+	        "log lines were lost, because stderr was not read or its disk was full");
 	put_pair(&l, "lines", count);
-	end(&l);
+	if (!end(&l))
+		atomic_fetch_add(&lost, n);
 }
 
 void log_line(enum log_level level, const char *msg, ...)
@@ -162,7 +180,7 @@ void log_line(enum log_level level, const char *msg, ...)
 	if (can_write())
 		tell_lost();
 	if (!can_write()) { /* again: that was a line too */
-		atomic_fetch_add(&lost, 1);
+		lose();
 		return;
 	}
 	begin(&l, level, msg);
@@ -175,5 +193,6 @@ void log_line(enum log_level level, const char *msg, ...)
 		put_pair(&l, key, value ? value : "");
 	}
 	va_end(ap);
-	end(&l);
+	if (!end(&l))
+		lose();
 }

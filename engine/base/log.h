@@ -1,7 +1,8 @@
 /* log.h - lines on stderr, as logfmt or JSON. Control paths only: nothing is logged per event,
  * ever. Values are quoted where they must be; secrets never come here (their types have no text).
  * Any thread; one line is one write, so lines do not mix. It never waits: a line that stderr does
- * not take is counted, and the next one that it takes says how many there were. */
+ * not take (nobody reads it, the disk under it is full) is counted, and the next one that it takes
+ * says how many there were. */
 #ifndef KR_BASE_LOG_H
 #define KR_BASE_LOG_H
 
@@ -15,5 +16,7 @@ void log_init(enum log_level least, bool json);
 /* msg, then pairs of key and value, then NULL: log_line(LOG_LEVEL_INFO, "listening", "socket",
  * path, NULL). A NULL value is "". */
 void log_line(enum log_level level, const char *msg, ...) __attribute__((sentinel));
+/* Lines that stderr has not taken, since the start. */
+unsigned long long log_lost(void);
 
 #endif

@@ -342,12 +342,12 @@ void attach_on_message(struct consumer *k, const char *bytes, size_t n)
 	struct attach_head h;
 	struct attach_hello hello;
 	if (n < sizeof h) {
-		consumer_leave(k); /* not our protocol */
+		consumer_cut_off(k); /* not our protocol */
 		return;
 	}
 	memcpy(&h, bytes, sizeof h);
 	if (h.magic != ATTACH_MAGIC || h.bytes != n) {
-		consumer_leave(k);
+		consumer_cut_off(k);
 		return;
 	}
 	if (h.version != ATTACH_VERSION) {

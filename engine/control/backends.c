@@ -189,7 +189,7 @@ static void warn(const struct backend *b, const char *what, const char *which)
 	char text[ERRMSG_BYTES + 320];
 	snprintf(text, sizeof text, "Headlamp backend \"%.60s\" %.160s: %s", b->self->name, what,
 	        which);
-	b->control->config.warn(text);
+	cluster_log_other(b->control, text);
 }
 
 static bool is_wanted(const struct backend *b, const char *context)

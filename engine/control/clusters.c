@@ -226,8 +226,7 @@ void clusters_fini(struct control *c)
 		release(t, t->rows[i]);
 		free(t->rows[i]);
 	}
-	if (t->turned_lines)
-		loop_timer_set(c->loop, &t->turned_timer, UINT64_MAX);
+	cluster_log_fini(c);
 	tls_roots_put(&t->system_roots);
 	tls_config_put(&t->share);
 	free(t->rows);
@@ -285,6 +284,12 @@ static bool is_through(const struct known_cluster *k)
 static struct credential_source *source_of(const struct known_cluster *k)
 {
 	return k->backend ? k->backend->source : k->source;
+}
+
+const struct errmsg *clusters_credential_error(const struct known_cluster *k)
+{
+	const struct credential_source *s = source_of(k);
+	return s ? credential_source_error(s) : NULL;
 }
 
 /* The multiplexer dials every cluster with the cookies that its own upgrade had. */
@@ -662,6 +667,8 @@ void clusters_change(struct control *c, struct known_cluster *k, bool moved, boo
 	if (moved) {
 		k->epoch++;
 		discovery_free(&k->discovery);
+		k->down = k->logged_down = false; /* that was the server before */
+		k->logged_ns = 0;
 	}
 	if (post_cluster(c, k, REACTOR_CLUSTER_CHANGE)) {
 		c->config.warn("out of memory: a changed cluster goes on as it was");

@@ -66,12 +66,12 @@ struct known_cluster {
 	struct discovery *discovery;      /* shared(refs); NULL: not asked yet */
 	struct discovery *discovery_next; /* own: the one under way */
 	uint64_t discovered_ns;
-	uint64_t logged_ns; /* last line about it, or what is behind it, being down or up */
-	bool logged_down;
-	bool login_failed, discovery_refused; /* so the log was told */
-	struct list discovery_waiters;        /* struct question */
-	struct list questions;                /* struct question: all that are about it */
-	struct list lists;                    /* struct open_list: those that have not ended */
+	uint64_t logged_ns;     /* last line about it, or what is behind it, being down or up */
+	bool down, logged_down; /* not reached: as it is, and as the log was told last */
+	bool login_failed, discovery_refused, broken_told; /* so the log was told */
+	struct list discovery_waiters;                     /* struct question */
+	struct list questions;          /* struct question: all that are about it */
+	struct list lists;              /* struct open_list: those that have not ended */
 	struct errmsg discovery_failed; /* code != ERR_OK: why the last one failed; for status */
 	bool discovering;
 	uint64_t discover_again_ns; /* by then a step of discovery has its answer */
@@ -92,6 +92,13 @@ err_t cluster_index_add(struct cluster_index *x, struct known_cluster *k) MUST_U
 void cluster_index_remove(struct cluster_index *x, const struct known_cluster *k);
 void cluster_index_fini(struct cluster_index *x);
 
+/* A budget of lines for the log. */
+struct lines {
+	struct loop_timer timer; /* runs while told > 0 */
+	uint32_t told;           /* since the timer was set, or tried */
+	uint32_t down, up, more; /* meanwhile, and not told */
+};
+
 struct clusters {
 	struct known_cluster **rows; /* own, by id; backends too */
 	uint32_t count, capacity;
@@ -103,13 +110,12 @@ struct clusters {
 	struct tls_roots *system_roots; /* own, made at first need */
 	struct tls_config *share; /* own: the first one; later ones are made cheaper from it */
 	struct discovery_pool discoveries;
-	struct loop_timer turned_timer;  /* runs while turned_lines > 0 */
-	uint32_t turned_lines;           /* since the timer was set */
-	uint32_t turned_down, turned_up; /* meanwhile, and not told by name */
-	struct loop_timer again;         /* set while one is owed something */
+	struct lines turned, other;
+	struct loop_timer settle; /* set while the log may be behind with one */
+	struct loop_timer again;  /* set while one is owed something */
 };
 
-enum { CLUSTERS_TURNED_LINES = 50, CLUSTERS_TURNED_S = 10 };
+enum { CLUSTERS_LINES = 50, CLUSTERS_LINES_S = 10, CLUSTERS_LOG_S = 60 };
 
 /* Takes the clusters of the configuration; what is wrong with one stays with it. */
 err_t clusters_load(struct control *c, struct errmsg *m) MUST_USE;
@@ -135,6 +141,10 @@ err_t clusters_place(struct control *c, struct known_cluster *k, struct errmsg *
 /* The reactor that was given it has not got it. */
 void clusters_on_missing(struct control *c, struct known_cluster *k);
 
+/* Why its credential cannot be read or renewed, though the last good one may be in use. NULL: it
+ * can, or nobody has wanted it yet. */
+const struct errmsg *clusters_credential_error(const struct known_cluster *k);
+
 /* Sends what there is to the reactor that has it: a credential, or why there is none. Of a backend
  * whose requests carry more than they did: its sockets are made anew with it. */
 void clusters_send_credential(struct control *c, struct known_cluster *k);
@@ -148,16 +158,25 @@ enum { CLUSTERS_EPOCH_SHIFT = 20 };
 uint32_t clusters_question(const struct known_cluster *k);
 struct known_cluster *clusters_asked(const struct control *c, uint32_t question);
 void clusters_on_wants_credential(struct control *c, uint32_t id);
-/* It is not reached, or answers again: a line for the log, at most one a minute of each cluster.
- * When many turn, CLUSTERS_TURNED_LINES are told by name, the others in one line that counts them:
- * ten thousand lines at once would push everything else out of the log. */
+/* It is not reached, or answers again: a line for the log. One that comes and goes is told of once
+ * a minute; if it stays away the log's last word about it says so. When many turn, CLUSTERS_LINES
+ * are told by name, the others in one line that counts them: ten thousand lines at once would push
+ * everything else out of the log. */
 void clusters_on_turned(struct control *c, const struct reactor_note *n);
+/* What it refused with 401 it takes again: a line. */
+void clusters_on_lets_in(struct control *c, uint32_t id);
 /* cluster_tls.c. The TLS of new connections, with that credential's certificate; *out NULL: the
  * server wants none. errors: what tls_config_new and tls_roots_new say. */
 err_t cluster_tls(struct control *c, struct known_cluster *k, const struct credential *cred,
         struct tls_config **out, struct errmsg *m) MUST_USE;
 void cluster_drop_roots(struct clusters *t, struct known_cluster *k);
 void cluster_log_init(struct control *c);
+void cluster_log_fini(struct control *c);
+/* Whatever else may be said of each of ten thousand clusters, or of each list of theirs: so many
+ * lines, then a count. */
+void cluster_log_other(struct control *c, const char *text);
+/* Those that the configuration names and that cannot be used: a line each, until they can. */
+void cluster_log_broken(struct control *c);
 /* The reactor was given a credential, or told why there is none: a line once, until there is. */
 void cluster_log_login(struct control *c, struct known_cluster *k, err_t err, const char *text);
 /* Discovery has ended: an answer that is no answer, a line once, until there is one. */

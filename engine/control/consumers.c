@@ -21,7 +21,7 @@
 #include "control/core.h"
 #include "include/kubering.h"
 
-enum { ENDING_LOOKS = 20, ENDING_LOOK_NS = 10000000 };
+enum { ENDING_LOOKS = 20, ENDING_LOOK_NS = 10000000, CONSUMERS_LOG_S = 60 };
 
 struct pending_send {
 	struct list link;
@@ -269,6 +269,12 @@ void consumer_leave(struct consumer *k)
 	post_mail(c, &k->goodbyes);
 }
 
+void consumer_cut_off(struct consumer *k)
+{
+	k->control->consumers.cut_off += !k->leaving;
+	consumer_leave(k);
+}
+
 static bool send_fds(int sock, const void *data, uint32_t n, const int *fds, size_t fd_count)
 {
 	union {
@@ -309,7 +315,7 @@ static void queue_send(struct consumer *k, const struct attach_head *m, int fd)
 	if (!p) {
 		if (fd >= 0)
 			close(fd);
-		consumer_leave(k); /* it asks and does not read */
+		consumer_cut_off(k); /* it asks and does not read */
 		return;
 	}
 	p->fd = fd;
@@ -335,15 +341,19 @@ void consumer_send(struct consumer *k, struct attach_head *m, int fd)
 		return;
 	}
 	bool sent = !k->send_count && send_one(k->fd.fd, m, m->bytes, fd);
-	if (!sent && (k->send_count || errno == EAGAIN)) {
+	int why = errno;
+	if (!sent && (k->send_count || why == EAGAIN)) {
 		queue_send(k, m, fd);
 		return;
 	}
 	if (fd >= 0)
 		close(fd);
-	if (!sent)
-		consumer_leave(k); /* gone, or too many descriptors wait in its socket: waiting for
-		                      it to be writable would be a loop */
+	if (sent)
+		return;
+	if (why == EPIPE || why == ECONNRESET)
+		consumer_leave(k);
+	else /* too many descriptors wait in its socket: to wait for it would be a loop */
+		consumer_cut_off(k);
 }
 
 /* Has it read what it was sent? */
@@ -412,9 +422,12 @@ static void on_consumer(struct loop_fd *f, uint32_t events)
 		ssize_t n = recv(f->fd, buf, sizeof buf, MSG_DONTWAIT | MSG_TRUNC);
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
-		if (n <= 0 || (size_t)n > sizeof buf) { /* gone, or longer than any message: n is
-			                                   the packet's length (MSG_TRUNC) */
+		if (n <= 0) {
 			consumer_leave(k);
+			return;
+		}
+		if ((size_t)n > sizeof buf) { /* n is the packet's length (MSG_TRUNC) */
+			consumer_cut_off(k);
 			return;
 		}
 		attach_on_message(k, buf, (size_t)n);
@@ -488,13 +501,22 @@ static bool within_quota(const struct control *c, const struct user *u, char *te
 }
 
 /* Says why, and closes. Whoever has sent its HELLO already, or sends it now, still finds the
- * message in its socket (link_recv). */
-static void turn_away(int fd, const char *text)
+ * message in its socket (link_recv). It may try again and again: the log is told once a minute. */
+static void turn_away(struct control *c, int fd, const char *text)
 {
 	struct attach_error e = error_of(0, KR_ERR_LIMIT, ERR_LIMIT, text);
+	struct consumers *t = &c->consumers;
+	uint64_t now = loop_now_ns(c->loop);
+	char line[320];
 	sign(&e.head);
 	(void)send_one(fd, &e, sizeof e, -1);
 	close(fd);
+	t->refused++;
+	if (t->refused_logged_ns && now - t->refused_logged_ns < CONSUMERS_LOG_S * 1000000000ull)
+		return;
+	t->refused_logged_ns = now;
+	snprintf(line, sizeof line, "a consumer was turned away: %s", text);
+	c->config.warn(line);
 }
 
 static struct consumer *new_consumer(struct control *c)
@@ -525,14 +547,15 @@ static void admit(struct control *c, int fd)
 	struct consumer *k = new_consumer(c);
 	list_init(&welcomes);
 	if (!k || !who_is_it(k, fd)) {
-		turn_away(fd, "kuberingd has no room for a consumer more");
+		turn_away(c, fd, "kuberingd has no room for a consumer more");
 	} else if (!within_quota(c, k->user, text, sizeof text)) {
-		turn_away(fd, text);
+		turn_away(c, fd, text);
 	} else if (!make_page(k) || !write_mail(k, REACTOR_CONSUMER_ADD, &welcomes) ||
 	           !write_mail(k, REACTOR_CONSUMER_REMOVE, &k->goodbyes) ||
 	           loop_watch(c->loop, &k->fd, fd, EPOLLIN) != ERR_OK) {
-		turn_away(fd, "kuberingd is out of memory or descriptors for a consumer more: "
-		              "close some, or raise its limit (ulimit -n)");
+		turn_away(c, fd,
+		        "kuberingd is out of memory or descriptors for a consumer more: close "
+		        "some, or raise its limit (ulimit -n)");
 	} else {
 		post_mail(c, &welcomes);
 		return;

@@ -58,6 +58,8 @@ struct consumers {
 	int lock_fd; /* held while we live: a second daemon finds it locked */
 	struct consumer *rows[REACTOR_CONSUMERS_MAX];
 	uint32_t count;
+	uint64_t refused, cut_off; /* since the start */
+	uint64_t refused_logged_ns;
 };
 
 /* Makes the socket. ERR_CONFIG: another daemon serves it, or it cannot be made; the text says what
@@ -81,8 +83,10 @@ void opening_join(struct opening *o, struct open_list *l);
 void opening_part(struct opening *o);
 /* Some opening of k is of that list. */
 bool consumer_has(const struct consumer *k, const struct open_list *l);
-/* Cuts it off. The struct goes when the reactors have let go. */
+/* It goes. The struct goes when the reactors have let go. */
 void consumer_leave(struct consumer *k);
+/* The same, but it is not its wish. */
+void consumer_cut_off(struct consumer *k);
 /* attach.c: one whole message. */
 void attach_on_message(struct consumer *k, const char *bytes, size_t n);
 /* attach.c: the list of an opening is open, or is not. */

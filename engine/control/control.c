@@ -96,7 +96,8 @@ static bool is_late(const struct control *c, const struct reactor_note *n)
 		return k->gone || clusters_question(k) != n->id;
 	case REACTOR_WANTS_ADDRESSES:
 	case REACTOR_WANTS_CREDENTIAL:
-	case REACTOR_CLUSTER_TURNED: return c->clusters.rows[n->cluster]->gone;
+	case REACTOR_CLUSTER_TURNED:
+	case REACTOR_CLUSTER_LETS_IN: return c->clusters.rows[n->cluster]->gone;
 	default: return false;
 	}
 }
@@ -142,6 +143,7 @@ static void on_note(struct control *c, struct reactor_note *n)
 		break;
 	case REACTOR_STATUS_OF: questions_on_status(c, n); break;
 	case REACTOR_CLUSTER_TURNED: clusters_on_turned(c, n); break;
+	case REACTOR_CLUSTER_LETS_IN: clusters_on_lets_in(c, n->cluster); break;
 	case REACTOR_CLUSTER_REMOVED: clusters_on_removed(c, n->cluster); break;
 	case REACTOR_STOPPED: c->reactors_stopped++; break;
 	}
@@ -198,6 +200,7 @@ err_t control_new(const struct control_config *config, struct control **out, str
 	if (!err) {
 		loop_on_wake(c->loop, on_wake, c);
 		c->started_ns = loop_now_ns(c->loop);
+		c->started_wall_s = c->reload.good_wall_s = (int64_t)time(NULL);
 		err = resolver_new(c->loop, "/etc/resolv.conf", on_addresses, c, &c->resolver);
 		if (err)
 			errmsg_set(m, err, "name resolver cannot start");
@@ -249,6 +252,7 @@ static void stop_reactors(struct control *c)
 
 void control_run(struct control *c)
 {
+	cluster_log_broken(c);
 	backends_start(c);
 	lists_open_pinned(c);
 	clusters_on_credentials(c);

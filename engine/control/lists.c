@@ -339,7 +339,7 @@ static void warn_pinned(struct control *c, const struct open_list *l, const stru
 	        "cluster \"%s\": %s, which the configuration keeps open, cannot be opened: %s; it "
 	        "stays closed until a consumer asks for it",
 	        l->cluster->name, l->resource, n->text[0] ? n->text : err_text(n->err));
-	c->config.warn(text);
+	cluster_log_other(c, text);
 }
 
 void lists_on_opened(struct control *c, const struct reactor_note *n)

@@ -9,15 +9,19 @@
 #ifndef KR_CONTROL_METRICS_H
 #define KR_CONTROL_METRICS_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
 #include "base/list.h"
 #include "control/loop.h"
 
 struct control;
+struct report;
 
 enum {
 	METRICS_CONNECTIONS_MAX = 32,
 	METRICS_REQUEST_BYTES_MAX = 4096,
+	METRICS_QUIET_S = 180, /* bookmarks come about once a minute */
 	METRICS_STUCK_NS = 5000000000,
 	METRICS_READY_S = 60
 };
@@ -31,5 +35,10 @@ struct metrics {
 /* port 0: nothing. ERR_CONFIG: the port is taken; the text says what to do. */
 err_t metrics_listen(struct control *c, struct errmsg *m) MUST_USE;
 void metrics_fini(struct control *c);
+
+/* metrics_text.c */
+void metrics_write(const struct control *c, struct report *t);
+bool metrics_is_live(const struct control *c);
+bool metrics_is_ready(const struct control *c);
 
 #endif

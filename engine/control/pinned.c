@@ -45,16 +45,16 @@ void pinned_open(struct control *c, const struct known_cluster *k, const struct 
 {
 	struct errmsg m = {0};
 	if (pin(c, k, l, r, &m))
-		c->config.warn(m.text);
+		cluster_log_other(c, m.text);
 }
 
 void lists_pin_entry(struct control *c, struct known_cluster *k, const struct settings_list *l)
 {
 	struct errmsg m = {0};
-	if (!pattern_match(l->clusters, k->name))
-		return;
+	if (k->broken.code || !pattern_match(l->clusters, k->name))
+		return; /* broken: cluster_log_broken tells of it, once for all of its lists */
 	if (clusters_place(c, k, &m))
-		c->config.warn(m.text);
+		cluster_log_other(c, m.text);
 	else
 		questions_pin(c, k, l);
 }

@@ -81,14 +81,6 @@ void questions_fini(struct control *c)
 		forget(CONTAINER_OF(it, struct question, link));
 }
 
-bool questions_of_pins(const struct control *c)
-{
-	LIST_EACH (it, &c->questions)
-		if (CONTAINER_OF(it, struct question, link)->kind == QUESTION_PIN)
-			return true;
-	return false;
-}
-
 void questions_end_cluster(struct known_cluster *k, const char *why)
 {
 	k->discovering = false;
@@ -253,7 +245,7 @@ static void fail_resolve(struct question *q, int32_t code, err_t err, const char
 			        "a list of the configuration cannot be opened, it is tried again: "
 			        "%s",
 			        text);
-			q->control->config.warn(more);
+			cluster_log_other(q->control, more);
 		}
 		q->failed = err;
 		free(q->failed_text);

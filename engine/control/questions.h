@@ -62,8 +62,6 @@ void questions_on_status(struct control *c, struct reactor_note *n);
 /* A fetch of discovery came back: id is clusters_question's. */
 void questions_on_fetched(struct control *c, struct reactor_note *n);
 void questions_fini(struct control *c);
-/* Some list that the configuration keeps open is not resolved yet. */
-bool questions_of_pins(const struct control *c);
 /* The cluster is at another server: what the old one said so far is forgotten, and this one asked.
  */
 void questions_moved(struct control *c, struct known_cluster *k);

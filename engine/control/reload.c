@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "config/config.h"
 #include "control/core.h"
@@ -130,7 +131,7 @@ static void keep_working(struct control *c, struct known_cluster *k, struct conf
 	snprintf(text, sizeof text,
 	        "cluster \"%s\" cannot be used as it is configured now, and goes on as before: %s",
 	        k->name, from->error.text);
-	c->config.warn(text);
+	cluster_log_other(c, text);
 	if (!c->reload.partly.code)
 		(void)errmsg_set(&c->reload.partly, from->error.code, "%s", text);
 }
@@ -148,6 +149,7 @@ static void update(
 	bool login = !was_broken && !cluster_conf_same_login(&k->conf, &from->conf);
 	bool options = clusters_set_options(k, from);
 	k->fresh |= was_broken && !from->error.code;
+	k->broken_told &= k->broken.code == from->error.code; /* texts have line and column */
 	k->broken = from->error;
 	cluster_conf_fini(&k->conf);
 	k->conf = config_take(&from->conf);
@@ -312,7 +314,7 @@ static void cut_off_denied(struct control *c)
 		        "\"%.100s\": it was cut off; what it has mapped it keeps until it ends",
 		        k->name, k->pid, k->uid, l->resource, l->cluster->name);
 		c->config.warn(text);
-		consumer_leave(k);
+		consumer_cut_off(k);
 	}
 }
 
@@ -389,6 +391,7 @@ static void apply(struct control *c, struct config *next)
 	err_t err = take_clusters(c, next, other_limits);
 	if (err)
 		(void)errmsg_set(&r->partly, err, "some clusters are not known; reload again");
+	cluster_log_broken(c);
 	pin(c, before);
 	clusters_on_credentials(c);
 	cut_off_denied(c);
@@ -423,6 +426,7 @@ void reload_run(struct control *c)
 	r->at_ns = loop_now_ns(c->loop);
 	r->failed.code = err;
 	if (!err) {
+		r->good_wall_s = (int64_t)time(NULL);
 		apply(c, next);
 		return;
 	}

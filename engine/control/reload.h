@@ -36,6 +36,7 @@ struct reload {
 	uint32_t count;
 	uint32_t added, removed, changed; /* by the last good one */
 	uint64_t at_ns;                   /* the last one; 0: none */
+	int64_t good_wall_s;              /* the last good one, or the start: seconds since 1970 */
 	struct errmsg failed;             /* code != ERR_OK: of the last one */
 	struct errmsg partly;             /* code != ERR_OK: one cluster goes on with what it had */
 	char restart[512];                /* settings that wait for a restart: "a, b"; "": none */

@@ -127,6 +127,11 @@ static void write_cluster(const struct known_cluster *k, const struct cluster_st
 	                ? s->next_probe_ns - now
 	                : 0);
 	write_cluster_error(t, k, s);
+	const struct errmsg *credential = clusters_credential_error(k);
+	if (credential)
+		write_error(t, "credential_error", credential->code, credential->text);
+	if (k->cert_expires_s > 0 && k->cert_expires_s != INT64_MAX)
+		report_uint(t, "certificate_expires_unix", (uint64_t)k->cert_expires_s);
 	report_close(t, '}');
 }
 

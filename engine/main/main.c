@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -139,6 +140,15 @@ static int check(const struct options *o)
 	return err ? 1 : 0;
 }
 
+/* That it may run on: taskset and AllowedCPUs= leave it fewer than there are. */
+static uint64_t cores(void)
+{
+	cpu_set_t ours;
+	if (sched_getaffinity(0, sizeof ours, &ours) == 0)
+		return (uint64_t)CPU_COUNT(&ours);
+	return (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
+}
+
 /* The command line wins over the file. */
 static void override(struct settings *s, const struct options *o)
 {
@@ -153,7 +163,7 @@ static void override(struct settings *s, const struct options *o)
 	if (o->log_format)
 		s->log_format = o->log_format[0] == 'j' ? SETTINGS_LOG_JSON : SETTINGS_LOG_LOGFMT;
 	if (!s->reactors)
-		s->reactors = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
+		s->reactors = cores();
 	if (s->reactors > MAIN_REACTORS_MAX)
 		s->reactors = MAIN_REACTORS_MAX;
 }
@@ -293,14 +303,20 @@ static err_t make_reactor(
 	return reactor_new(&c, &w->reactor);
 }
 
-/* Descriptors are the first limit that thousands of sockets meet. */
-static void raise_limits(void)
+static void raise_limit(int which)
 {
 	struct rlimit r;
-	if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
+	if (getrlimit(which, &r) == 0 && r.rlim_cur < r.rlim_max) {
 		r.rlim_cur = r.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &r);
+		setrlimit(which, &r);
 	}
+}
+
+/* Descriptors are the first limit that thousands of sockets meet; rings are locked memory. */
+static void raise_limits(void)
+{
+	raise_limit(RLIMIT_NOFILE);
+	raise_limit(RLIMIT_MEMLOCK);
 }
 
 /* Before a credential is read: a core would hold it, and a process of the same user could read it
@@ -332,27 +348,27 @@ static void warn_of_limit(size_t clusters, uint32_t reactors)
 	warn(text);
 }
 
+/* The first whose io is not what the others have: memory for rings may end between them. */
+static const struct worker *odd_one(const struct worker *w, uint32_t count)
+{
+	for (uint32_t i = 1; i < count; i++)
+		if (io_kind_of(w[i].io) != io_kind_of(w[0].io))
+			return &w[i];
+	return &w[0];
+}
+
+/* w: the one whose io is told. */
 static void announce(
         const struct control_config *cc, const struct worker *w, const struct config *config)
 {
 	char clusters[32], reactors[32];
-	const char *io = io_kind_name(io_kind_of(w[0].io)), *why = w[0].why.text;
+	const char *io = io_kind_name(io_kind_of(w->io)), *why = w->why.text;
 	snprintf(clusters, sizeof clusters, "%zu", config->cluster_count);
 	snprintf(reactors, sizeof reactors, "%u", cc->reactor_count);
 	log_line(LOG_LEVEL_INFO, "ready", "version", KR_VERSION, "socket", cc->socket_path,
 	        "clusters", clusters, "reactors", reactors, "io", io,
 	        strcmp(why, io) != 0 ? "why" : NULL, why, NULL);
 	warn_of_limit(config->cluster_count, cc->reactor_count);
-	for (size_t i = 0; i < config->cluster_count; i++)
-		if (config->clusters[i].error.code)
-			log_line(LOG_LEVEL_WARN, "cluster cannot be used", "cluster",
-			        config->clusters[i].name, "error", config->clusters[i].error.text,
-			        NULL);
-	for (size_t i = 0; i < config->backend_count; i++)
-		if (config->backends[i].error.code)
-			log_line(LOG_LEVEL_WARN, "Headlamp backend cannot be used", "backend",
-			        config->backends[i].name, "error", config->backends[i].error.text,
-			        NULL);
 	if (!config->cluster_count && !config->backend_count)
 		log_line(LOG_LEVEL_WARN,
 		        "no cluster is configured: set KUBECONFIG, pass --kubeconfig, or name "
@@ -389,9 +405,10 @@ static int serve(struct control_config *cc, struct worker *w, struct control *co
 		if (w[i].err)
 			return failed("a reactor cannot start", w[i].why.text);
 	control_set_reactors(control, reactors);
-	control_set_io(control, io_kind_of(w[0].io), w[0].why.text);
+	const struct worker *odd = odd_one(w, cc->reactor_count);
+	control_set_io(control, io_kind_of(odd->io), odd->why.text);
 	pthread_barrier_wait(&ready);
-	announce(cc, w, cc->config);
+	announce(cc, odd, cc->config);
 	running = control;
 	catch_signals(before);
 	notify_ready();

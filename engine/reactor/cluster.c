@@ -224,10 +224,10 @@ void cluster_admit(struct cluster *c, uint64_t now_ns)
 		        list_empty(&c->waiting) ? UINT64_MAX : retry_ns);
 }
 
-/* Down or up again: for the log. */
-static void tell_control(struct cluster *c)
+/* For the log and the metrics. */
+static void tell_control(struct cluster *c, enum reactor_note_type type)
 {
-	struct reactor_note *n = core_note_new(c->reactor, REACTOR_CLUSTER_TURNED, 0);
+	struct reactor_note *n = core_note_new(c->reactor, type, 0);
 	if (!n)
 		return;
 	n->cluster = c->spec.cluster;
@@ -243,7 +243,7 @@ void cluster_on_answer(struct cluster *c, uint64_t now_ns)
 		return;
 	if (c->strategy) /* what was away is back, perhaps in a new version */
 		strategy_on_restart(c->strategy, now_ns);
-	tell_control(c);
+	tell_control(c, REACTOR_CLUSTER_TURNED);
 	cluster_admit(c, now_ns);
 }
 
@@ -262,7 +262,7 @@ void cluster_on_failure(struct cluster *c, err_t err, const char *text, uint64_t
 	bool was_shut = c->gate.shut;
 	uint64_t at = gate_on_failure(&c->gate, &c->rng, now_ns);
 	if (!was_shut)
-		tell_control(c);
+		tell_control(c, REACTOR_CLUSTER_TURNED);
 	if (now_ns - c->resolved_ns > CLUSTER_RESOLVE_AGAIN_S * KUBE_S)
 		want_addresses(
 		        c); /* it may have moved; the old addresses stay good until the answer */
@@ -318,7 +318,7 @@ void cluster_set_addresses(struct cluster *c, const struct reactor_msg *m, uint6
 		c->gate.probing = was_shut; /* else it is the failure that shut it, once more */
 		gate_on_failure(&c->gate, &c->rng, now_ns);
 		if (!was_shut)
-			tell_control(c);
+			tell_control(c, REACTOR_CLUSTER_TURNED);
 		tell_waiting(c);
 		wheel_set(&c->reactor->wheel, &c->timer, c->gate.open_at_ns);
 		return;
@@ -367,6 +367,9 @@ void cluster_set_credential(struct cluster *c, struct reactor_msg *m, uint64_t n
 
 void cluster_on_login(struct cluster *c)
 {
+	if (c->credential_failed)
+		tell_control(c, REACTOR_CLUSTER_LETS_IN);
+	c->credential_failed = false;
 	LIST_EACH_SAFE (it, &c->feeds) {
 		struct feed *f = CONTAINER_OF(it, struct feed, cluster_link);
 		if (!f->credential_wanted)
@@ -390,6 +393,8 @@ static void move(struct cluster *c)
 	LIST_EACH_SAFE (it, &c->conns)
 		conn_leave(CONTAINER_OF(it, struct conn, link),
 		        "the configuration names another server for this cluster");
+	if (c->gate.shut) /* by the server before: nothing is known of this one */
+		tell_control(c, REACTOR_CLUSTER_TURNED);
 	gate_init(&c->gate, c->spec.connects_per_s, c->spec.connects_burst);
 }
 

@@ -75,7 +75,8 @@ struct reactor {
 	struct list leaving; /* CONSUMER_REMOVE messages to be acknowledged next turn: their eventfd
 	                        may be in flight */
 	uint64_t heartbeat_ns;
-	uint64_t events, bytes, errors, turn_max_ns;
+	uint64_t events, bytes, errors, turn_max_ns, busy_ns;
+	struct reactor_counts told; /* [any thread] atomic words */
 	bool stopping, stopped;
 	struct reactor_note *farewell; /* own: the answer to STOP, until all connections are gone */
 	struct prng rng;

@@ -280,8 +280,25 @@ static void wake_consumers(struct reactor *r)
 	r->marked_count = 0;
 }
 
+static void tell_counts(struct reactor *r)
+{
+	__atomic_store_n(&r->told.events, r->events, __ATOMIC_RELAXED);
+	__atomic_store_n(&r->told.bytes, r->bytes, __ATOMIC_RELAXED);
+	__atomic_store_n(&r->told.errors, r->errors, __ATOMIC_RELAXED);
+	__atomic_store_n(&r->told.busy_ns, r->busy_ns, __ATOMIC_RELAXED);
+}
+
+void reactor_counts_told(const struct reactor *r, struct reactor_counts *out)
+{
+	out->events = __atomic_load_n(&r->told.events, __ATOMIC_RELAXED);
+	out->bytes = __atomic_load_n(&r->told.bytes, __ATOMIC_RELAXED);
+	out->errors = __atomic_load_n(&r->told.errors, __ATOMIC_RELAXED);
+	out->busy_ns = __atomic_load_n(&r->told.busy_ns, __ATOMIC_RELAXED);
+}
+
 void core_tell_usage(struct reactor *r)
 {
+	tell_counts(r);
 	for (uint32_t i = 0; i < REACTOR_REALMS_MAX; i++)
 		if (r->stores[i])
 			store_tell_usage(r->stores[i]);
@@ -351,6 +368,7 @@ bool reactor_turn(struct reactor *r, uint64_t deadline_ns)
 	atomic_store_explicit(&r->turned_ns, r->now_ns, memory_order_relaxed);
 	uint64_t took = io_clock_ns(r->io) - began; /* with the handlers, without the sleep */
 	r->turn_max_ns = took > r->turn_max_ns ? took : r->turn_max_ns;
+	r->busy_ns += took;
 	if (r->stopping && !r->stopped)
 		finish_stop(r);
 	return !r->stopped;

@@ -158,7 +158,8 @@ enum reactor_note_type {
 	REACTOR_FETCHED,          /* id; err/text, or http_status, body */
 	REACTOR_STATUS_OF,        /* id; status */
 	REACTOR_CLUSTER_TURNED,   /* cluster: err and text why it is not reached, or ERR_OK: it
-	                             answers again */
+	                             answers again, or is another server's by now */
+	REACTOR_CLUSTER_LETS_IN,  /* cluster: what it has refused with 401, it takes again */
 	REACTOR_CLUSTER_REMOVED,  /* cluster: the last that is heard of it; the id may be used again
 	                           */
 	REACTOR_STOPPED,
@@ -231,5 +232,11 @@ bool reactor_turn(struct reactor *r, uint64_t deadline_ns);
 void reactor_run(struct reactor *r);
 /* Monotonic time of the last turn, for the watchdog. Any thread. */
 uint64_t reactor_turned_ns(const struct reactor *r);
+/* Since the start, as of its last heartbeat (100 ms). Any thread; each number is whole. */
+struct reactor_counts {
+	uint64_t events, bytes, errors;
+	uint64_t busy_ns; /* in turns: all but the waiting for something to happen */
+};
+void reactor_counts_told(const struct reactor *r, struct reactor_counts *out);
 
 #endif

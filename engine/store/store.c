@@ -313,7 +313,8 @@ void store_usage(const struct store *s, struct store_usage *out)
 	        .index_entries = 1ull << s->index.log2,
 	        .ring_head = s->shard.write.head,
 	        .ring_commit = s->shard.write.commit,
-	        .unknown_deletes = s->unknown_deletes};
+	        .unknown_deletes = s->unknown_deletes,
+	        .relists = s->relists};
 }
 
 enum { USAGE_WORDS = sizeof(struct store_usage) / sizeof(uint64_t) };

@@ -112,6 +112,7 @@ struct store_usage {
 	uint64_t live_bytes, retained_bytes, staged_bytes, free_bytes, segment_bytes, slots,
 	        slots_free, index_entries, ring_head, ring_commit;
 	uint64_t unknown_deletes; /* DELETED of what was not there */
+	uint64_t relists;         /* syncs of lists that were whole, ever */
 };
 void store_usage(const struct store *s, struct store_usage *out);
 /* For other threads: what it was when its own last called store_tell_usage. Any thread; each number

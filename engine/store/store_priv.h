@@ -41,7 +41,7 @@ struct store {
 	struct store_row *rows; /* own */
 	uint32_t row_first, row_last;
 	uint32_t list_count;
-	uint64_t live_bytes, staged_bytes, unknown_deletes;
+	uint64_t live_bytes, staged_bytes, unknown_deletes, relists;
 	struct store_usage told; /* [any thread] atomic words */
 	struct key key;          /* scratch: the key of the event under way */
 };

@@ -289,6 +289,7 @@ err_t store_sync_commit(struct store_list *l, struct span rv, bool version_back,
 	e = list_charge(l, l->live_bytes);
 	CHECK(e == ERR_OK);
 	l->relists += l->whole;
+	s->relists += l->whole;
 	l->whole = 1;
 	list_row(l);
 	WRITE_WORD(&l->shm->sync_objects, 0);

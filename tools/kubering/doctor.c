@@ -3,9 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 
 #include "include/kubering.h"
 #include "kubering/commands.h"
+#include "kubering/duration.h"
 #include "kubering/print/json.h"
 #include "kubering/report.h"
 #include "kubering/say.h"
@@ -16,23 +18,35 @@ enum {
 	FILES_WANTED = 65536,    /* a descriptor for each connection, and some */
 	TURN_SECONDS_MAX = 5,    /* since a reactor last turned */
 	QUIET_SECONDS_MAX = 180, /* bookmarks come about once a minute */
-	WELL_SHOWN = 20,         /* clusters or lists; what is wrong drowns in thousands of them */
+	EXPIRY_DAYS = 7,         /* of a client certificate: time to renew it */
+	DAY_SECONDS = 24 * 3600,
+	SORT_SHOWN = 20, /* clusters or lists with the same error, or without */
+	SORTS_MAX = 64,
 };
 
 enum verdict { VERDICT_OK, VERDICT_WARNING, VERDICT_BROKEN };
 
+/* Those that are well, or have the same error. */
+struct sort {
+	struct span error; /* its name; n == 0: none */
+	enum verdict verdict;
+	unsigned count;
+};
+
 struct doctor {
 	bool json;
 	unsigned count[3];
-	unsigned well; /* clusters, or lists, of the present row of checks */
+	struct sort sorts[SORTS_MAX]; /* of clusters, or of lists */
+	unsigned sort_count;
 	struct text out;
 };
+
+static const char *const words[] = {"ok", "warning", "broken"};
+static const enum say_color colors[] = {SAY_GREEN, SAY_YELLOW, SAY_RED};
 
 static void check(
         struct doctor *d, enum verdict v, const char *name, const char *text, const char *remedy)
 {
-	static const char *const words[] = {"ok", "warning", "broken"};
-	static const enum say_color colors[] = {SAY_GREEN, SAY_YELLOW, SAY_RED};
 	d->count[v]++;
 	if (d->json) {
 		text_printf(&d->out, "%s{\"result\":\"%s\",\"check\":", d->out.n > 1 ? "," : "",
@@ -55,12 +69,25 @@ static void check(
 		text_printf(&d->out, "         -> %s\n", remedy);
 }
 
-/* One of many of its kind: for people those that are well are soon only counted. */
-static void check_one_of(
-        struct doctor *d, enum verdict v, const char *name, const char *text, const char *remedy)
+/* NULL: there are too many. */
+static struct sort *sort_of(struct doctor *d, enum verdict v, struct span error)
 {
-	d->well += v == VERDICT_OK;
-	if (v == VERDICT_OK && d->well > WELL_SHOWN && !d->json)
+	for (unsigned i = 0; i < d->sort_count; i++)
+		if (d->sorts[i].verdict == v && span_eq(d->sorts[i].error, error))
+			return &d->sorts[i];
+	if (d->sort_count == SORTS_MAX)
+		return NULL;
+	d->sorts[d->sort_count] = (struct sort){error, v, 0};
+	return &d->sorts[d->sort_count++];
+}
+
+/* One of thousands: for people, those of one sort are soon only counted, or what else is wrong
+ * drowns in them. error: of the status, which outlives the checks. */
+static void check_one_of(struct doctor *d, enum verdict v, const char *name, const char *text,
+        const char *remedy, struct json_node error)
+{
+	struct sort *s = sort_of(d, v, json_dom_string(json_dom_get(error, "name")));
+	if (s && ++s->count > SORT_SHOWN && !d->json)
 		d->count[v]++;
 	else
 		check(d, v, name, text, remedy);
@@ -68,11 +95,19 @@ static void check_one_of(
 
 static void end_of_kind(struct doctor *d, const char *kind)
 {
-	if (d->well > WELL_SHOWN && !d->json)
-		text_printf(&d->out, "%s%-8s%s %s: %u more are well\n",
-		        say_color(stdout, SAY_GREEN), "ok", say_color(stdout, SAY_PLAIN), kind,
-		        d->well - WELL_SHOWN);
-	d->well = 0;
+	for (unsigned i = 0; i < d->sort_count && !d->json; i++) {
+		const struct sort *s = &d->sorts[i];
+		if (s->count <= SORT_SHOWN)
+			continue;
+		text_printf(&d->out, "%s%-8s%s %s: %u more%s%.*s\n",
+		        say_color(stdout, colors[s->verdict]), words[s->verdict],
+		        say_color(stdout, SAY_PLAIN), kind, s->count - SORT_SHOWN,
+		        s->verdict == VERDICT_OK ? " are well"
+		        : s->error.n             ? " have the same error: "
+		                                 : " like these",
+		        SPAN_ARG(s->error));
+	}
+	d->sort_count = 0;
 }
 
 /* --- what to do ---------------------------------------------------------------------- */
@@ -176,12 +211,18 @@ static void check_configuration(struct doctor *d, struct json_node s)
 	text_fini(&t);
 }
 
+static bool has_ring(struct json_node s)
+{
+	struct span kind = json_dom_string(json_dom_path(s, "io.kind"));
+	return span_is(kind, "io_uring") || span_is(kind, "uring");
+}
+
 static void check_io(struct doctor *d, struct json_node s)
 {
 	struct text t = {0};
 	struct span kind = json_dom_string(json_dom_path(s, "io.kind")),
 	            why = json_dom_string(json_dom_path(s, "io.reason"));
-	bool ring = span_is(kind, "io_uring") || span_is(kind, "uring");
+	bool ring = has_ring(s);
 	text_printf(&t, "%.*s", SPAN_ARG(kind));
 	if (why.n > 0 && !span_eq(kind, why))
 		text_printf(&t, " (%.*s)", SPAN_ARG(why));
@@ -213,10 +254,10 @@ static void check_limits(struct doctor *d, struct json_node s)
 		text_printf(&t, "unlimited for %s", whose);
 	else
 		text_printf(&t, "%" PRIu64 " KiB for %s", (uint64_t)locked.rlim_cur / 1024, whose);
-	bool locks = locked.rlim_cur >= (8u << 20);
+	bool locks = has_ring(s) || locked.rlim_cur >= (8u << 20);
 	check(d, locks ? VERDICT_OK : VERDICT_WARNING, "memlock", text_cstr(&t),
 	        locks ? ""
-	              : "kernels before 5.12 count rings against it: LimitMEMLOCK=infinity in the "
+	              : "rings of io_uring count against it: LimitMEMLOCK=infinity in the "
 	                "unit, or ulimit -l");
 	text_fini(&t);
 }
@@ -280,6 +321,28 @@ static unsigned check_backends(struct doctor *d, struct json_node s)
 	return n;
 }
 
+/* Of a cluster that is well: what will end that. NULL: nothing known; else the remedy. */
+static const char *add_outlook(struct text *t, struct json_node cluster)
+{
+	struct json_node error = json_dom_get(cluster, "credential_error");
+	int64_t now = (int64_t)time(NULL),
+	        at = json_dom_int(json_dom_get(cluster, "certificate_expires_unix"), INT64_MAX);
+	char age[DURATION_BYTES];
+	if (json_dom_type(error) == JSON_OBJECT) {
+		text_add(t, SPAN(", but its credential cannot be renewed"));
+		add_error(t, error);
+		return remedy_for(error);
+	}
+	if (at == INT64_MAX || at - now > EXPIRY_DAYS * DAY_SECONDS)
+		return NULL;
+	duration_human(at > now ? at - now : now - at, age);
+	text_printf(t,
+	        at > now ? ", but its client certificate expires in %s"
+	                 : ", but its client certificate expired %s ago",
+	        age);
+	return "renew it in the kubeconfig (a file is read again by itself), then kubering reload";
+}
+
 static void check_clusters(struct doctor *d, struct json_node s)
 {
 	struct json_iter it = {0};
@@ -290,6 +353,7 @@ static void check_clusters(struct doctor *d, struct json_node s)
 		struct span state = json_dom_string(json_dom_get(c, "state"));
 		struct json_node error = json_dom_get(c, "last_error");
 		bool bad = span_is(state, "broken") || span_is(state, "down");
+		const char *remedy = bad ? remedy_for(error) : NULL;
 		n++;
 		text_clear(&name);
 		text_clear(&t);
@@ -300,8 +364,13 @@ static void check_clusters(struct doctor *d, struct json_node s)
 			add_error(&t, error);
 		else if (span_is(state, "idle"))
 			text_add(&t, SPAN(" (nobody has asked for a list of it)"));
-		check_one_of(d, bad ? VERDICT_BROKEN : VERDICT_OK, text_cstr(&name), text_cstr(&t),
-		        bad ? remedy_for(error) : "");
+		if (!bad)
+			remedy = add_outlook(&t, c);
+		check_one_of(d,
+		        bad      ? VERDICT_BROKEN
+		        : remedy ? VERDICT_WARNING
+		                 : VERDICT_OK,
+		        text_cstr(&name), text_cstr(&t), remedy ? remedy : "", error);
 	}
 	end_of_kind(d, "clusters");
 	if (n == 0)
@@ -330,16 +399,16 @@ static void check_list(struct doctor *d, struct json_node l)
 		/* A selector that the server refuses is a matter of whoever asked. */
 		bool broken = span_is(state, "parked") &&
 		              !span_is(json_dom_string(json_dom_get(error, "name")), "KUBE_SERVER");
-		check(d, broken ? VERDICT_BROKEN : VERDICT_WARNING, text_cstr(&name), text_cstr(&t),
-		        remedy_for(error));
+		check_one_of(d, broken ? VERDICT_BROKEN : VERDICT_WARNING, text_cstr(&name),
+		        text_cstr(&t), remedy_for(error), error);
 	} else if (quiet > QUIET_SECONDS_MAX) {
 		text_printf(&t, ", but no byte for %.0f s", quiet);
-		check(d, VERDICT_WARNING, text_cstr(&name), text_cstr(&t),
-		        "a proxy on the way may hold the stream back");
+		check_one_of(d, VERDICT_WARNING, text_cstr(&name), text_cstr(&t),
+		        "a proxy on the way may hold the stream back", error);
 	} else {
 		text_printf(
 		        &t, ", %" PRId64 " objects", json_dom_int(json_dom_get(l, "objects"), 0));
-		check_one_of(d, VERDICT_OK, text_cstr(&name), text_cstr(&t), "");
+		check_one_of(d, VERDICT_OK, text_cstr(&name), text_cstr(&t), "", error);
 	}
 	text_fini(&name);
 	text_fini(&scope);

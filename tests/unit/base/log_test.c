@@ -1,10 +1,12 @@
 /* log_test.c - lines on stderr: what is in them, and that nobody has to read them. */
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -92,6 +94,49 @@ static void nobody_has_to_read_it(void **state)
 	sink_fini(&s);
 }
 
+/* The disk under a file is full in the middle of a line, and then is not. RLIMIT_FSIZE stands for
+ * it: a write of what fits, then errors. */
+static void what_a_full_disk_has_not_taken_is_counted(void **state)
+{
+	struct rlimit before, full;
+	struct sink s;
+	char all[4 * LOG_LINE_BYTES];
+	unsigned long long ever = log_lost();
+	FILE *file = tmpfile();
+	(void)state;
+	assert_non_null(file);
+	log_init(LOG_LEVEL_INFO, false);
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	sink_init(&s);
+	assert_int_equal(dup2(fileno(file), STDERR_FILENO), STDERR_FILENO);
+	log_line(LOG_LEVEL_WARN, "one", NULL);
+	full = before;
+	full.rlim_cur = (rlim_t)lseek(STDERR_FILENO, 0, SEEK_CUR) + 20;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &full), 0);
+	log_line(LOG_LEVEL_WARN, "two", NULL);
+	log_line(LOG_LEVEL_WARN, "three", NULL);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	log_line(LOG_LEVEL_WARN, "four", NULL);
+	log_line(LOG_LEVEL_WARN, "five", NULL);
+	ssize_t n = pread(STDERR_FILENO, all, sizeof all - 1, 0);
+	sink_fini(&s);
+	fclose(file);
+	assert_true(n > 0);
+	all[n] = 0;
+	assert_int_equal(log_lost() - ever, 2);
+	const char *lost = strstr(all, "lines=2\n");
+	assert_non_null(lost);
+	assert_null(strstr(lost + 1, "lines="));
+	assert_true(lost < strstr(all, "msg=four\n"));
+	assert_non_null(strstr(all, "msg=five\n"));
+	const char *line = lost;
+	while (strncmp(line, "\nts=", 4) != 0)
+		assert_ptr_not_equal(--line, all);
+	assert_true(
+	        strstr(line + 4, "ts=") > lost); /* what there is of "two" is a line of its own */
+}
+
 static void a_value_ends_no_line_and_moves_no_cursor(void **state)
 {
 	char out[LOG_LINE_BYTES];
@@ -162,6 +207,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(nobody_has_to_read_it),
+	        cmocka_unit_test(what_a_full_disk_has_not_taken_is_counted),
 	        cmocka_unit_test(a_value_ends_no_line_and_moves_no_cursor),
 	        cmocka_unit_test(json_is_utf8),
 	        cmocka_unit_test(what_is_too_long_is_cut),

@@ -143,13 +143,17 @@ static void half_of_the_clusters_go_with_their_lists_and_no_others(void **state)
 	rig_fini(&g);
 }
 
+static void turn_one(struct rig *g, uint32_t i, err_t err)
+{
+	struct reactor_note n = {.type = REACTOR_CLUSTER_TURNED, .cluster = i, .err = err};
+	snprintf(n.text, sizeof n.text, "refused");
+	clusters_on_turned(g->control, &n);
+}
+
 static void turn_all(struct rig *g, err_t err)
 {
-	for (uint32_t i = 0; i < CLUSTERS; i++) {
-		struct reactor_note n = {.type = REACTOR_CLUSTER_TURNED, .cluster = i, .err = err};
-		snprintf(n.text, sizeof n.text, "refused");
-		clusters_on_turned(g->control, &n);
-	}
+	for (uint32_t i = 0; i < CLUSTERS; i++)
+		turn_one(g, i, err);
 }
 
 static void a_thousand_that_turn_at_once_are_fifty_lines_and_one(void **state)
@@ -161,18 +165,18 @@ static void a_thousand_that_turn_at_once_are_fifty_lines_and_one(void **state)
 	struct clusters *t = &g.control->clusters;
 	turn_all(&g, ERR_CONN_REFUSED);
 	snprintf(text, sizeof text, "cluster \"%s\" is not reached: refused",
-	        t->rows[CLUSTERS_TURNED_LINES - 1]->name);
+	        t->rows[CLUSTERS_LINES - 1]->name);
 	assert_string_equal(warned, text);
 	turn_all(&g, ERR_CONN_REFUSED); /* nothing new */
 	turn_all(&g, ERR_OK);
 	assert_string_equal(warned, text);
-	t->turned_timer.on_due(&t->turned_timer);
+	t->turned.timer.on_due(&t->turned.timer);
 	snprintf(text, sizeof text,
 	        "%d more clusters were not reached or not logged in to, and %d answered",
-	        CLUSTERS - CLUSTERS_TURNED_LINES, CLUSTERS);
+	        CLUSTERS - CLUSTERS_LINES, CLUSTERS);
 	assert_non_null(strstr(warned, text));
 	warned[0] = 0;
-	t->turned_timer.on_due(&t->turned_timer);
+	t->turned.timer.on_due(&t->turned.timer);
 	assert_string_equal(warned, ""); /* nothing was left out */
 	for (uint32_t i = 0; i < CLUSTERS; i++)
 		t->rows[i]->logged_ns = 0; /* the minute is over */
@@ -181,11 +185,12 @@ static void a_thousand_that_turn_at_once_are_fifty_lines_and_one(void **state)
 	rig_fini(&g);
 }
 
-static void discovery_says(struct rig *g, int status, const char *body)
+static void discovery_says(struct rig *g, const char *name, int status, const char *body)
 {
-	struct known_cluster *k = clusters_find(g->control, names[7]);
+	struct known_cluster *k = clusters_find(g->control, name);
 	struct reactor_note n = {.id = k->id, .http_status = status};
 	k->discovering = true;
+	discovery_free(&k->discovery_next); /* of a question that it has asked */
 	k->discovery_next = discovery_new();
 	k->discovery_step = 1; /* /api has been answered */
 	n.body = strdup(body);
@@ -194,24 +199,139 @@ static void discovery_says(struct rig *g, int status, const char *body)
 	free(n.body);
 }
 
+/* It goes, comes and goes within a minute, and stays away: the log must not end with its coming. */
+static void the_last_word_about_a_cluster_is_true(void **state)
+{
+	struct rig g;
+	(void)state;
+	many_init(&g);
+	struct clusters *t = &g.control->clusters;
+	turn_one(&g, 7, ERR_CONN_REFUSED);
+	turn_one(&g, 7, ERR_OK);
+	assert_string_equal(warned, "cluster \"c7\" answers again");
+	turn_one(&g, 7, ERR_CONN_REFUSED);
+	turn_one(&g, 8, ERR_CONN_REFUSED);
+	turn_one(&g, 8, ERR_OK);
+	turn_one(&g, 8, ERR_CONN_REFUSED);
+	turn_one(&g, 8, ERR_OK);
+	assert_string_equal(warned, "cluster \"c8\" answers again");
+	assert_int_not_equal(t->settle.timer.at_ns, UINT64_MAX);
+	warnings = 0;
+	loop_timer_set(g.control->loop, &t->settle, UINT64_MAX);
+	t->settle.on_due(&t->settle);
+	assert_non_null(strstr(warned, "cluster \"c7\" is not reached: still, or again"));
+	t->settle.on_due(&t->settle);
+	assert_int_equal(warnings, 1);
+	turn_one(&g, 7, ERR_OK);
+	assert_string_equal(warned, "cluster \"c7\" answers again");
+	rig_fini(&g);
+}
+
+static void turned_down_and_let_in(struct rig *g)
+{
+	struct known_cluster *k = clusters_find(g->control, names[7]);
+	cluster_log_login(g->control, k, ERR_KUBE_UNAUTHORIZED, "log in");
+	assert_string_equal(warned, "cluster \"c7\" has no credential that is good: log in");
+	warned[0] = 0;
+	cluster_log_login(g->control, k, ERR_KUBE_UNAUTHORIZED, "log in"); /* nothing new */
+	assert_string_equal(warned, "");
+	clusters_on_lets_in(g->control, k->id);
+	assert_string_equal(warned, "cluster \"c7\" takes its credential again");
+	warned[0] = 0;
+	clusters_on_lets_in(g->control, k->id);
+	assert_string_equal(warned, "");
+}
+
+/* The same token, refused, taken again (its server was ill), and refused next week. */
+static void each_time_that_a_login_is_refused_is_told(void **state)
+{
+	struct rig g;
+	(void)state;
+	many_init(&g);
+	for (int i = 0; i < 2; i++)
+		turned_down_and_let_in(&g);
+	rig_fini(&g);
+}
+
+static const char nothing[] = "{\"kind\":\"APIGroupDiscoveryList\",\"apiVersion\":\"apidiscovery."
+                              "k8s.io/v2\",\"metadata\":{},"
+                              "\"items\":[]}";
+
 static void a_cluster_that_refuses_discovery_is_told_of_once(void **state)
 {
 	static const char refused[] = "cluster \"c7\" answered 401 to discovery: log in again";
-	static const char nothing[] =
-	        "{\"kind\":\"APIGroupDiscoveryList\",\"apiVersion\":\"apidiscovery.k8s.io/v2\","
-	        "\"metadata\":{},\"items\":[]}";
 	struct rig g;
 	(void)state;
 	many_init(&g);
 	for (int i = 0; i < 2; i++) {
 		warned[0] = 0;
-		discovery_says(&g, 401, "");
+		discovery_says(&g, names[7], 401, "");
 		assert_non_null(strstr(warned, refused));
 		warned[0] = 0;
-		discovery_says(&g, 401, "");
+		discovery_says(&g, names[7], 401, "");
 		assert_string_equal(warned, "");
-		discovery_says(&g, 200, nothing); /* then it may be told again */
+		discovery_says(&g, names[7], 200, nothing); /* then it may be told again */
 	}
+	rig_fini(&g);
+}
+
+static void counts_the_rest(struct rig *g, unsigned rest)
+{
+	struct lines *other = &g->control->clusters.other;
+	char text[64];
+	assert_int_equal(warnings, CLUSTERS_LINES);
+	other->timer.on_due(&other->timer);
+	assert_int_equal(warnings, CLUSTERS_LINES + 1);
+	snprintf(text, sizeof text, "%u more lines about clusters", rest);
+	assert_non_null(strstr(warned, text));
+	warnings = 0;
+}
+
+/* As many as the same missing file of authorities breaks. */
+static void a_thousand_that_are_broken_are_fifty_lines_however_many_lists_are_kept(void **state)
+{
+	struct settings_list lists[] = {
+	        {.clusters = "*", .resource = {.resource = "pods", .version = "v1", .group = ""}},
+	        {.clusters = "*", .resource = {.resource = "nodes", .version = "v1", .group = ""}}};
+	struct rig g;
+	(void)state;
+	many_init(&g);
+	g.settings.lists = lists;
+	g.settings.list_count = 2;
+	for (uint32_t i = 0; i < CLUSTERS; i++)
+		(void)errmsg_set(&g.control->clusters.rows[i]->broken, ERR_CRED_FILE, "no file");
+	warnings = 0;
+	cluster_log_broken(g.control);
+	lists_open_pinned(g.control);
+	counts_the_rest(&g, CLUSTERS - CLUSTERS_LINES);
+	cluster_log_broken(g.control); /* a reload that changes nothing */
+	assert_int_equal(warnings, 0);
+	struct known_cluster *k = clusters_find(g.control, names[7]);
+	k->broken = (struct errmsg){0};
+	cluster_log_broken(g.control);
+	(void)errmsg_set(&k->broken, ERR_CRED_FILE, "again no file");
+	cluster_log_broken(g.control);
+	assert_non_null(strstr(warned, "cluster \"c7\" cannot be used: "));
+	assert_non_null(strstr(warned, "again no file"));
+	assert_int_equal(warnings, 1);
+	rig_fini(&g);
+}
+
+static void a_resource_that_a_thousand_lack_is_fifty_lines(void **state)
+{
+	struct settings_list lists[] = {{.clusters = "*",
+	        .resource = {.resource = "widgets", .version = "", .group = "example.com"}}};
+	struct rig g;
+	(void)state;
+	many_init(&g);
+	g.settings.lists = lists;
+	g.settings.list_count = 1;
+	lists_open_pinned(g.control);
+	warnings = 0;
+	for (int i = 0; i < CLUSTERS; i++)
+		discovery_says(&g, names[i], 200, nothing);
+	assert_non_null(strstr(warned, "has no resource \"widgets.example.com\""));
+	counts_the_rest(&g, CLUSTERS - CLUSTERS_LINES);
 	rig_fini(&g);
 }
 
@@ -221,7 +341,12 @@ int main(void)
 	        cmocka_unit_test(two_thousand_lists_of_a_thousand_clusters),
 	        cmocka_unit_test(half_of_the_clusters_go_with_their_lists_and_no_others),
 	        cmocka_unit_test(a_thousand_that_turn_at_once_are_fifty_lines_and_one),
+	        cmocka_unit_test(the_last_word_about_a_cluster_is_true),
+	        cmocka_unit_test(each_time_that_a_login_is_refused_is_told),
 	        cmocka_unit_test(a_cluster_that_refuses_discovery_is_told_of_once),
+	        cmocka_unit_test(
+	                a_thousand_that_are_broken_are_fifty_lines_however_many_lists_are_kept),
+	        cmocka_unit_test(a_resource_that_a_thousand_lack_is_fifty_lines),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -38,10 +38,11 @@ static int call(const struct rig *g)
 	return fd;
 }
 
+static char all[1 << 16]; /* the last answer */
+
 /* The status of the answer; 0: none, the connection was closed. */
 static int status_of(struct rig *g, int fd)
 {
-	static char all[1 << 16];
 	size_t n = 0;
 	int status = 0;
 	for (int i = 0; i < 200; i++) {
@@ -166,6 +167,150 @@ static void what_consumers_ask_is_no_readiness(void **state)
 	rig_fini(&g);
 }
 
+/* The families, as they stand in the answer: HELP, TYPE and samples together, each name once, a
+ * counter's ends in _total and no other does. */
+static void what_it_says_is_a_page_of_prometheus(void **state)
+{
+	static char seen[1 << 16];
+	struct rig g;
+	char name[160] = "", kind[16] = "", what[160], mark[164];
+	unsigned families = 0;
+	(void)state;
+	start(&g);
+	both(&g);
+	assert_int_equal(get(&g, "/metrics"), 200);
+	seen[0] = 0;
+	char *save, *body = strstr(all, "\r\n\r\n") + 4;
+	for (char *line = strtok_r(body, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		if (sscanf(line, "# HELP %127s", what) == 1) {
+			snprintf(name, sizeof name, "%s", what);
+			snprintf(mark, sizeof mark, "<%s>", name);
+			assert_null(strstr(seen, mark));
+			strcat(seen, mark);
+			assert_int_equal(line[strlen(line) - 1], '.');
+			families++;
+		} else if (sscanf(line, "# TYPE %127s %15s", what, kind) == 2) {
+			size_t n = strlen(name);
+			bool total = n > 6 && strcmp(name + n - 6, "_total") == 0;
+			assert_string_equal(what, name);
+			assert_string_equal(kind, total ? "counter" : "gauge");
+		} else {
+			size_t n = strcspn(line, "{ ");
+			double value;
+			assert_int_equal(strncmp(line, name, n), 0);
+			assert_int_equal(n, strlen(name));
+			assert_int_equal(sscanf(strrchr(line, ' '), "%lf", &value), 1);
+		}
+	}
+	assert_true(families > 30);
+	rig_fini(&g);
+}
+
+static bool says(struct rig *g, const char *line)
+{
+	char whole[160];
+	snprintf(whole, sizeof whole, "\n%s\n", line);
+	assert_int_equal(get(g, "/metrics"), 200);
+	return strstr(all, whole);
+}
+
+/* What alerts are made of. */
+static void clusters_that_want_somebody_are_counted(void **state)
+{
+	struct rig g;
+	struct reactor_note n = {.err = ERR_CONN_REFUSED};
+	(void)state;
+	start(&g);
+	both(&g);
+	struct known_cluster *k = clusters_find(g.control, "c");
+	assert_true(says(&g, "kubering_clusters 1"));
+	assert_true(says(&g, "kubering_clusters_unreachable 0"));
+	clusters_on_turned(g.control, &n);
+	assert_true(says(&g, "kubering_clusters_unreachable 1"));
+	n.err = ERR_OK;
+	clusters_on_turned(g.control, &n);
+	assert_true(says(&g, "kubering_clusters_unreachable 0"));
+	cluster_log_login(g.control, k, ERR_KUBE_UNAUTHORIZED, "log in");
+	assert_true(says(&g, "kubering_clusters_login_failing 1"));
+	clusters_on_lets_in(g.control, k->id);
+	assert_true(says(&g, "kubering_clusters_login_failing 0"));
+	assert_true(says(&g, "kubering_client_certificates_expired 0"));
+	assert_null(strstr(all, "\nkubering_client_certificate_next_expiry_timestamp_seconds "));
+	k->cert_expires_s = 4102444800;
+	assert_true(
+	        says(&g, "kubering_client_certificate_next_expiry_timestamp_seconds 4102444800"));
+	k->cert_expires_s = 1;
+	assert_true(says(&g, "kubering_client_certificates_expired 1"));
+	k->cert_expires_s = INT64_MAX;
+	struct settings_list pods = {
+	        .clusters = "*", .resource = {.resource = "pods", .version = "v1", .group = ""}};
+	g.settings.lists = &pods;
+	g.settings.list_count = 1;
+	assert_true(says(&g, "kubering_lists_unresolved 0"));
+	lists_open_pinned(g.control);
+	assert_true(says(&g, "kubering_lists_unresolved 1"));
+	assert_null(strstr(all, "kubering_lists_failing{"));
+	struct question *q = CONTAINER_OF(g.control->questions.next, struct question, link);
+	q->failed = ERR_CONN_REFUSED;
+	assert_true(says(&g, "kubering_lists_failing{error=\"CONN_REFUSED\"} 1"));
+	(void)errmsg_set(&k->broken, ERR_CONFIG, "no server");
+	assert_true(says(&g, "kubering_clusters_broken 1"));
+	(void)errmsg_set(&g.control->reload.failed, ERR_CONFIG, "a comma");
+	assert_true(says(&g, "kubering_config_last_reload_successful 0"));
+	rig_fini(&g);
+}
+
+/* What its last consumer leaves is not there any more, but has been. */
+static void counters_do_not_go_back(void **state)
+{
+	struct rig g;
+	(void)state;
+	start(&g);
+	g.reactor->events = 70;
+	g.reactor->bytes = 7000;
+	g.reactor->errors = 7;
+	g.reactor->busy_ns = 1500000000;
+	g.io.now_ns += 200000000; /* a heartbeat later */
+	both(&g);
+	assert_true(says(&g, "kubering_events_total 70"));
+	assert_true(says(&g, "kubering_received_bytes_total 7000"));
+	assert_true(says(&g, "kubering_stream_errors_total 7"));
+	assert_true(says(&g, "kubering_reactor_busy_seconds_total{reactor=\"0\"} 1.500"));
+	rig_fini(&g);
+}
+
+static void who_is_turned_away_and_cut_off_is_counted(void **state)
+{
+	struct rig g;
+	union reply r;
+	(void)state;
+	start(&g);
+	g.settings.limits.consumers_max = 4000;
+	assert_true(says(&g, "kubering_consumers_max 4000"));
+	g.client = dial(&g);
+	assert_int_equal(send(g.client, "x", 1, MSG_NOSIGNAL), 1); /* not our protocol */
+	assert_false(hear(&g, &r));
+	close(g.client);
+	g.client = -1;
+	assert_true(says(&g, "kubering_consumers_cut_off_total 1"));
+	assert_true(says(&g, "kubering_consumers_refused_total 0"));
+	int many[CONSUMER_PER_UID_MAX + 2];
+	warnings = 0;
+	for (int i = 0; i < CONSUMER_PER_UID_MAX + 2; i++) {
+		many[i] = dial(&g);
+		control_turn(&g);
+	}
+	assert_true(says(&g, "kubering_consumers_refused_total 2"));
+	assert_int_equal(warnings, 1);
+	assert_non_null(strstr(warned, "a consumer was turned away: user "));
+	for (int i = 0; i < CONSUMER_PER_UID_MAX + 2; i++)
+		close(many[i]);
+	for (int i = 0; i < 40; i++)
+		both(&g);
+	assert_true(says(&g, "kubering_consumers_cut_off_total 1")); /* these went by themselves */
+	rig_fini(&g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -173,6 +318,10 @@ int main(void)
 	        cmocka_unit_test(a_head_without_end_and_a_peer_without_words_go),
 	        cmocka_unit_test(no_descriptor_left_is_no_busy_loop),
 	        cmocka_unit_test(what_consumers_ask_is_no_readiness),
+	        cmocka_unit_test(what_it_says_is_a_page_of_prometheus),
+	        cmocka_unit_test(clusters_that_want_somebody_are_counted),
+	        cmocka_unit_test(counters_do_not_go_back),
+	        cmocka_unit_test(who_is_turned_away_and_cut_off_is_counted),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

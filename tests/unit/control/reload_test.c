@@ -81,6 +81,38 @@ static void clusters_come_move_and_go(void **state)
 	rig_fini(&g);
 }
 
+/* Its address was wrong; the new one is not reached either. */
+static void of_another_server_the_log_is_told_anew(void **state)
+{
+	struct rig g;
+	rig_init(&g, *state, HEAD "]\n", KUBECONFIG(ONE));
+	struct known_cluster *a = clusters_find(g.control, "a");
+	struct errmsg m = {0};
+	assert_int_equal(clusters_place(g.control, a, &m), ERR_OK);
+	turn(&g);
+	struct cluster *c = core_cluster(g.reactor, a->id);
+	cluster_on_failure(c, ERR_CONN_REFUSED, "one", g.io.now_ns);
+	turn(&g);
+	scratch_has(warned, "cluster \"a\" is not reached: 127.0.0.1:1: one");
+	assert_true(a->down);
+	for (int i = 0; i < 2; i++) { /* also when the last word of the one before comes late */
+		warned[0] = 0;
+		if (i) {
+			cluster_on_answer(c, g.io.now_ns);
+			turn(&g);
+			cluster_on_failure(c, ERR_CONN_REFUSED, "late", g.io.now_ns);
+		}
+		reload(&g, HEAD "]\n", i ? KUBECONFIG(ONE) : KUBECONFIG(MOVED));
+		turn(&g);
+		assert_false(a->down);
+		a->logged_ns = 0;
+		cluster_on_failure(c, ERR_CONN_REFUSED, "two", g.io.now_ns);
+		turn(&g);
+		scratch_has(warned, i ? "127.0.0.1:1: two" : "127.0.0.1:3: two");
+	}
+	rig_fini(&g);
+}
+
 /* As while the reactors have not yet let go of what an earlier reload removed. Those behind the one
  * for which there is no row are kept, and what they borrow is the new configuration's. */
 static void a_cluster_without_room_is_no_matter_of_the_others(void **state)
@@ -471,6 +503,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        TEST(the_same_again_tells_the_reactor_nothing),
 	        TEST(clusters_come_move_and_go),
+	        TEST(of_another_server_the_log_is_told_anew),
 	        TEST(a_cluster_without_room_is_no_matter_of_the_others),
 	        TEST(what_cannot_be_kept_open_is_in_the_status),
 	        TEST(discovery_begins_anew_at_another_server),

@@ -38,8 +38,10 @@ struct rig {
 };
 
 static char warned[512];
+static unsigned warnings;
 static inline void warn(const char *text)
 {
+	warnings++;
 	snprintf(warned, sizeof warned, "%s", text);
 }
 

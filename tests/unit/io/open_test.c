@@ -152,6 +152,13 @@ static void auto_falls_back_when_refused(void **state)
 	        {{SYS_io_uring_register, EPERM, 0, 0}, "io_uring_register(probe)"},
 	        {{SYS_io_uring_register, ENOSYS, 0, 0}, "io_uring_register(probe)"},
 	        {{SYS_io_uring_register, EINVAL, 2, REGISTER_BUF_RING}, "(buffers)"},
+	        {{SYS_io_uring_setup, ENOMEM, 0, 0}, "LimitMEMLOCK"},
+	        {{SYS_io_uring_register, ENOMEM, 0, 0}, "io_uring_register(probe)"},
+	        {{SYS_io_uring_register, ENOMEM, 2, REGISTER_FILES2}, "(files)"},
+	        {{SYS_io_uring_register, ENOMEM, 2, REGISTER_BUF_RING}, "(buffers)"},
+	        {{SYS_mmap, ENOMEM, 2, RECV_BUFFERS * (BUFS_RESERVE + 1) * BUFS_STRIDE},
+	                "(buffers)"},
+	        {{SYS_mmap, ENOMEM, 2, BUFS_LARGE_ALL * BUFS_LARGE_STRIDE}, "(buffers)"},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct outcome o = open_refused(IO_KIND_AUTO, &cases[i].fault, 0);
@@ -172,15 +179,8 @@ static void auto_keeps_resource_faults_visible(void **state)
 		struct fault fault;
 		err_t err;
 	} cases[] = {
-	        {{SYS_io_uring_setup, ENOMEM, 0, 0}, ERR_NO_MEMORY},
 	        {{SYS_io_uring_setup, EMFILE, 0, 0}, ERR_LIMIT},
 	        {{SYS_io_uring_setup, ENFILE, 0, 0}, ERR_LIMIT},
-	        {{SYS_io_uring_register, ENOMEM, 0, 0}, ERR_NO_MEMORY},
-	        {{SYS_io_uring_register, ENOMEM, 2, REGISTER_FILES2}, ERR_NO_MEMORY},
-	        {{SYS_io_uring_register, ENOMEM, 2, REGISTER_BUF_RING}, ERR_NO_MEMORY},
-	        {{SYS_mmap, ENOMEM, 2, RECV_BUFFERS * (BUFS_RESERVE + 1) * BUFS_STRIDE},
-	                ERR_NO_MEMORY},
-	        {{SYS_mmap, ENOMEM, 2, BUFS_LARGE_ALL * BUFS_LARGE_STRIDE}, ERR_NO_MEMORY},
 	        {{SYS_eventfd2, EMFILE, 0, 0}, ERR_LIMIT},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -189,6 +189,10 @@ static void auto_keeps_resource_faults_visible(void **state)
 		assert_int_equal(o.why.code, cases[i].err);
 		assert_non_null(strstr(o.why.text, strerror(cases[i].fault.err_no)));
 	}
+	struct fault named = {SYS_io_uring_setup, ENOMEM, 0, 0};
+	struct outcome n = open_refused(IO_KIND_URING, &named, 0);
+	assert_int_equal(n.err, ERR_NO_MEMORY);
+	assert_non_null(strstr(n.why.text, "RLIMIT_MEMLOCK"));
 	/* The ring's table of 64 descriptors against a limit of 40. */
 	struct outcome o = open_refused(IO_KIND_AUTO, NULL, 40);
 	assert_int_equal(o.err, ERR_LIMIT);
