@@ -303,7 +303,7 @@ static err_t make_reactor(
 	return reactor_new(&c, &w->reactor);
 }
 
-static void raise_limit(int which)
+static void raise_limit(__rlimit_resource_t which)
 {
 	struct rlimit r;
 	if (getrlimit(which, &r) == 0 && r.rlim_cur < r.rlim_max) {

@@ -456,8 +456,13 @@ static void one_login_is_enough_for_all(void **state)
 		pass(&w, SEC / 10);
 	assert_int_equal(w.io.connects, 3); /* the first probe */
 	connect_ok(&w, 0);
+	assert_null(take_note(&w, REACTOR_CLUSTER_LETS_IN));
 	answer(&w, fake_io_sock(&w.io, 0), "200 OK", LIST_JSON("10", ITEM_JSON("a", "5")));
 	assert_int_equal(w.io.connects, 4);
+	expect_note(&w, REACTOR_CLUSTER_LETS_IN); /* once, however many lists */
+	connect_ok(&w, 1);
+	answer(&w, fake_io_sock(&w.io, 1), "200 OK", LIST_JSON("10", ITEM_JSON("a", "5")));
+	assert_null(take_note(&w, REACTOR_CLUSTER_LETS_IN));
 	world_fini(&w);
 }
 
