@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "control/core.h"
+#include "control/questions.h"
 
 #define CLUSTERS_LOG_NS (60ull * 1000000000ull)
 
@@ -65,6 +66,8 @@ void clusters_on_turned(struct control *c, const struct reactor_note *n)
 	struct known_cluster *k = c->clusters.rows[n->cluster];
 	uint64_t now = loop_now_ns(c->loop);
 	bool down = n->err != ERR_OK;
+	if (!down)
+		questions_on_answers(k);
 	if (!down && (k->backend || k->is_backend))
 		backends_on_answers(c, k->backend ? k->backend : k);
 	if (k->is_backend)
