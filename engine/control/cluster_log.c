@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "control/core.h"
+#include "control/questions.h"
 
 #define CLUSTERS_LOG_NS (CLUSTERS_LOG_S * 1000000000ull)
 
@@ -138,6 +139,8 @@ void clusters_on_turned(struct control *c, const struct reactor_note *n)
 	struct known_cluster *k = c->clusters.rows[n->cluster];
 	uint64_t now = loop_now_ns(c->loop), *logged_ns = logged_of(k);
 	k->down = n->err != ERR_OK;
+	if (!k->down)
+		questions_on_answers(k);
 	if (!k->down && (k->backend || k->is_backend))
 		backends_on_answers(c, k->backend ? k->backend : k);
 	if (k->is_backend || k->down == k->logged_down)

@@ -426,6 +426,8 @@ void clusters_send_credential(struct control *c, struct known_cluster *k)
 	}
 	k->asked_401 = false;
 	k->sent = true;
+	if (!msg->err)
+		questions_on_answers(k);
 	/* What a backend's clusters have not got, its own line tells. */
 	cluster_log_login(c, k, is_through(k) ? ERR_OK : msg->err, msg->text);
 	control_post(c, k->reactor, msg);

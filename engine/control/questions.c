@@ -96,6 +96,19 @@ void questions_end_cluster(struct known_cluster *k, const char *why)
 	}
 }
 
+/* A resource that it does not have keeps its pause: an answer is no news of that. */
+void questions_on_answers(struct known_cluster *k)
+{
+	LIST_EACH (it, &k->questions) {
+		struct question *q = CONTAINER_OF(it, struct question, about);
+		if (q->kind != QUESTION_PIN || !list_empty(&q->waiting) || !q->failed ||
+		        q->failed == ERR_UNKNOWN_RESOURCE)
+			continue;
+		q->tries = 0;
+		loop_timer_set(q->control->loop, &q->deadline, loop_now_ns(q->control->loop));
+	}
+}
+
 void questions_repin(
         struct control *c, const struct settings_list *(*entry_of)(
                                    const struct control *c, const struct settings_list *old))

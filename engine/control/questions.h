@@ -65,6 +65,8 @@ void questions_fini(struct control *c);
 /* The cluster is at another server: what the old one said so far is forgotten, and this one asked.
  */
 void questions_moved(struct control *c, struct known_cluster *k);
+/* It answers, or is logged in to: lists that are to be kept open and could not be are tried now. */
+void questions_on_answers(struct known_cluster *k);
 /* The cluster was removed: whoever asked about it hears why. */
 void questions_end_cluster(struct known_cluster *k, const char *why);
 /* The settings are others: a question about a list that they keep open goes on for the entry that

@@ -757,6 +757,34 @@ static pid_t start(struct world *w)
 	return pid;
 }
 
+/* In whichever life, and between two: an object that is found is whole, and the last whole state is
+ * served also where a batch was never finished. */
+static void look(struct kr_list *l, unsigned i)
+{
+	char name[16];
+	struct kr_object o;
+	struct kr_view v;
+	snprintf(name, sizeof name, "n%u", i % 50);
+	int r = kr_get(l, "default", name, 0, &o);
+	if (r == KR_OK)
+		assert_true(fake_json_is(
+		        o.json, o.json_bytes, "default", name, o.uid, o.resource_version));
+	else
+		assert_int_equal(r, KR_ERR_NOT_FOUND);
+	if (i % 16)
+		return;
+	while ((r = kr_view_begin(l, &v)) == KR_ERR_OVERRUN)
+		;
+	assert_int_equal(r, KR_OK);
+	assert_true(v.whole);
+	uint64_t n = 0;
+	while ((r = kr_view_next(&v, &o)) == KR_OK)
+		n++;
+	assert_true(r == KR_END || r == KR_ERR_OVERRUN);
+	assert_true(n == v.count || r == KR_ERR_OVERRUN);
+	kr_view_end(&v);
+}
+
 static void killed_anywhere(void **state)
 {
 	(void)state;
@@ -795,11 +823,14 @@ static void killed_anywhere(void **state)
 			continue;
 		}
 		assert_int_equal(got, KR_OK);
+		look(l, n);
 		if (n < limit)
 			continue;
 		limit = 50 + (unsigned)prng_below(&r, 1500);
 		assert_int_equal(kill(pid, SIGKILL), 0);
 		assert_int_equal(waitpid(pid, NULL, 0), pid);
+		for (unsigned i = 0; i < 100; i++)
+			look(l, i);
 		pid = start(&w);
 		kill_at++;
 		n = 0;

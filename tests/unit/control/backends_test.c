@@ -461,6 +461,50 @@ static void lists_of_the_settings_open_in_what_is_found(void **state)
 	rig_fini(&g);
 }
 
+static uint64_t pause_of(const struct rig *g, const struct question *q)
+{
+	uint64_t now = loop_now_ns(g->control->loop), at = q->deadline.timer.at_ns;
+	return at > now ? at - now : 0;
+}
+
+/* Lists of a cluster that was away wait minutes for their next try. When it is back, all are due.
+ */
+static void what_is_back_has_its_lists_opened(void **state)
+{
+	struct rig g;
+	(void)state;
+	rig_config(&g);
+	g.list = (struct settings_list){.clusters = "prod-1",
+	        .resource = {.resource = "pods", .version = "v1", .group = ""}};
+	g.settings.lists = &g.list;
+	g.settings.list_count = 1;
+	rig_start(&g);
+	struct known_cluster *k = clusters_find(g.control, "prod-1");
+	struct question *q = CONTAINER_OF(k->questions.next, struct question, about);
+	assert_false(list_empty(&k->questions));
+	for (int i = 0; i < 20 && !fake_io_sock(&g.io[k->reactor], 0); i++)
+		both(&g);
+	fake_io_connected(fake_io_sock(&g.io[k->reactor], 0), ERR_CONN_REFUSED);
+	for (int i = 0; i < 20 && !q->failed; i++)
+		both(&g);
+	assert_int_equal(q->failed, ERR_CONN_REFUSED);
+	assert_true(pause_of(&g, q) > 0);
+	turned(&g, k, ERR_CONN_REFUSED);
+	turned(&g, clusters_find(g.control, "dev/x"), ERR_OK); /* another one */
+	assert_true(pause_of(&g, q) > 0);
+	turned(&g, k, ERR_OK);
+	assert_int_equal(pause_of(&g, q), 0);
+	uint64_t later = loop_now_ns(g.control->loop) + 1000000000;
+	loop_timer_set(g.control->loop, &q->deadline, later);
+	clusters_send_credential(g.control, k); /* it was the login that failed */
+	assert_int_equal(pause_of(&g, q), 0);
+	loop_timer_set(g.control->loop, &q->deadline, later);
+	q->failed = ERR_UNKNOWN_RESOURCE;
+	turned(&g, k, ERR_OK);
+	assert_true(pause_of(&g, q) > 0);
+	rig_fini(&g);
+}
+
 static void note_of(struct rig *g, enum reactor_note_type type, const struct known_cluster *k)
 {
 	struct reactor_note *n = calloc(1, sizeof *n);
@@ -616,6 +660,7 @@ int main(void)
 	        cmocka_unit_test(what_is_back_has_the_backend_asked),
 	        cmocka_unit_test(one_line_says_that_all_behind_a_backend_are_away),
 	        cmocka_unit_test(lists_of_the_settings_open_in_what_is_found),
+	        cmocka_unit_test(what_is_back_has_its_lists_opened),
 	        cmocka_unit_test(what_comes_while_it_stops_is_let_go),
 	        cmocka_unit_test(status_names_the_way_and_the_backend),
 	        cmocka_unit_test(a_broken_backend_breaks_its_clusters_only),
