@@ -1,15 +1,20 @@
 /* client.h - what a client is made of. The rooms of libkubering around it, each a pair of files:
  *
- *   link      the socket, message by message              mapping   the segments of one shard;
- * fetches segments when they are needed session   attached, lost, attached again              scan
- * a list at one position wait      waking up                                   object    one
- * object, copied or borrowed, and checked list      lists: open, status, get follow    changes, one
- * after another view      public face of scan                         restart   the difference
- * between two lives of the daemon
+ *   link      the socket, message by message
+ *   session   attached, lost, attached again
+ *   wait      waking up
+ *   mapping   the segments of one shard; fetches those that are needed
+ *   scan      a list at one position
+ *   object    one object, copied or borrowed, and checked
+ *   list      lists: open, status, get
+ *   view      public face of scan
+ *   follow    changes, one after another
+ *   restart   the difference between two lives of the daemon
  *
  * No file here aborts, prints, starts a thread or installs a handler. One client belongs to one
  * thread at a time, so there is no lock. Lifetimes: a list holds its client, views and started
- * follows hold their list and their shard; so whatever order the user closes things in is safe.
+ * follows hold their list and their shard; so views and follows
+ * may be ended in any order, after kr_close too.
  */
 #ifndef KR_CLIENT_CLIENT_H
 #define KR_CLIENT_CLIENT_H
