@@ -377,6 +377,9 @@ void watch_on_page(
 	} else if (meta->continue_.n > WATCH_TOKEN_MAX || !is_usable_rv(meta->resource_version)) {
 		watch_distrust(w, ERR_JSON_SHAPE,
 		        "list without a usable resourceVersion or continue token", now_ns, out);
+	} else if (!meta->saw_items) { /* a Table, one object: nothing says that all are gone */
+		watch_distrust(
+		        w, ERR_JSON_SHAPE, "the answer is no list: it has no items", now_ns, out);
 	} else if (meta->continue_.n) {
 		if (watch_keep_pages(w, meta))
 			watch_ask(w, now_ns, out);
