@@ -89,11 +89,6 @@ bool tls_keys_next(struct tls_keys *keys, const struct tls_suite *suite)
 	return ok && tls_keys_derive(keys, suite);
 }
 
-void tls_keys_wipe(struct tls_keys *keys)
-{
-	OPENSSL_cleanse(keys, sizeof *keys);
-}
-
 void tls_keys_nonce(struct tls_keys *keys, uint8_t nonce[TLS_IV_BYTES])
 {
 	CHECK(keys->seq < UINT64_MAX); /* 5.3: it must not wrap */

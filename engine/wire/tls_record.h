@@ -38,7 +38,7 @@ const struct tls_suite *tls_suite_of(uint16_t id);
 
 /* --- keys (tls_keys.c) ----------------------------------------------------------------------- */
 
-/* One direction. Secret: wiped by tls_keys_wipe(). */
+/* One direction. Secret: wiped with the tls_own that holds it. */
 struct tls_keys {
 	uint64_t seq; /* of the next record */
 	uint8_t secret[TLS_SECRET_BYTES_MAX];
@@ -53,7 +53,6 @@ bool tls_secret_parse(const char *line, const char *label, uint8_t *secret, size
 bool tls_keys_derive(struct tls_keys *keys, const struct tls_suite *suite);
 /* The next generation, after a KeyUpdate (7.2). false: no memory, and the keys are useless. */
 bool tls_keys_next(struct tls_keys *keys, const struct tls_suite *suite);
-void tls_keys_wipe(struct tls_keys *keys);
 /* 5.3; the sequence moves on. */
 void tls_keys_nonce(struct tls_keys *keys, uint8_t nonce[TLS_IV_BYTES]);
 
@@ -67,8 +66,6 @@ struct tls_opener;
 /* NULL: no memory, or OpenSSL has not got the ciphers. */
 struct tls_aead *tls_aead_new(void);
 void tls_aead_free(struct tls_aead **a);
-/* libipsec-mb is there and gave the same answers as OpenSSL. */
-bool tls_aead_has_ipsec_mb(const struct tls_aead *a);
 
 /* NULL: no memory. evp: without libipsec-mb. */
 struct tls_opener *tls_opener_new(
