@@ -126,25 +126,6 @@ static void pages_of_different_versions_are_distrusted(void **s)
 	watch_fini(&r.w);
 }
 
-/* A Table has rows, a single object has neither: taken for an empty list it would delete all. */
-static void a_document_without_items_is_no_empty_list(void **s)
-{
-	struct rig r;
-	(void)s;
-	rig_live(&r);
-	watch_on_lost(&r.w, ERR_HTTP_SYNTAX, "nonsense", r.now, &r.out); /* and so a LIST */
-	r.now = r.w.deadline_ns;
-	watch_on_timer(&r.w, r.now, &r.out);
-	watch_on_ready(&r.w, r.now, &r.out);
-	struct json_list_meta meta = {.resource_version = SPAN("101")};
-	assert_int_equal(watch_on_head(&r.w, 200, -1, r.now, &r.out), WATCH_BODY_LIST);
-	watch_on_page(&r.w, &meta, r.now, &r.out);
-	assert_false(r.out.acts & WATCH_SYNC_COMMIT);
-	assert_true(r.out.acts & WATCH_SYNC_ABORT);
-	assert_int_equal(r.w.err, ERR_JSON_SHAPE);
-	watch_fini(&r.w);
-}
-
 static void expired_continue_lists_again_without_pages(void **s)
 {
 	struct rig r;
@@ -741,7 +722,6 @@ int main(void)
 	        cmocka_unit_test(events_are_always_listed_in_pages),
 	        cmocka_unit_test(pages_follow_their_token_and_commit_once),
 	        cmocka_unit_test(pages_of_different_versions_are_distrusted),
-	        cmocka_unit_test(a_document_without_items_is_no_empty_list),
 	        cmocka_unit_test(expired_continue_lists_again_without_pages),
 	        cmocka_unit_test(gone_in_each_of_its_places_relists),
 	        cmocka_unit_test(resume_uses_the_last_event_or_bookmark),
