@@ -136,14 +136,14 @@ void json_list_reset(struct json_list *s); /* before each page */
  * An item that lies whole in data is handed out in place, else from the carry; it is valid until
  * the next call.
  * Errors: ERR_JSON_SYNTAX; _DEPTH; _LIMIT (an item over item_bytes_max, anything else over 256
- * KiB, a body of more than 1024 members); _SHAPE (an item that is no object; items,
- * metadata or one of its members named below mistyped or there twice); ERR_NO_MEMORY. */
+ * KiB, a body of more than 1024 members); _SHAPE (an item that is no object; kind,
+ * items, metadata or one of its members named below mistyped or there twice); ERR_NO_MEMORY. */
 enum json_list_result json_list_feed(
         struct json_list *s, struct span data, size_t *consumed, struct span *item);
 err_t json_list_err(const struct json_list *s);
 /* After END (before it: what has been seen so far). Valid until reset. */
 struct json_list_meta {
-	struct span resource_version, continue_;
+	struct span kind, resource_version, continue_;
 	bool saw_items; /* "items" was there (it may be null: an empty list) */
 };
 void json_list_meta(const struct json_list *s, struct json_list_meta *out);

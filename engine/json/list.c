@@ -61,8 +61,8 @@ struct json_list {
 	uint32_t members;     /* of the body, so far */
 	struct brackets brackets;
 	size_t item_bytes_max;
-	struct list_buffer carry;    /* the unfinished key, value or item */
-	struct list_buffer metadata; /* its value; meta points into it */
+	struct list_buffer carry;          /* the unfinished key, value or item */
+	struct list_buffer kind, metadata; /* their values; meta points into them */
 	struct tokens tokens;
 	struct json_list_meta meta;
 };
@@ -90,6 +90,7 @@ void json_list_free(struct json_list **s)
 	tokens_fini(&(*s)->tokens);
 	free((*s)->carry.p);
 	free((*s)->metadata.p);
+	free((*s)->kind.p);
 	free(*s);
 	*s = NULL;
 }
@@ -99,7 +100,7 @@ void json_list_reset(struct json_list *s)
 	s->state = LIST_START;
 	s->err = ERR_OK;
 	s->seen = s->members = 0;
-	s->carry.n = s->metadata.n = 0;
+	s->carry.n = s->kind.n = s->metadata.n = 0;
 	s->meta = (struct json_list_meta){0};
 	/* An item sits two levels below the body. */
 	brackets_init(&s->brackets, JSON_DEPTH_MAX, BRACKETS_KERNEL_BEST);
@@ -140,7 +141,8 @@ static err_t read_carry(struct json_list *s)
 	return tokens_read(&s->tokens, (struct span){s->carry.p, s->carry.n});
 }
 
-static const uint32_t wanted_of_list = 1u << MEMBER_METADATA | 1u << MEMBER_ITEMS;
+static const uint32_t wanted_of_list =
+        1u << MEMBER_KIND | 1u << MEMBER_METADATA | 1u << MEMBER_ITEMS;
 
 static err_t on_key(struct json_list *s)
 {
@@ -158,8 +160,9 @@ static err_t on_key(struct json_list *s)
 	return ERR_OK;
 }
 
-/* A string of the carry, of which s->metadata is a copy: its text goes there. null is empty. */
-static err_t take_text(struct json_list *s, uint32_t at, size_t bytes_max, struct span *out)
+/* A string of the carry, of which `kept` is a copy: its text goes there. null is empty. */
+static err_t take_text(struct json_list *s, struct list_buffer *kept, uint32_t at, size_t bytes_max,
+        struct span *out)
 {
 	const struct tokens *t = &s->tokens;
 	if (member_is_null(t, at))
@@ -167,7 +170,7 @@ static err_t take_text(struct json_list *s, uint32_t at, size_t bytes_max, struc
 	if (t->code[at] != TOKEN_STRING)
 		return ERR_JSON_SHAPE;
 	struct span raw = tokens_string(t, at);
-	char *text = s->metadata.p + (raw.p - t->doc.p);
+	char *text = kept->p + (raw.p - t->doc.p);
 	bool lone = false;
 	size_t n = tokens_escaped(t, raw) ? unescape(text, raw, &lone) : raw.n;
 	*out = (struct span){text, n};
@@ -192,9 +195,11 @@ static err_t take_metadata(struct json_list *s)
 			return ERR_JSON_SHAPE;
 		seen |= bit;
 		if (m.name == MEMBER_RESOURCE_VERSION)
-			e = take_text(s, m.value, JSON_VERSION_MAX, &meta->resource_version);
+			e = take_text(s, &s->metadata, m.value, JSON_VERSION_MAX,
+			        &meta->resource_version);
 		else if (m.name == MEMBER_CONTINUE)
-			e = take_text(s, m.value, LIST_VALUE_BYTES_MAX, &meta->continue_);
+			e = take_text(
+			        s, &s->metadata, m.value, LIST_VALUE_BYTES_MAX, &meta->continue_);
 	}
 	return e;
 }
@@ -204,13 +209,17 @@ static err_t on_value(struct json_list *s)
 	err_t e = read_carry(s);
 	if (e)
 		return e;
-	if (s->key == MEMBER_ITEMS)
-		return member_is_null(&s->tokens, 0) ? ERR_OK : ERR_JSON_SHAPE;
-	if (s->key != MEMBER_METADATA)
-		return ERR_OK;
-	if (!append(&s->metadata, s->carry.p, s->carry.n))
+	struct list_buffer *kept = s->key == MEMBER_KIND       ? &s->kind
+	                           : s->key == MEMBER_METADATA ? &s->metadata
+	                                                       : NULL;
+	if (kept && !append(kept, s->carry.p, s->carry.n))
 		return ERR_NO_MEMORY;
-	return take_metadata(s);
+	switch (s->key) {
+	case MEMBER_KIND: return take_text(s, kept, 0, JSON_KIND_MAX, &s->meta.kind);
+	case MEMBER_METADATA: return take_metadata(s);
+	case MEMBER_ITEMS: return member_is_null(&s->tokens, 0) ? ERR_OK : ERR_JSON_SHAPE;
+	default: return ERR_OK;
+	}
 }
 
 /* --- the automaton -------------------------------------------------------------------------- */

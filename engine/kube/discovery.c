@@ -404,3 +404,20 @@ const struct discovery_resource *discovery_resolve(const struct discovery *d, st
 	}
 	return r;
 }
+
+const struct discovery_resource *discovery_find(
+        const struct discovery *d, struct span group, struct span version, struct span resource)
+{
+	for (size_t i = 0; i < d->count; i++) {
+		const struct discovery_resource *r = &d->rows[i];
+		if (span_is(group, r->group) && span_is(version, r->version) &&
+		        span_is(resource, r->resource))
+			return r;
+	}
+	return NULL;
+}
+
+size_t discovery_count(const struct discovery *d)
+{
+	return d->count;
+}

@@ -63,5 +63,9 @@ const char *discovery_missing(struct discovery *d);
 /* Resolves a name. The group order of the server decides between groups, the core group first; the
  * preferred version within one. Returns NULL when nothing has that name. */
 const struct discovery_resource *discovery_resolve(const struct discovery *d, struct span name);
+/* An exact group, version and plural. */
+const struct discovery_resource *discovery_find(
+        const struct discovery *d, struct span group, struct span version, struct span resource);
+size_t discovery_count(const struct discovery *d);
 
 #endif

@@ -156,7 +156,8 @@ static bool list_shape(const struct naive *tree)
 		if (naive_depth(n) > JSON_DEPTH_MAX + (unsigned)items)
 			return false;
 	}
-	return text_shape(metadata, "resourceVersion", JSON_VERSION_MAX, meta.resource_version) &&
+	return text_shape(tree, "kind", JSON_KIND_MAX, meta.kind) &&
+	       text_shape(metadata, "resourceVersion", JSON_VERSION_MAX, meta.resource_version) &&
 	       text_shape(metadata, "continue", 1 << 18, meta.continue_) &&
 	       items_shape(tree, meta.saw_items);
 }

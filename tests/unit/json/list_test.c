@@ -11,7 +11,7 @@ struct outcome {
 	err_t err;
 	size_t items, in_place, bytes;
 	char text[8192]; /* the items, each followed by a newline */
-	char resource_version[64], continue_[64];
+	char kind[64], resource_version[64], continue_[64];
 	bool saw_items;
 };
 
@@ -58,6 +58,7 @@ static void run(struct json_list *s, const char *body, size_t n, size_t front, s
 	o->err = json_list_err(s);
 	struct json_list_meta meta;
 	json_list_meta(s, &meta);
+	keep(o->kind, meta.kind);
 	keep(o->resource_version, meta.resource_version);
 	keep(o->continue_, meta.continue_);
 	o->saw_items = meta.saw_items;
@@ -113,6 +114,7 @@ static void lists_of_typed_objects_are_split(void **state)
 	assert_string_equal(whole.text, "{\"metadata\":{\"name\":\"a\",\"x\":\"}]\\\"\"}}\n{"
 	                                "\"metadata\":{\"name\":\"b\"},\"y\":[[{}],{\"z\":[]}]}\n");
 	assert_int_equal(whole.in_place, 2);
+	assert_string_equal(whole.kind, "PodList");
 	assert_string_equal(whole.resource_version, "100");
 	assert_string_equal(whole.continue_, "tok");
 	assert_true(whole.saw_items);
@@ -127,6 +129,7 @@ static void lists_with_sorted_keys_are_split(void **state)
 	      "\"5\\u0035\"} } \n ");
 	assert_int_equal(whole.end, JSON_LIST_END);
 	assert_string_equal(whole.text, "{\"a\":\"\\\\\"}\n{ }\n");
+	assert_string_equal(whole.kind, "WidgetList");
 	assert_string_equal(whole.resource_version, "55");
 	assert_string_equal(whole.continue_, "");
 }
@@ -217,6 +220,8 @@ static void broken_bodies_are_refused(void **state)
 	        {"{\"items\":0}", ERR_JSON_SHAPE},
 	        {"{\"items\":[],\"items\":", ERR_JSON_SHAPE},
 	        {"{\"items\":null,\"item\\u0073\":", ERR_JSON_SHAPE},
+	        {"{\"kind\":1}", ERR_JSON_SHAPE},
+	        {"{\"kind\":\"A\",\"kind\":", ERR_JSON_SHAPE},
 	        {"{\"metadata\":[]}", ERR_JSON_SHAPE},
 	        {"{\"metadata\":\"\"}", ERR_JSON_SHAPE},
 	        {"{\"metadata\":{},\"metadata\":", ERR_JSON_SHAPE},
@@ -331,6 +336,7 @@ static void a_reset_forgets_everything(void **state)
 	split("{\"items\":[{}]}");
 	assert_int_equal(whole.end, JSON_LIST_END);
 	assert_string_equal(whole.text, "{}\n");
+	assert_string_equal(whole.kind, "");
 	assert_string_equal(whole.resource_version, "");
 	assert_string_equal(whole.continue_, "");
 }
