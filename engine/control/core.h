@@ -45,7 +45,7 @@ struct control {
 	struct reload reload;
 	struct list questions; /* status and resolve under way: struct question */
 	uint32_t next_question;
-	uint64_t started_ns;
+	uint64_t started_ns, started_wall_s;
 	bool stopping;
 	bool stop_posted; /* the reactors end when they like, and their io with them: nothing is
 	                     posted any more */

@@ -38,7 +38,7 @@ const struct tls_suite *tls_suite_of(uint16_t id);
 
 /* --- keys (tls_keys.c) ----------------------------------------------------------------------- */
 
-/* One direction. Secret: wiped with the tls_own that holds it. */
+/* One direction. Secret: wiped with the connection that it is in (tls_own_free). */
 struct tls_keys {
 	uint64_t seq; /* of the next record */
 	uint8_t secret[TLS_SECRET_BYTES_MAX];
