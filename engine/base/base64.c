@@ -2,7 +2,8 @@
 
 #include <stdint.h>
 
-int base64_digit(unsigned char c)
+/* 0 to 63; -1: not of the alphabet. */
+static int digit_of(unsigned char c)
 {
 	if (c >= 'A' && c <= 'Z')
 		return c - 'A';
@@ -22,7 +23,7 @@ bool base64_in_place(char *p, size_t n, size_t *out)
 		pads++;
 	uint32_t bits = 0;
 	for (size_t i = 0; i < n - pads; i++) {
-		int digit = base64_digit((unsigned char)p[i]);
+		int digit = digit_of((unsigned char)p[i]);
 		if (digit < 0)
 			return false;
 		bits = bits << 6 | (uint32_t)digit;
@@ -30,5 +31,5 @@ bool base64_in_place(char *p, size_t n, size_t *out)
 			p[to++] = (char)(bits >> (6 - 2 * (i % 4)));
 	}
 	*out = to;
-	return !pads || (bits & (pads == 1 ? 3u : 15u)) == 0;
+	return true;
 }

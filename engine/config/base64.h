@@ -1,6 +1,5 @@
-/* base64.h - standard base64 as Go's encoding/base64 reads it: padding required, line breaks
- * ignored, nothing else beside the alphabet. Kubeconfig
- * `*-data` fields are written by people and by `base64` with its 76-column lines. */
+/* base64.h - base/base64.h with line breaks, which are ignored: kubeconfig `*-data` fields are
+ * written by people and by `base64` with its 76-column lines. */
 #ifndef KR_CONFIG_BASE64_H
 #define KR_CONFIG_BASE64_H
 

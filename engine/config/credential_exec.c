@@ -384,11 +384,6 @@ static bool credential_exec_step(struct credential_exec *x)
 
 bool credential_exec_on_readable(struct credential_exec *x, uint64_t now_ns)
 {
-	return credential_exec_on_timer(x, now_ns);
-}
-
-bool credential_exec_on_timer(struct credential_exec *x, uint64_t now_ns)
-{
 	if (credential_exec_step(x))
 		return true;
 	if (!x->reaped && now_ns >= x->deadline_ns) {

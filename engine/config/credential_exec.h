@@ -45,11 +45,10 @@ err_t credential_exec_start(const struct credential_exec_spec *spec, uint64_t no
         struct credential_exec **out, struct errmsg *m) MUST_USE;
 /* Poll it for reading. Valid until credential_exec_free. */
 int credential_exec_fd(const struct credential_exec *x);
-/* When credential_exec_on_timer wants to be called. */
+/* When credential_exec_on_readable wants to be called though nothing is readable. */
 uint64_t credential_exec_deadline(const struct credential_exec *x);
-/* Both return true once, when the run is over: then credential_exec_take. */
+/* True once, when the run is over: then credential_exec_take. */
 bool credential_exec_on_readable(struct credential_exec *x, uint64_t now_ns);
-bool credential_exec_on_timer(struct credential_exec *x, uint64_t now_ns);
 /* The answer of a finished run; moves it to *out. On failure m says why, never with a secret. */
 err_t credential_exec_take(
         struct credential_exec *x, struct credential_answer *out, struct errmsg *m) MUST_USE;

@@ -94,8 +94,7 @@ static void on_event(struct epoll *e, struct epoll_sock *k, uint32_t events)
 		k->hup = true;
 	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
 		k->readable = true;
-		if (!x->paused)
-			slot_due(&e->slots, x, SLOT_RECV);
+		slot_due(&e->slots, x, SLOT_RECV);
 	}
 	if (events & EPOLLOUT) {
 		k->writable = true;
@@ -126,7 +125,7 @@ static bool recv_once(struct epoll *e, struct epoll_sock *k, size_t *room)
 		k->readable = false;
 		slot_ended(&e->slots, x, os_err(errno));
 	}
-	return k->readable && !x->paused && x->state == IO_SOCK_OPEN;
+	return k->readable && x->state == IO_SOCK_OPEN;
 }
 
 /* slot_deliver_fn. */
@@ -135,7 +134,7 @@ static size_t epoll_deliver(struct slot_table *t, struct slot *x)
 	struct epoll *e = epoll_of(t->io);
 	struct epoll_sock *k = sock_of(x);
 	size_t room = IO_PASS_BYTES;
-	bool more = k->readable && !x->paused && x->state == IO_SOCK_OPEN;
+	bool more = k->readable && x->state == IO_SOCK_OPEN;
 	while (more && room)
 		more = recv_once(e, k, &room);
 	if (!more)
@@ -269,24 +268,6 @@ static err_t epoll_send(struct io *io, struct io_sock *s, const void *data, size
 	return err;
 }
 
-static void epoll_pause(struct io *io, struct io_sock *s)
-{
-	struct slot *x = slot_of(&epoll_of(io)->slots, s);
-	if (x)
-		x->paused = true;
-}
-
-static void epoll_resume(struct io *io, struct io_sock *s)
-{
-	struct epoll *e = epoll_of(io);
-	struct slot *x = slot_of(&e->slots, s);
-	if (!x || !x->paused)
-		return;
-	x->paused = false;
-	if (x->state == IO_SOCK_OPEN && sock_of(x)->readable)
-		slot_due(&e->slots, x, SLOT_RECV);
-}
-
 static void epoll_close(struct io *io, struct io_sock *s)
 {
 	struct epoll *e = epoll_of(io);
@@ -330,8 +311,6 @@ static const struct io_ops epoll_ops = {
         .clock_ns = epoll_clock_ns,
         .connect = epoll_connect,
         .send = epoll_send,
-        .pause = epoll_pause,
-        .resume = epoll_resume,
         .close = epoll_close,
         .notify = epoll_notify,
         .tick = epoll_tick,

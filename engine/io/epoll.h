@@ -2,7 +2,7 @@
  * (containers, hardened kernels).
  *
  * Edge triggered: one epoll_ctl per connection in its whole life. What an edge said is kept as a
- * flag until a call says EAGAIN, so pause, resume and the fairness bound cost no system call. One
+ * flag until a call says EAGAIN, so the fairness bound costs no system call. One
  * receive buffer for all sockets: bytes are lent to the handler.
  */
 #ifndef KR_IO_EPOLL_H

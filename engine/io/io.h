@@ -155,8 +155,6 @@ struct io_ops {
 	err_t (*connect)(struct io *io, struct io_sock *s, const struct sockaddr *addr,
 	        socklen_t addr_len, uint64_t timeout_ns);
 	err_t (*send)(struct io *io, struct io_sock *s, const void *data, size_t n);
-	void (*pause)(struct io *io, struct io_sock *s);
-	void (*resume)(struct io *io, struct io_sock *s);
 	void (*close)(struct io *io, struct io_sock *s);
 	void (*notify)(struct io *io, int eventfd);
 	int (*tick)(struct io *io, uint64_t deadline_ns);
@@ -214,18 +212,6 @@ MUST_USE static inline err_t io_connect(struct io *io, struct io_sock *s,
 MUST_USE static inline err_t io_send(struct io *io, struct io_sock *s, const void *data, size_t n)
 {
 	return io->ops->send(io, s, data, n);
-}
-
-/* Stops reading (TCP back-pressure does the rest) and goes on. What the kernel ring has already
- * received (P4) may still be delivered. While paused, the end of the stream is not noticed.
- * Both are idempotent, and may be called in any state. */
-static inline void io_pause(struct io *io, struct io_sock *s)
-{
-	io->ops->pause(io, s);
-}
-static inline void io_resume(struct io *io, struct io_sock *s)
-{
-	io->ops->resume(io, s);
 }
 
 /* Ends the socket from any state; on_closed follows in a later tick. Bytes not yet sent are

@@ -61,7 +61,7 @@ struct slot *slot_open(struct slot_table *t, struct io_sock *s, uint64_t timeout
 	x->send_left = 0;
 	x->connect_err = x->end_err = ERR_OK;
 	x->due = 0;
-	x->paused = x->sending = false;
+	x->sending = false;
 	s->impl = x->index;
 	slot_enter(x, IO_SOCK_CONNECTING);
 	slot_watch_connect(t, x);
@@ -119,8 +119,8 @@ void slot_send_failed(struct slot_table *t, struct slot *x, err_t err)
 	if (x->state == IO_SOCK_OPEN && x->end_err == ERR_OK)
 		x->end_err = err;
 	/* A dead connection ends the read side by itself, after the last byte; a fault of our own
-	 * does not, and a paused socket is not read. */
-	if (x->paused || err_class_of(err) == ERR_CLASS_LOCAL)
+	 * does not. */
+	if (err_class_of(err) == ERR_CLASS_LOCAL)
 		slot_ended(t, x, err);
 }
 

@@ -41,8 +41,7 @@ struct slot {
 	err_t connect_err, end_err;
 	uint8_t state; /* enum io_sock_state */
 	uint8_t due;   /* enum slot_due, many */
-	bool paused;
-	bool sending; /* between io_send and on_sent */
+	bool sending;  /* between io_send and on_sent */
 };
 
 struct slot_table;

@@ -171,24 +171,8 @@ static err_t uring_send(struct io *io, struct io_sock *s, const void *data, size
 	return err;
 }
 
-static void set_paused(struct uring *u, struct io_sock *s, bool paused)
-{
-	struct slot *x = slot_of(&u->slots, s);
-	if (!x || x->paused == paused)
-		return;
-	x->paused = paused;
-	uring_want(u, uring_sock_of(x));
-}
-static void uring_pause(struct io *io, struct io_sock *s)
-{
-	set_paused(uring_of(io), s, true);
-}
-static void uring_resume(struct io *io, struct io_sock *s)
-{
-	set_paused(uring_of(io), s, false);
-}
-
-void uring_drop_received(struct uring *u, struct uring_sock *k)
+/* Gives back all buffers of the socket's queue. */
+static void drop_received(struct uring *u, struct uring_sock *k)
 {
 	while (k->q_head != BUFS_NONE) {
 		uint16_t id = k->q_head;
@@ -205,7 +189,7 @@ static void uring_close(struct io *io, struct io_sock *s)
 	if (!x || x->state == IO_SOCK_CLOSING)
 		return;
 	slot_close(x);
-	uring_drop_received(u, uring_sock_of(x));
+	drop_received(u, uring_sock_of(x));
 	uring_want(u, uring_sock_of(x));
 }
 
@@ -284,8 +268,6 @@ static const struct io_ops uring_ops = {
         .clock_ns = uring_clock_ns,
         .connect = uring_connect,
         .send = uring_send,
-        .pause = uring_pause,
-        .resume = uring_resume,
         .close = uring_close,
         .notify = uring_notify,
         .tick = uring_tick,

@@ -60,7 +60,7 @@ enum uring_op {
 	URING_OP_RECV,
 	URING_OP_SEND,
 	URING_OP_CANCEL,      /* of everything */
-	URING_OP_CANCEL_RECV, /* pause */
+	URING_OP_CANCEL_RECV, /* throttled */
 	URING_OP_CLOSE,
 	URING_OP_NOTIFY,
 	URING_OP_WAKE,
@@ -144,8 +144,6 @@ static inline void uring_want(struct uring *u, struct uring_sock *k)
 	if (list_empty(&k->todo))
 		list_push(&u->todo, &k->todo);
 }
-/* Gives back all buffers of the socket's queue. */
-void uring_drop_received(struct uring *u, struct uring_sock *k);
 
 /* uring_sqe.c: posts buffers, turns the todo and starved lists into submissions. The sated are late
  * then: uring_sqe_flush_late(), when completions were taken in. */

@@ -42,8 +42,8 @@ static void recv_over(struct uring *u, struct uring_sock *k, int res)
 
 static void on_recv(struct uring *u, struct uring_sock *k, const struct io_uring_cqe *c)
 {
-	/* A pause whose cancel missed (liburing#1375): the receive shows itself, try again. */
-	if ((k->slot.paused || k->throttled) && !(k->flight & URING_FLIGHT(URING_OP_CANCEL_RECV)))
+	/* The cancel of a throttled receive missed (liburing#1375): it shows itself, try again. */
+	if (k->throttled && !(k->flight & URING_FLIGHT(URING_OP_CANCEL_RECV)))
 		uring_want(u, k);
 	if (!(c->flags & IORING_CQE_F_MORE))
 		recv_over(u, k, c->res);
@@ -85,7 +85,7 @@ static void on_socket(struct uring *u, struct uring_sock *k, const struct io_uri
 	k->flight &= (uint16_t)~URING_FLIGHT(op);
 	if (op == URING_OP_CONNECT)
 		slot_connected(&u->slots, &k->slot, os_err(-c->res));
-	/* A pause that missed waits for the next sign of the receive (on_recv): asking again at
+	/* One that missed waits for the next sign of the receive (on_recv): asking again at
 	 * once could spin. */
 	if (op == URING_OP_CANCEL_RECV && k->slot.state != IO_SOCK_CLOSING)
 		return;

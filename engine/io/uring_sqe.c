@@ -182,7 +182,7 @@ static bool emit_closing(struct uring *u, struct uring_sock *k)
 static bool emit_reading(struct uring *u, struct uring_sock *k)
 {
 	const struct slot *x = &k->slot;
-	bool wanted = x->state == IO_SOCK_OPEN && !x->paused && !k->throttled;
+	bool wanted = x->state == IO_SOCK_OPEN && !k->throttled;
 	if (k->flight & URING_FLIGHT(URING_OP_RECV)) {
 		if (wanted || (k->flight & URING_FLIGHT(URING_OP_CANCEL_RECV)))
 			return true;

@@ -27,17 +27,4 @@ static inline uint64_t bits_escaped(uint64_t backslash, uint64_t *carry)
 	return (even ^ (landed << 1)) & behind;
 }
 
-/* Bit i of the result is the xor of bits 0..i: between an opening quote (included) and a closing
- * one (excluded) all bits are set. */
-static inline uint64_t bits_prefix_xor(uint64_t x)
-{
-	x ^= x << 1;
-	x ^= x << 2;
-	x ^= x << 4;
-	x ^= x << 8;
-	x ^= x << 16;
-	x ^= x << 32;
-	return x;
-}
-
 #endif

@@ -35,7 +35,6 @@ enum {
 	JSON_UID_MAX = 255,      /* 36 from Kubernetes; other servers may print something else */
 	JSON_VERSION_MAX = 1024, /* 20 digits from Kubernetes; opaque elsewhere */
 	JSON_KIND_MAX = 320,     /* also apiVersion: a DNS subdomain, a slash and a label */
-	JSON_CUTS_MAX = 1,
 };
 
 struct json_parser;
@@ -45,8 +44,8 @@ struct json_parser;
  * out of memory. */
 struct json_parser *json_parser_new(size_t capacity, size_t limit_bytes);
 void json_parser_free(struct json_parser **p);
-/* How often the second reader (struct json_hint) read something else. A counter for the status;
- * anything but 0 is a bug of ours or of simdjson. */
+/* How often the second reader (struct json_hint) read something else: anything but 0 is a bug of
+ * ours or of simdjson. */
 uint64_t json_parser_disputes(const struct json_parser *p);
 
 enum json_event_type {
@@ -137,16 +136,15 @@ void json_list_reset(struct json_list *s); /* before each page */
  * An item that lies whole in data is handed out in place, else from the carry; it is valid until
  * the next call.
  * Errors: ERR_JSON_SYNTAX; _DEPTH; _LIMIT (an item over item_bytes_max, anything else over 256
- * KiB, a body of more than 1024 members); _SHAPE (an item that is no object; kind, apiVersion,
- * items or a member of metadata mistyped or there twice); ERR_NO_MEMORY. */
+ * KiB, a body of more than 1024 members); _SHAPE (an item that is no object; kind,
+ * items, metadata or one of its members named below mistyped or there twice); ERR_NO_MEMORY. */
 enum json_list_result json_list_feed(
         struct json_list *s, struct span data, size_t *consumed, struct span *item);
 err_t json_list_err(const struct json_list *s);
 /* After END (before it: what has been seen so far). Valid until reset. */
 struct json_list_meta {
-	struct span kind, api_version, resource_version, continue_;
-	int64_t remaining; /* -1 when absent */
-	bool saw_items;    /* "items" was there (it may be null: an empty list) */
+	struct span kind, resource_version, continue_;
+	bool saw_items; /* "items" was there (it may be null: an empty list) */
 };
 void json_list_meta(const struct json_list *s, struct json_list_meta *out);
 

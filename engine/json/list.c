@@ -16,7 +16,6 @@
 #include "base/check.h"
 #include "json/brackets.h"
 #include "json/member.h"
-#include "json/number.h"
 #include "json/tokens.h"
 #include "json/unescape.h"
 
@@ -62,8 +61,8 @@ struct json_list {
 	uint32_t members;     /* of the body, so far */
 	struct brackets brackets;
 	size_t item_bytes_max;
-	struct list_buffer carry;                       /* the unfinished key, value or item */
-	struct list_buffer kind, api_version, metadata; /* their values; meta points into them */
+	struct list_buffer carry;          /* the unfinished key, value or item */
+	struct list_buffer kind, metadata; /* their values; meta points into them */
 	struct tokens tokens;
 	struct json_list_meta meta;
 };
@@ -92,7 +91,6 @@ void json_list_free(struct json_list **s)
 	free((*s)->carry.p);
 	free((*s)->metadata.p);
 	free((*s)->kind.p);
-	free((*s)->api_version.p);
 	free(*s);
 	*s = NULL;
 }
@@ -102,8 +100,8 @@ void json_list_reset(struct json_list *s)
 	s->state = LIST_START;
 	s->err = ERR_OK;
 	s->seen = s->members = 0;
-	s->carry.n = s->kind.n = s->api_version.n = s->metadata.n = 0;
-	s->meta = (struct json_list_meta){.remaining = -1};
+	s->carry.n = s->kind.n = s->metadata.n = 0;
+	s->meta = (struct json_list_meta){0};
 	/* An item sits two levels below the body. */
 	brackets_init(&s->brackets, JSON_DEPTH_MAX, BRACKETS_KERNEL_BEST);
 }
@@ -144,7 +142,7 @@ static err_t read_carry(struct json_list *s)
 }
 
 static const uint32_t wanted_of_list =
-        1u << MEMBER_KIND | 1u << MEMBER_API_VERSION | 1u << MEMBER_METADATA | 1u << MEMBER_ITEMS;
+        1u << MEMBER_KIND | 1u << MEMBER_METADATA | 1u << MEMBER_ITEMS;
 
 static err_t on_key(struct json_list *s)
 {
@@ -179,20 +177,7 @@ static err_t take_text(struct json_list *s, struct list_buffer *kept, uint32_t a
 	return lone || n > bytes_max || memchr(text, '\0', n) ? ERR_JSON_SHAPE : ERR_OK;
 }
 
-static err_t take_remaining(struct json_list *s, uint32_t at)
-{
-	const struct tokens *t = &s->tokens;
-	if (member_is_null(t, at))
-		return ERR_OK;
-	int64_t v;
-	if (t->code[at] != TOKEN_SCALAR || !number_int(tokens_scalar(t, at), &v))
-		return ERR_JSON_SHAPE;
-	s->meta.remaining = v < 0 ? -1 : v;
-	return ERR_OK;
-}
-
-static const uint32_t wanted_of_metadata =
-        1u << MEMBER_RESOURCE_VERSION | 1u << MEMBER_CONTINUE | 1u << MEMBER_REMAINING_ITEM_COUNT;
+static const uint32_t wanted_of_metadata = 1u << MEMBER_RESOURCE_VERSION | 1u << MEMBER_CONTINUE;
 
 static err_t take_metadata(struct json_list *s)
 {
@@ -215,8 +200,6 @@ static err_t take_metadata(struct json_list *s)
 		else if (m.name == MEMBER_CONTINUE)
 			e = take_text(
 			        s, &s->metadata, m.value, LIST_VALUE_BYTES_MAX, &meta->continue_);
-		else if (m.name == MEMBER_REMAINING_ITEM_COUNT)
-			e = take_remaining(s, m.value);
 	}
 	return e;
 }
@@ -226,15 +209,13 @@ static err_t on_value(struct json_list *s)
 	err_t e = read_carry(s);
 	if (e)
 		return e;
-	struct list_buffer *kept = s->key == MEMBER_KIND          ? &s->kind
-	                           : s->key == MEMBER_API_VERSION ? &s->api_version
-	                           : s->key == MEMBER_METADATA    ? &s->metadata
-	                                                          : NULL;
+	struct list_buffer *kept = s->key == MEMBER_KIND       ? &s->kind
+	                           : s->key == MEMBER_METADATA ? &s->metadata
+	                                                       : NULL;
 	if (kept && !append(kept, s->carry.p, s->carry.n))
 		return ERR_NO_MEMORY;
 	switch (s->key) {
 	case MEMBER_KIND: return take_text(s, kept, 0, JSON_KIND_MAX, &s->meta.kind);
-	case MEMBER_API_VERSION: return take_text(s, kept, 0, JSON_KIND_MAX, &s->meta.api_version);
 	case MEMBER_METADATA: return take_metadata(s);
 	case MEMBER_ITEMS: return member_is_null(&s->tokens, 0) ? ERR_OK : ERR_JSON_SHAPE;
 	default: return ERR_OK;

@@ -29,7 +29,6 @@ static const struct name {
         [MEMBER_CAUSES] = {"causes", 6},
         [MEMBER_RETRY_AFTER_SECONDS] = {"retryAfterSeconds", 17},
         [MEMBER_CONTINUE] = {"continue", 8},
-        [MEMBER_REMAINING_ITEM_COUNT] = {"remainingItemCount", 18},
         [MEMBER_ITEMS] = {"items", 5},
 };
 
@@ -55,7 +54,6 @@ static const uint8_t by_slot[64] = {
         [SLOT(6, 'c')] = MEMBER_CAUSES,
         [SLOT(17, 'r')] = MEMBER_RETRY_AFTER_SECONDS,
         [SLOT(8, 'c')] = MEMBER_CONTINUE,
-        [SLOT(18, 'r')] = MEMBER_REMAINING_ITEM_COUNT,
         [SLOT(5, 'i')] = MEMBER_ITEMS,
 };
 

@@ -163,7 +163,8 @@ bool tokens_may_be_escaped(char c)
 	}
 }
 
-bool tokens_escapes_ok(struct span doc, size_t first_escape)
+/* Are all escapes in the strings of this document legal? The rest of it is known to be good. */
+static bool escapes_ok(struct span doc, size_t first_escape)
 {
 	const char *p = doc.p + first_escape, *end = doc.p + doc.n;
 	while ((p = next_escape(p, end))) {
@@ -301,7 +302,7 @@ static err_t read_portable(struct tokens *t)
 	tokens_fill_depth(t);
 	const char *escape = memchr(p, '\\', t->doc.n);
 	t->first_escape = escape ? (size_t)(escape - p) : t->doc.n;
-	if (g.want != WANT_NOTHING || !tokens_escapes_ok(t->doc, t->first_escape))
+	if (g.want != WANT_NOTHING || !escapes_ok(t->doc, t->first_escape))
 		return ERR_JSON_SYNTAX;
 	return ERR_OK;
 }

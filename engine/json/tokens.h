@@ -86,9 +86,6 @@ void tokens_fill_depth(struct tokens *t);
 /* Is there one whole number, true, false or null at p, followed by something that may follow it? Of
  * the kernels. */
 bool tokens_scalar_ok(const char *p, const char *end);
-/* Are all escapes in the strings of this document legal? The rest of it is known to be good. Of the
- * portable kernel. */
-bool tokens_escapes_ok(struct span doc, size_t first_escape);
 /* May c stand behind a backslash? */
 bool tokens_may_be_escaped(char c);
 /* Four hexadecimal digits at p, before end? */

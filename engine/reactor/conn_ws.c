@@ -112,7 +112,7 @@ void conn_ws_on_head(struct conn *c, const struct http1_head *h)
 		c->user->on_head(c->arg, c, h);
 		return;
 	}
-	err_t err = ws_check_upgrade(h, w->key, w->offered, w->offered_count, NULL, &m);
+	err_t err = ws_check_upgrade(h, w->key, w->offered, w->offered_count, &m);
 	if (err) {
 		conn_lost(c, err, m.text);
 		return;

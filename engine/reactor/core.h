@@ -102,8 +102,6 @@ struct reactor_note *core_note_new(struct reactor *r, enum reactor_note_type typ
 struct reactor_note *core_answer(
         struct reactor *r, struct reactor_msg *m, enum reactor_note_type type, uint32_t id);
 struct cluster *core_cluster(const struct reactor *r, uint32_t id);
-/* p NULL: forgets the id. */
-err_t core_table_set(struct core_table *t, uint32_t id, void *p);
 /* What its shards hold, for the control thread to read. */
 void core_tell_usage(struct reactor *r);
 /* The shard of a realm, made at first use. */

@@ -39,7 +39,8 @@ void core_note(struct reactor *r, struct reactor_note *n)
 	r->config.note(r->config.note_arg, n);
 }
 
-err_t core_table_set(struct core_table *t, uint32_t id, void *p)
+/* p NULL: forgets the id. */
+static err_t table_set(struct core_table *t, uint32_t id, void *p)
 {
 	if (id >= t->count) {
 		uint32_t count = id < 64 ? 64 : id + id / 2;
@@ -102,7 +103,7 @@ static void list_open(struct reactor *r, struct reactor_msg *m)
 	struct cluster *c = core_cluster(r, m->list_spec.cluster);
 	n->err = c && !r->stopping ? feed_open(r, m->list_spec.list, c, &m->list_spec, &f)
 	                           : ERR_UNKNOWN_CLUSTER;
-	if (!n->err && (n->err = core_table_set(&r->feed_by_id, f->id, f)))
+	if (!n->err && (n->err = table_set(&r->feed_by_id, f->id, f)))
 		feed_close(&f);
 	if (!n->err) {
 		n->cluster = c->spec.cluster;
@@ -120,7 +121,7 @@ static void list_close(struct reactor *r, struct reactor_msg *m)
 	struct feed *f = feed_of(r, m->id);
 	if (f) {
 		feed_close(&f);
-		(void)!core_table_set(&r->feed_by_id, m->id, NULL);
+		(void)!table_set(&r->feed_by_id, m->id, NULL);
 	}
 	core_note(r, core_answer(r, m, REACTOR_LIST_CLOSED, m->id));
 }
@@ -133,7 +134,7 @@ static void cluster_add(struct reactor *r, struct cluster_spec *spec)
 	if (core_cluster(r, id))
 		return;
 	struct cluster *c = cluster_new(r, spec);
-	if (c && core_table_set(&r->cluster_by_id, id, c))
+	if (c && table_set(&r->cluster_by_id, id, c))
 		cluster_free(&c);
 }
 
@@ -143,7 +144,7 @@ static void close_list_of(struct feed *f, const struct reactor_msg *why)
 	uint32_t id = f->id;
 	feed_end(f, why->err, why->text);
 	feed_close(&f);
-	(void)!core_table_set(&r->feed_by_id, id, NULL);
+	(void)!table_set(&r->feed_by_id, id, NULL);
 	struct reactor_note *n = core_note_new(r, REACTOR_LIST_CLOSED, id);
 	if (n) /* else control takes CLUSTER_REMOVED for it */
 		core_note(r, n);
@@ -187,7 +188,7 @@ static void cluster_remove(struct reactor *r, struct reactor_msg *m)
 		mux_link_stop(c->mux);
 	}
 	c->removed = last;
-	(void)!core_table_set(&r->cluster_by_id, m->cluster, NULL);
+	(void)!table_set(&r->cluster_by_id, m->cluster, NULL);
 	if (list_empty(&c->conns))
 		cluster_free(&c);
 }

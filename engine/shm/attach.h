@@ -46,7 +46,7 @@ struct attach_head { /* of every message */
 struct attach_hello {
 	struct attach_head head;
 	uint16_t layout_major, layout_minor;
-	uint32_t pid_hint; /* shown in status; SO_PEERCRED decides */
+	uint32_t pid_hint; /* for people; the daemon asks SO_PEERCRED, and shows that */
 	char name[64];     /* program name for status, NUL-padded */
 };
 struct attach_welcome {

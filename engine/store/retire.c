@@ -65,13 +65,6 @@ static bool cursor_normal(const struct retire *r, struct retire_chunk **c, uint3
 	return *c && !(*c == r->back && *at == r->back_at) && *at < RETIRE_CHUNK;
 }
 
-const struct retire_item *retire_peek(const struct retire *r)
-{
-	struct retire_chunk *c = r->mark_chunk;
-	uint32_t at = r->mark_at;
-	return cursor_normal(r, &c, &at) ? &c->item[at] : NULL;
-}
-
 void retire_pass(struct retire *r, uint64_t head)
 {
 	while (cursor_normal(r, &r->mark_chunk, &r->mark_at)) {

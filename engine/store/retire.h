@@ -41,8 +41,6 @@ void retire_fini(struct retire *r);
 bool retire_reserve(struct retire *r, uint64_t n);
 /* seq must not fall. */
 void retire_push(struct retire *r, const struct retire_item *item);
-/* The oldest that is not passed; NULL: all are. */
-const struct retire_item *retire_peek(const struct retire *r);
 /* Moves the mark over everything below head. */
 void retire_pass(struct retire *r, uint64_t head);
 /* The head that leaves at most bytes_max retained, without letting go of anything after `last`. */

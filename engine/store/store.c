@@ -135,6 +135,17 @@ static bool collect_page(struct store *s, struct retire_item *item)
 	return item->ref == 0;
 }
 
+/* The row of a closed list. */
+static void row_give(struct store *s, uint32_t row)
+{
+	s->rows[row].next = ROW_NONE;
+	if (s->row_first == ROW_NONE)
+		s->row_first = row;
+	else
+		s->rows[s->row_last].next = row;
+	s->row_last = row;
+}
+
 static void collect(struct store *s, uint64_t steps)
 {
 	struct retire_item *item;
@@ -144,7 +155,7 @@ static void collect(struct store *s, uint64_t steps)
 		} else {
 			if (!collect_page(s, item))
 				continue;
-			store_row_give(s, item->row);
+			row_give(s, item->row);
 		}
 		retire_pop(&s->retire);
 		item = retire_ahead(&s->retire);
@@ -257,16 +268,6 @@ err_t store_index_reserve(struct store *s, struct errmsg *msg)
 	        &(struct index_slots){
 	                .hash = slot_hash, .prefetch = slot_prefetch, .arg = &s->slots},
 	        msg);
-}
-
-void store_row_give(struct store *s, uint32_t row)
-{
-	s->rows[row].next = ROW_NONE;
-	if (s->row_first == ROW_NONE)
-		s->row_first = row;
-	else
-		s->rows[s->row_last].next = row;
-	s->row_last = row;
 }
 
 /* --- for the reactor and the control thread ------------------------------------------------- */

@@ -98,8 +98,6 @@ static inline bool store_fits(const struct store *s, uint64_t bytes)
 err_t store_block_take(struct store *s, uint64_t n, uint64_t *ref, struct errmsg *msg) MUST_USE;
 /* Room for one more key in the index. errors: ERR_SHM, ERR_LIMIT. */
 err_t store_index_reserve(struct store *s, struct errmsg *msg) MUST_USE;
-/* Row numbers of closed lists come back here. */
-void store_row_give(struct store *s, uint32_t row);
 
 /* --- store_list.c --------------------------------------------------------------------------- */
 

@@ -63,9 +63,8 @@ struct http1_head {
 	enum http1_coding coding;
 	int64_t content_length; /* -1: not said */
 	struct span reason;     /* may be empty */
-	struct span content_type, location, date, retry_after, upgrade;
-	struct span ws_accept, ws_protocol, ws_extensions; /* Sec-WebSocket-* */
-	struct span fields; /* all header lines, each with its CR LF: for http1_header() */
+	struct span date, retry_after;
+	struct span fields; /* all header lines, each with its CR LF */
 };
 
 enum http1_event_type {
@@ -143,9 +142,6 @@ bool http1_busy(const struct http1_parser *p);
 /* Heap bytes held now. */
 size_t http1_bytes(const struct http1_parser *p);
 
-/* The first header of that name (ASCII case ignored), trimmed; false if there is none. While the
- * HEAD event is valid. O(head). */
-bool http1_header(const struct http1_head *h, struct span name, struct span *value);
 /* Seconds that Retry-After asks for: delta-seconds, or a date seen from the response's own Date, or
  * from wall_s (Unix seconds) if it has none. Never negative; at most INT32_MAX. false: absent or
  * not understood. */

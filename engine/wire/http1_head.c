@@ -156,6 +156,12 @@ static bool split_field(struct span l, struct http1_field *out, struct http1_fau
 	return true;
 }
 
+bool http1_next_field(struct span *rest, struct http1_field *field)
+{
+	struct http1_fault fault;
+	return rest->n > 0 && !NEVER(!split_field(take_line(rest), field, &fault));
+}
+
 static bool decode_length(struct span v, struct http1_head *h, struct http1_fault *f)
 {
 	if (h->content_length >= 0)
@@ -174,19 +180,26 @@ static bool decode_length(struct span v, struct http1_head *h, struct http1_faul
 	return true;
 }
 
+bool http1_next_token(struct span *rest, struct span *token)
+{
+	if (rest->n == 0)
+		return false;
+	const char *comma = memchr(rest->p, ',', rest->n);
+	size_t n = comma ? (size_t)(comma - rest->p) : rest->n;
+	*token = http1_trim((struct span){rest->p, n});
+	n += comma != NULL;
+	rest->p += n;
+	rest->n -= n;
+	return true;
+}
+
 static void decode_connection(struct span v, struct framing *fr)
 {
-	while (v.n > 0) {
-		const char *comma = memchr(v.p, ',', v.n);
-		size_t n = comma ? (size_t)(comma - v.p) : v.n;
-		struct span token = http1_trim((struct span){v.p, n});
+	for (struct span token; http1_next_token(&v, &token);) {
 		if (http1_name_is(token, SPAN("close")))
 			fr->close = true;
 		else if (http1_name_is(token, SPAN("keep-alive")))
 			fr->keep_alive = true;
-		n += comma != NULL;
-		v.p += n;
-		v.n -= n;
 	}
 }
 
@@ -198,20 +211,6 @@ static void decode_coding(struct span v, struct http1_head *h)
 	bool gzip = http1_name_is(v, SPAN("gzip")) || http1_name_is(v, SPAN("x-gzip"));
 	h->coding = gzip && h->coding == HTTP1_IDENTITY ? HTTP1_GZIP : HTTP1_UNKNOWN_CODING;
 }
-
-static const struct {
-	struct span name;
-	size_t at;
-} shown[] = {
-        {{"content-type", 12}, offsetof(struct http1_head, content_type)},
-        {{"location", 8}, offsetof(struct http1_head, location)},
-        {{"date", 4}, offsetof(struct http1_head, date)},
-        {{"retry-after", 11}, offsetof(struct http1_head, retry_after)},
-        {{"upgrade", 7}, offsetof(struct http1_head, upgrade)},
-        {{"sec-websocket-accept", 20}, offsetof(struct http1_head, ws_accept)},
-        {{"sec-websocket-protocol", 22}, offsetof(struct http1_head, ws_protocol)},
-        {{"sec-websocket-extensions", 24}, offsetof(struct http1_head, ws_extensions)},
-};
 
 static bool decode_field(const struct http1_field *x, struct http1_head *h, struct framing *fr,
         struct http1_fault *f)
@@ -232,13 +231,11 @@ static bool decode_field(const struct http1_field *x, struct http1_head *h, stru
 		decode_coding(x->value, h);
 		return true;
 	}
-	for (size_t i = 0; i < ARRAY_LEN(shown); i++) {
-		struct span *to = (struct span *)(void *)((char *)h + shown[i].at);
-		if (!to->p && http1_name_is(x->name, shown[i].name)) {
-			*to = x->value;
-			break;
-		}
-	}
+	struct span *shown = http1_name_is(x->name, SPAN("date"))          ? &h->date
+	                     : http1_name_is(x->name, SPAN("retry-after")) ? &h->retry_after
+	                                                                   : NULL;
+	if (shown && !shown->p)
+		*shown = x->value;
 	return true;
 }
 
@@ -307,24 +304,4 @@ bool http1_check_trailers(struct span bytes, struct http1_fault *f)
 			return bad(f, "framing header among the trailers");
 	}
 	return true;
-}
-
-bool http1_header(const struct http1_head *h, struct span name, struct span *value)
-{
-	for (struct span rest = h->fields; rest.n > 0;) {
-		struct http1_field field;
-		struct http1_fault fault;
-		if (NEVER(!split_field(take_line(&rest), &field, &fault)))
-			return false;
-		if (field.name.n != name.n)
-			continue;
-		size_t i = 0;
-		while (i < name.n && lower(field.name.p[i]) == lower(name.p[i]))
-			i++;
-		if (i == name.n) {
-			*value = field.value;
-			return true;
-		}
-	}
-	return false;
 }

@@ -1,4 +1,4 @@
-/* http1_head.h - the grammar half of http1.h, private to wire/http1*.c: one whole section (a head
+/* http1_head.h - the grammar half of http1.h, private to wire/: one whole section (a head
  * or the trailers) as a span, in which http1.c has already found the lines. */
 #ifndef KR_WIRE_HTTP1_HEAD_H
 #define KR_WIRE_HTTP1_HEAD_H
@@ -19,6 +19,10 @@ bool http1_decode_head(
 bool http1_check_trailers(struct span bytes, struct http1_fault *f);
 
 bool http1_is_token(struct span s);
+/* The next of h->fields, of which *rest is what is left. false: none is. */
+bool http1_next_field(struct span *rest, struct http1_field *field);
+/* The next of a list with commas (RFC 9110 5.6.1), perhaps an empty one. false: none is left. */
+bool http1_next_token(struct span *rest, struct span *token);
 /* Without spaces and tabs at its ends. */
 struct span http1_trim(struct span s);
 /* No CTL but HTAB (RFC 9110 5.5). */

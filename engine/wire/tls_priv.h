@@ -1,5 +1,5 @@
-/* tls_priv.h - what tls.c, tls_own.c, tls_config.c and tls_error.c share. Private to wire/tls*.c.
- */
+/* tls_priv.h - what tls.c, tls_own.c, tls_config.c, tls_ticket.c and tls_error.c share. Private to
+ * wire/tls*.c. */
 #ifndef KR_WIRE_TLS_PRIV_H
 #define KR_WIRE_TLS_PRIV_H
 

@@ -140,11 +140,6 @@ void tls_aead_free(struct tls_aead **a)
 	free(x);
 }
 
-bool tls_aead_has_ipsec_mb(const struct tls_aead *a)
-{
-	return a->ipsec_mb;
-}
-
 /* --- opening --------------------------------------------------------------------------------- */
 
 struct tls_opener *tls_opener_new(

@@ -66,8 +66,6 @@ struct tls_opener;
 /* NULL: no memory, or OpenSSL has not got the ciphers. */
 struct tls_aead *tls_aead_new(void);
 void tls_aead_free(struct tls_aead **a);
-/* libipsec-mb is there and gave the same answers as OpenSSL. */
-bool tls_aead_has_ipsec_mb(const struct tls_aead *a);
 
 /* NULL: no memory. evp: without libipsec-mb. */
 struct tls_opener *tls_opener_new(

@@ -48,10 +48,9 @@ void ws_key(const uint8_t nonce[WS_NONCE_BYTES], char key[WS_KEY_BYTES]);
 /* Is this 101 the answer to that key? offered: the sub-protocols that were sent, in order, may be
  * none; the server may pick one of them or none. Header names, and the tokens of Upgrade and
  * Connection, in any case; a sub-protocol exactly as it was offered. ERR_WS_HANDSHAKE, with a text
- * that says which rule; ERR_NO_MEMORY. *chosen (may be NULL) is the index of the picked one or -1.
- * While the HEAD event is valid. */
+ * that says which rule; ERR_NO_MEMORY. While the HEAD event is valid. */
 err_t ws_check_upgrade(const struct http1_head *h, const char key[WS_KEY_BYTES],
-        const struct span *offered, size_t offered_count, int *chosen, struct errmsg *m) MUST_USE;
+        const struct span *offered, size_t offered_count, struct errmsg *m) MUST_USE;
 
 /* --- reading ------------------------------------------------------------------------------------
  */

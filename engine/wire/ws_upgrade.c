@@ -18,7 +18,7 @@ void ws_key(const uint8_t nonce[WS_NONCE_BYTES], char key[WS_KEY_BYTES])
 /* --- the answer to an upgrade (RFC 6455 4.1) -----------------------------------------------------
  */
 
-/* What the headers say; http1_head shows the first of a repeated one only, and no Connection. */
+/* What the headers say. */
 struct answer {
 	struct span accept, protocol;
 	unsigned accepts, protocols, upgrades;
@@ -27,15 +27,9 @@ struct answer {
 
 static bool list_has(struct span list, struct span lower_token)
 {
-	while (list.n > 0) {
-		const char *comma = memchr(list.p, ',', list.n);
-		size_t n = comma ? (size_t)(comma - list.p) : list.n;
-		if (http1_name_is(http1_trim((struct span){list.p, n}), lower_token))
+	for (struct span token; http1_next_token(&list, &token);)
+		if (http1_name_is(token, lower_token))
 			return true;
-		n += comma != NULL;
-		list.p += n;
-		list.n -= n;
-	}
 	return false;
 }
 
@@ -55,23 +49,6 @@ static void read_field(struct span name, struct span value, struct answer *a)
 		a->protocols++;
 	} else if (http1_name_is(name, SPAN("sec-websocket-extensions"))) {
 		a->extension |= value.n > 0;
-	}
-}
-
-/* http1_head.c has checked that each line is NAME ":" VALUE CR LF. */
-static void read_fields(struct span fields, struct answer *a)
-{
-	while (fields.n > 0) {
-		const char *lf = memchr(fields.p, '\n', fields.n);
-		CHECK(lf && lf > fields.p);
-		struct span line = {fields.p, (size_t)(lf - fields.p) - 1};
-		const char *colon = memchr(line.p, ':', line.n);
-		CHECK(colon);
-		struct span name = {line.p, (size_t)(colon - line.p)};
-		struct span value = {colon + 1, line.n - name.n - 1};
-		read_field(name, http1_trim(value), a);
-		fields.p += line.n + 2;
-		fields.n -= line.n + 2;
 	}
 }
 
@@ -111,16 +88,17 @@ static const char *check_answer(const struct http1_head *h, const struct answer 
 }
 
 err_t ws_check_upgrade(const struct http1_head *h, const char key[WS_KEY_BYTES],
-        const struct span *offered, size_t offered_count, int *chosen, struct errmsg *m)
+        const struct span *offered, size_t offered_count, struct errmsg *m)
 {
 	CHECK(offered_count <= WS_PROTOCOLS_MAX);
 	struct answer a = {0};
+	struct http1_field field;
 	char accept[ACCEPT_BYTES + 1];
-	int picked = -1;
 	if (h->status != 101)
 		return errmsg_set(
 		        m, ERR_WS_HANDSHAKE, "the server answered %u instead of 101", h->status);
-	read_fields(h->fields, &a);
+	for (struct span rest = h->fields; http1_next_field(&rest, &field);)
+		read_field(field.name, field.value, &a);
 	const char *why = check_answer(h, &a);
 	if (why)
 		return errmsg_set(m, ERR_WS_HANDSHAKE, "%s", why);
@@ -130,14 +108,12 @@ err_t ws_check_upgrade(const struct http1_head *h, const char key[WS_KEY_BYTES],
 		return errmsg_set(m, ERR_WS_HANDSHAKE,
 		        "Sec-WebSocket-Accept does not answer our key: a cache, or no WebSocket "
 		        "server");
-	for (size_t i = 0; a.protocols && picked < 0 && i < offered_count; i++)
-		if (span_eq(a.protocol, offered[i]))
-			picked = (int)i;
-	if (a.protocols && picked < 0)
+	bool known = !a.protocols;
+	for (size_t i = 0; i < offered_count; i++)
+		known |= span_eq(a.protocol, offered[i]);
+	if (!known)
 		return errmsg_set(m, ERR_WS_HANDSHAKE,
 		        "the server picked a sub-protocol that was not offered");
-	if (chosen)
-		*chosen = picked;
 	return ERR_OK;
 }
 

@@ -82,9 +82,7 @@ static void trace_event(struct trace *t, const struct http1_event *ev, bool *in_
 	        h->status, (int)h->body, (int)h->coding, h->keep_alive, h->version_minor};
 	trace_add(t, numbers, sizeof numbers);
 	trace_add(t, &h->content_length, sizeof h->content_length);
-	const struct span spans[] = {h->reason, h->content_type, h->location, h->date,
-	        h->retry_after, h->upgrade, h->ws_accept, h->ws_protocol, h->ws_extensions,
-	        h->fields};
+	const struct span spans[] = {h->reason, h->date, h->retry_after, h->fields};
 	for (size_t i = 0; i < ARRAY_LEN(spans); i++) {
 		trace_add(t, &spans[i].n, sizeof spans[i].n);
 		if (spans[i].n)

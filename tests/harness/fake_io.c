@@ -79,12 +79,6 @@ static void fake_close(struct io *io, struct io_sock *s)
 		k->closing = true;
 }
 
-static void fake_nothing(struct io *io, struct io_sock *s)
-{
-	(void)io;
-	(void)s;
-}
-
 static void fake_notify(struct io *io, int eventfd)
 {
 	(void)eventfd;
@@ -188,7 +182,7 @@ static int fake_tick(struct io *io, uint64_t deadline_ns)
 }
 
 static const struct io_ops fake_ops = {IO_KIND_SIM, fake_close_all, fake_clock_ns, fake_connect,
-        fake_send, fake_nothing, fake_nothing, fake_close, fake_notify, fake_tick, fake_wake};
+        fake_send, fake_close, fake_notify, fake_tick, fake_wake};
 
 /* --- the script --------------------------------------------------------------------------------
  */

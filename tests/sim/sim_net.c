@@ -26,7 +26,7 @@ struct sim_sock {
 	enum sim_state state;
 	uint64_t event_ns; /* when on_connect, on_end or on_closed is due; UINT64_MAX: not */
 	err_t event_err;
-	bool paused, sent_due, end_queued;
+	bool sent_due, end_queued;
 	uint64_t last_in_ns, last_out_ns; /* arrival of the newest piece of each direction */
 	struct list to_client, to_server; /* struct piece */
 };
@@ -108,15 +108,6 @@ static err_t sim_send(struct io *io, struct io_sock *s, const void *data, size_t
 	push_piece(&k->to_server, data, bytes, k->last_out_ns);
 	k->sent_due = true;
 	return ERR_OK;
-}
-
-static void sim_pause(struct io *io, struct io_sock *s)
-{
-	sock_of(net_of(io), s)->paused = true;
-}
-static void sim_resume(struct io *io, struct io_sock *s)
-{
-	sock_of(net_of(io), s)->paused = false;
 }
 
 static void sim_close(struct io *io, struct io_sock *s)
@@ -208,8 +199,7 @@ static int deliver_bytes(struct sim_net *n, struct sim_sock *k)
 {
 	size_t done = 0;
 	int count = 0;
-	while (k->state == SIM_OPEN && !k->paused && done < SIM_TURN_BYTES &&
-	        !list_empty(&k->to_client)) {
+	while (k->state == SIM_OPEN && done < SIM_TURN_BYTES && !list_empty(&k->to_client)) {
 		struct piece *p = CONTAINER_OF(k->to_client.next, struct piece, link);
 		if (p->at_ns > n->clock->now_ns)
 			break;
@@ -330,7 +320,7 @@ static uint64_t sock_next(const struct sim_sock *k)
 	uint64_t next = k->event_ns;
 	if (k->sent_due && k->state == SIM_OPEN)
 		return 0;
-	if (k->state == SIM_OPEN && !k->paused && !list_empty(&k->to_client)) {
+	if (k->state == SIM_OPEN && !list_empty(&k->to_client)) {
 		uint64_t at = CONTAINER_OF(k->to_client.next, struct piece, link)->at_ns;
 		next = at < next ? at : next;
 	}
@@ -377,7 +367,7 @@ static void sim_close_all(struct io *io)
 }
 
 static const struct io_ops sim_ops = {IO_KIND_SIM, sim_close_all, sim_clock_ns, sim_connect,
-        sim_send, sim_pause, sim_resume, sim_close, sim_notify, sim_tick, sim_wake};
+        sim_send, sim_close, sim_notify, sim_tick, sim_wake};
 
 void sim_net_init(struct sim_net *n, struct sim_clock *c, struct model_server *s, uint64_t seed,
         const struct sim_net_options *o, const struct io_handlers *handlers, void *owner)

@@ -283,7 +283,7 @@ static void exec_that_hangs_is_killed_with_its_group(void **state)
 	assert_int_equal(poll(&p, 1, WAIT_MS), 1);
 	assert_false(credential_exec_on_readable(x, 1299));
 	assert_int_equal(credential_exec_deadline(x), 1300);
-	assert_false(credential_exec_on_timer(x, 1300));
+	assert_false(credential_exec_on_readable(x, 1300));
 	wait_end(x, 1300);
 	struct credential_answer answer;
 	assert_int_equal(credential_exec_take(x, &answer, &m), ERR_CRED_EXEC);

@@ -84,6 +84,8 @@ static void base64_reads_what_go_reads(void **state)
 	        {"aGkh", "hi!"},
 	        {"aA==", "h"},
 	        {"aG\nk=\r\n", "hi"},
+	        {"aGl=", "hi"}, /* the last two bits mean nothing */
+	        {"aP==", "h"},
 	        {"aGk", NULL},
 	        {"aGk=x", NULL},
 	        {"a===", NULL},

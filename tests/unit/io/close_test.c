@@ -107,21 +107,6 @@ static void close_while_sending(void **state)
 	rig_free(r);
 }
 
-static void close_paused(void **state)
-{
-	struct rig *r = rig_new(state, 4);
-	struct conn *a = rig_connect(r, 0), *b = rig_connect(r, 1);
-	io_pause(r->io, &a->box->s);
-	rig_tick(r, 0);
-	rig_tick(r, 0);
-	close_and_check(r, a);
-	io_pause(r->io, &b->box->s); /* pause and close in one breath */
-	close_and_check(r, b);
-	rig_peer_sees_end(a);
-	rig_peer_sees_end(b);
-	rig_free(r);
-}
-
 static void close_after_end(void **state)
 {
 	struct rig *r = rig_new(state, 4);
@@ -296,7 +281,6 @@ int main(void)
 	        cmocka_unit_test(close_idle),
 	        cmocka_unit_test(close_with_bytes_waiting),
 	        cmocka_unit_test(close_while_sending),
-	        cmocka_unit_test(close_paused),
 	        cmocka_unit_test(close_after_end),
 	        cmocka_unit_test(close_in_handler),
 	        cmocka_unit_test(close_others_in_handler),

@@ -56,8 +56,6 @@ static void connect_bad_address(void **state)
 	assert_int_equal(io_connect(r->io, &s, &un, sizeof un, 0), ERR_ARGUMENT);
 	assert_int_equal(s.impl, 0);
 	io_close(r->io, &s); /* does nothing */
-	io_pause(r->io, &s);
-	io_resume(r->io, &s);
 	assert_int_equal(io_send(r->io, &s, "x", 1), ERR_ARGUMENT);
 	rig_free(r);
 }
@@ -345,9 +343,6 @@ static void send_large(void **state)
 	size_t got = 0;
 	while (got < N) {
 		rig_tick(r, os_clock_ns() + 500000);
-		io_pause(r->io, &c->box->s); /* has nothing to do with sending */
-		rig_tick(r, 0);
-		io_resume(r->io, &c->box->s);
 		ssize_t n = recv(c->peer, buf, sizeof buf, MSG_DONTWAIT);
 		for (ssize_t i = 0; i < n; i++)
 			assert_int_equal(buf[i], rig_byte(3, got + (size_t)i));
@@ -389,86 +384,6 @@ static void send_to_dead_peer(void **state)
 	RIG_UNTIL(r, c->ends == 1 && c->sents == 1);
 	assert_true(c->end_err == ERR_CONN_RESET);
 	free(data);
-	rig_free(r);
-}
-
-/* A paused socket is not read, so it is the send that must say that the connection is dead. */
-static void send_to_dead_peer_while_paused(void **state)
-{
-	enum { N = 16 << 20 };
-	struct rig *r = rig_new(state, 4);
-	struct conn *c = rig_connect(r, 0);
-	char *data = calloc(1, N);
-	io_pause(r->io, &c->box->s);
-	for (int i = 0; i < 3; i++)
-		rig_tick(r, 0);
-	assert_int_equal(io_send(r->io, &c->box->s, data, N), ERR_OK);
-	rig_tick(r, 0);
-	rig_peer_close(c, true);
-	RIG_UNTIL(r, c->ends == 1 && c->sents == 1);
-	assert_int_equal(c->end_err, ERR_CONN_RESET);
-	free(data);
-	rig_free(r);
-}
-
-/* Paused: what is in flight may still come, then nothing; resumed: everything, whole. */
-static void pause_and_resume(void **state)
-{
-	struct rig *r = rig_new(state, 4);
-	struct conn *c = rig_connect(r, 0);
-	rig_peer_send(c, 1000);
-	RIG_UNTIL(r, c->received == 1000);
-	io_pause(r->io, &c->box->s);
-	io_pause(r->io, &c->box->s);
-	for (int i = 0; i < 10; i++)
-		rig_tick(r, os_clock_ns() + 100000);
-	rig_peer_send(c, 3 << 20);
-	for (int i = 0; i < 50; i++)
-		rig_tick(r, os_clock_ns() + 100000);
-	assert_int_equal(c->received, 1000);
-	assert_true(c->peer_sent > 1000);
-	for (int i = 0; i < 3; i++) { /* changes of mind within one tick */
-		io_resume(r->io, &c->box->s);
-		io_pause(r->io, &c->box->s);
-	}
-	for (int i = 0; i < 50; i++)
-		rig_tick(r, os_clock_ns() + 100000);
-	assert_int_equal(c->received, 1000);
-	io_resume(r->io, &c->box->s);
-	rig_peer_close(c, false);
-	RIG_UNTIL(r, c->ends == 1);
-	assert_int_equal(c->received, c->peer_sent);
-	rig_free(r);
-}
-
-static void pause_hook(struct conn *c, char what)
-{
-	if (what == 'c' || what == 'r')
-		io_pause(c->rig->io, &c->box->s);
-}
-
-/* Paused in on_connect: not a byte; then paused again by each on_recv while the peer never stops:
- * bounded by the turn that the kernel has had and the one that it has before it hears of it. */
-static void pause_in_handler(void **state)
-{
-	struct rig *r = rig_new(state, 4);
-	struct conn *c = rig_start(r, 0, 0);
-	c->hook = pause_hook;
-	rig_accept(r, c);
-	rig_peer_send(c, 8 << 20);
-	for (int i = 0; i < 50; i++)
-		rig_tick(r, os_clock_ns() + 100000);
-	assert_int_equal(c->connects, 1);
-	assert_int_equal(c->received, 0);
-	while (c->received < 8 << 20) {
-		size_t before = c->received;
-		io_resume(r->io, &c->box->s);
-		for (int i = 0; i < 30; i++)
-			rig_tick(r, os_clock_ns() + 100000);
-		assert_true(c->received > before);
-		assert_true(c->received - before <= 2 * IO_AHEAD_BYTES);
-		rig_peer_send(c, (8 << 20) - c->peer_sent);
-	}
 	rig_free(r);
 }
 
@@ -515,9 +430,6 @@ int main(void)
 	        cmocka_unit_test(send_large),
 	        cmocka_unit_test(send_too_early),
 	        cmocka_unit_test(send_to_dead_peer),
-	        cmocka_unit_test(send_to_dead_peer_while_paused),
-	        cmocka_unit_test(pause_and_resume),
-	        cmocka_unit_test(pause_in_handler),
 	};
 	return rig_main(tests, ARRAY_LEN(tests));
 }

@@ -11,8 +11,7 @@ struct outcome {
 	err_t err;
 	size_t items, in_place, bytes;
 	char text[8192]; /* the items, each followed by a newline */
-	char kind[64], api_version[64], resource_version[64], continue_[64];
-	int64_t remaining;
+	char kind[64], resource_version[64], continue_[64];
 	bool saw_items;
 };
 
@@ -60,10 +59,8 @@ static void run(struct json_list *s, const char *body, size_t n, size_t front, s
 	struct json_list_meta meta;
 	json_list_meta(s, &meta);
 	keep(o->kind, meta.kind);
-	keep(o->api_version, meta.api_version);
 	keep(o->resource_version, meta.resource_version);
 	keep(o->continue_, meta.continue_);
-	o->remaining = meta.remaining;
 	o->saw_items = meta.saw_items;
 }
 
@@ -118,10 +115,8 @@ static void lists_of_typed_objects_are_split(void **state)
 	                                "\"metadata\":{\"name\":\"b\"},\"y\":[[{}],{\"z\":[]}]}\n");
 	assert_int_equal(whole.in_place, 2);
 	assert_string_equal(whole.kind, "PodList");
-	assert_string_equal(whole.api_version, "v1");
 	assert_string_equal(whole.resource_version, "100");
 	assert_string_equal(whole.continue_, "tok");
-	assert_int_equal(whole.remaining, 7);
 	assert_true(whole.saw_items);
 }
 
@@ -135,10 +130,8 @@ static void lists_with_sorted_keys_are_split(void **state)
 	assert_int_equal(whole.end, JSON_LIST_END);
 	assert_string_equal(whole.text, "{\"a\":\"\\\\\"}\n{ }\n");
 	assert_string_equal(whole.kind, "WidgetList");
-	assert_string_equal(whole.api_version, "example.org/v1");
 	assert_string_equal(whole.resource_version, "55");
 	assert_string_equal(whole.continue_, "");
-	assert_int_equal(whole.remaining, -1);
 }
 
 static void items_may_be_null_empty_or_absent(void **state)
@@ -162,7 +155,6 @@ static void items_may_be_null_empty_or_absent(void **state)
 		assert_int_equal(whole.items, 0);
 		assert_int_equal(whole.saw_items, cases[i].saw_items);
 		assert_string_equal(whole.resource_version, "1");
-		assert_int_equal(whole.remaining, -1);
 	}
 	split("{}");
 	assert_int_equal(whole.end, JSON_LIST_END);
@@ -230,8 +222,6 @@ static void broken_bodies_are_refused(void **state)
 	        {"{\"items\":null,\"item\\u0073\":", ERR_JSON_SHAPE},
 	        {"{\"kind\":1}", ERR_JSON_SHAPE},
 	        {"{\"kind\":\"A\",\"kind\":", ERR_JSON_SHAPE},
-	        {"{\"apiVersion\":[]}", ERR_JSON_SHAPE},
-	        {"{\"apiVersion\":\"v1\",\"apiVersion\":", ERR_JSON_SHAPE},
 	        {"{\"metadata\":[]}", ERR_JSON_SHAPE},
 	        {"{\"metadata\":\"\"}", ERR_JSON_SHAPE},
 	        {"{\"metadata\":{},\"metadata\":", ERR_JSON_SHAPE},
@@ -241,8 +231,6 @@ static void broken_bodies_are_refused(void **state)
 	        {"{\"metadata\":{\"resourceVersion\":\"\\u0000\"}}", ERR_JSON_SHAPE},
 	        {"{\"metadata\":{\"continue\":\"\\ud800\"}}", ERR_JSON_SHAPE},
 	        {"{\"metadata\":{\"continue\":\"a\",\"continu\\u0065\":\"b\"}}", ERR_JSON_SHAPE},
-	        {"{\"metadata\":{\"remainingItemCount\":\"7\"}}", ERR_JSON_SHAPE},
-	        {"{\"metadata\":{\"remainingItemCount\":1.5}}", ERR_JSON_SHAPE},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		split(cases[i].body);
@@ -351,7 +339,6 @@ static void a_reset_forgets_everything(void **state)
 	assert_string_equal(whole.kind, "");
 	assert_string_equal(whole.resource_version, "");
 	assert_string_equal(whole.continue_, "");
-	assert_int_equal(whole.remaining, -1);
 }
 
 static void nothing_may_be_fed(void **state)

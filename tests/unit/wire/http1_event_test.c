@@ -25,12 +25,12 @@ static _Bool no_memory; /* for the carry of http1.c */
 static void head_shows_selected_headers(void **state)
 {
 	(void)state;
-	const char text[] =
+	static const char status[] = "HTTP/1.1 429 Too Many Requests\r\n";
+	static const char text[] =
 	        "HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\n"
-	        "Retry-After: 7\r\nretry-after: 9\r\nLocation:/x\r\nUpgrade: websocket\r\n"
-	        "Sec-WebSocket-Accept: abc=\r\nSec-WebSocket-Protocol: v5\r\n"
-	        "Sec-WebSocket-Extensions: pmd\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
-	        "X-Flow: one\r\nx-flow: two\r\nEmpty:\r\nContent-Length: 12\r\n\r\n";
+	        "Retry-After: 7\r\nretry-after: 9\r\nLocation:/x\r\n"
+	        "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nX-Flow: one\r\nx-flow: two\r\n"
+	        "Empty:\r\nContent-Length: 12\r\n\r\n";
 	for (size_t cut = 0; cut < sizeof text - 1; cut += 7) {
 		struct http1_parser p;
 		struct http1_event ev;
@@ -48,20 +48,10 @@ static void head_shows_selected_headers(void **state)
 		assert_int_equal(h->version_minor, 1);
 		assert_int_equal(h->content_length, 12);
 		assert_true(span_is(h->reason, "Too Many Requests"));
-		assert_true(span_is(h->content_type, "application/json"));
 		assert_true(span_is(h->retry_after, "7"));
-		assert_true(span_is(h->location, "/x"));
-		assert_true(span_is(h->upgrade, "websocket"));
-		assert_true(span_is(h->ws_accept, "abc="));
-		assert_true(span_is(h->ws_protocol, "v5"));
-		assert_true(span_is(h->ws_extensions, "pmd"));
-		struct span v;
-		assert_true(http1_header(h, SPAN("X-FLOW"), &v));
-		assert_true(span_is(v, "one"));
-		assert_true(http1_header(h, SPAN("empty"), &v));
-		assert_int_equal(v.n, 0);
-		assert_false(http1_header(h, SPAN("x-flo"), &v));
-		assert_false(http1_header(h, SPAN("x-flower"), &v));
+		assert_true(span_is(h->date, "Sun, 06 Nov 1994 08:49:37 GMT"));
+		assert_int_equal(h->fields.n, sizeof text - 1 - sizeof status + 1 - 2);
+		assert_memory_equal(h->fields.p, text + sizeof status - 1, h->fields.n);
 		assert_int_equal(http1_feed(&p, "{", 1, &used, &ev), HTTP1_EVENT);
 		assert_int_equal(http1_bytes(&p), 0); /* given back with the next call */
 		http1_fini(&p);

@@ -4,6 +4,7 @@
 #include "model/model_blast.h"
 #include "model/model_list.h"
 #include "model/model_render.h"
+#include "model/model_word.h"
 
 #include <stdlib.h>
 
@@ -51,18 +52,6 @@ static struct span option(const struct call *c, const char *key)
 	return SPAN_NONE;
 }
 
-static bool number(struct span s, uint64_t *out)
-{
-	*out = 0;
-	for (size_t i = 0; i < s.n; i++) {
-		unsigned d = (unsigned)(s.p[i] - '0');
-		if (d > 9 || *out > (UINT64_MAX - d) / 10)
-			return false;
-		*out = *out * 10 + d;
-	}
-	return s.n > 0;
-}
-
 static char *text_of(struct span s)
 {
 	char *p = s.n ? strndup(s.p, s.n) : NULL;
@@ -86,7 +75,7 @@ static void write_spec(struct call *c, bool create)
 	const char *slash = memchr(key.p, '/', key.n);
 	uint64_t bytes = 0;
 	struct span size = option(c, "bytes");
-	if (size.n && (!number(size, &bytes) || bytes > 8u << 20)) {
+	if (size.n && (!model_word_u64(size, &bytes) || bytes > 8u << 20)) {
 		problem(c, "not a size of up to 8388608", size);
 		return;
 	}
@@ -148,7 +137,7 @@ static void cmd_run(struct call *c)
 	struct model_workload *w = load_find(c->t->load, c->cluster, c->kind);
 	if (!w)
 		problem(c, "no workload was made for it (see --resources)", arg(c, 2));
-	else if (!number(arg(c, 4), &n) || !model_workload_run(w, arg(c, 3), n, c->now_ns))
+	else if (!model_word_u64(arg(c, 4), &n) || !model_workload_run(w, arg(c, 3), n, c->now_ns))
 		problem(c, "not create|update|status|delete|recreate|labels|burst and a number",
 		        arg(c, 3));
 	else
@@ -158,7 +147,7 @@ static void cmd_run(struct call *c)
 static void cmd_burst(struct call *c)
 {
 	uint64_t n, made = 0;
-	if (!number(arg(c, 3), &n)) {
+	if (!model_word_u64(arg(c, 3), &n)) {
 		problem(c, "not a number", arg(c, 3));
 		return;
 	}
@@ -205,7 +194,7 @@ static void cmd_blast(struct call *c)
 {
 	uint64_t n;
 	struct model_blast_result result;
-	if (!number(arg(c, 3), &n) || n == 0)
+	if (!model_word_u64(arg(c, 3), &n) || n == 0)
 		problem(c, "not a number", arg(c, 3));
 	else if (!c->cluster)
 		blast_all(c, n);
@@ -232,7 +221,7 @@ static void cmd_rate(struct call *c)
 		const char *eq = memchr(c->words[i].p, '=', c->words[i].n);
 		uint64_t v = 0;
 		struct span key = {c->words[i].p, eq ? (size_t)(eq - c->words[i].p) : 0};
-		if (!eq || !number((struct span){eq + 1, c->words[i].n - key.n - 1}, &v) ||
+		if (!eq || !model_word_u64((struct span){eq + 1, c->words[i].n - key.n - 1}, &v) ||
 		        !model_weights_set(&w, key, (uint32_t)v)) {
 			problem(c, "not a weight", c->words[i]);
 			return;
@@ -268,7 +257,7 @@ static void cmd_cut(struct call *c)
 static void cmd_restart(struct call *c)
 {
 	uint64_t ms = 0;
-	if (c->count > 2 && !number(arg(c, 2), &ms)) {
+	if (c->count > 2 && !model_word_u64(arg(c, 2), &ms)) {
 		problem(c, "not a number of milliseconds", arg(c, 2));
 		return;
 	}
@@ -296,8 +285,8 @@ static void cmd_dead(struct call *c)
 	const struct model_server *m = c->t->model;
 	struct model_cluster *one = model_server_cluster(m, what);
 	uint64_t percent = 0, dead = 0;
-	bool share =
-	        !one && what.p[what.n - 1] == '%' && number(digits, &percent) && percent <= 100;
+	bool share = !one && what.p[what.n - 1] == '%' && model_word_u64(digits, &percent) &&
+	             percent <= 100;
 	if (!one && !share && !span_is(what, "none")) {
 		problem(c, "not a cluster, a share like 10% or none", what);
 		return;
@@ -344,7 +333,7 @@ static void skip(struct model_cluster *cluster, uint64_t n)
 static void cmd_compact(struct call *c)
 {
 	uint64_t rv = 0;
-	if (c->count > 2 && !number(arg(c, 2), &rv))
+	if (c->count > 2 && !model_word_u64(arg(c, 2), &rv))
 		problem(c, "not a version", arg(c, 2));
 	else
 		each_cluster(c, compact, rv);
@@ -353,7 +342,7 @@ static void cmd_compact(struct call *c)
 static void cmd_skip(struct call *c)
 {
 	uint64_t n;
-	if (!number(arg(c, 2), &n))
+	if (!model_word_u64(arg(c, 2), &n))
 		problem(c, "not a number", arg(c, 2));
 	else
 		each_cluster(c, skip, n);
@@ -362,7 +351,7 @@ static void cmd_skip(struct call *c)
 static void cmd_restore(struct call *c)
 {
 	uint64_t rv;
-	if (!c->cluster || !number(arg(c, 2), &rv) || rv < c->cluster->horizon ||
+	if (!c->cluster || !model_word_u64(arg(c, 2), &rv) || rv < c->cluster->horizon ||
 	        rv > c->cluster->rv) {
 		problem(c, "not a version between the horizon and the present of one cluster",
 		        arg(c, 2));
@@ -509,7 +498,7 @@ static void cmd_digest(struct call *c)
 static bool query_at(struct call *c, struct model_query *q, struct model_selector **selector)
 {
 	uint64_t rv;
-	if (!number(arg(c, 3), &rv)) {
+	if (!model_word_u64(arg(c, 3), &rv)) {
 		problem(c, "not a version", arg(c, 3));
 		return false;
 	}
@@ -680,15 +669,8 @@ static bool resolve(struct call *c, const struct command *cmd)
 bool command_run(struct command_target *t, struct span line, struct model_text *out)
 {
 	struct call c = {.t = t, .out = out, .now_ns = serve_clock_ns()};
-	for (size_t i = 0; i < line.n && c.count < WORDS_MAX;) {
-		while (i < line.n && (line.p[i] == ' ' || line.p[i] == '\r' || line.p[i] == '\t'))
-			i++;
-		size_t from = i;
-		while (i < line.n && line.p[i] != ' ' && line.p[i] != '\r' && line.p[i] != '\t')
-			i++;
-		if (i > from)
-			c.words[c.count++] = (struct span){line.p + from, i - from};
-	}
+	for (struct span w; c.count < WORDS_MAX && (w = model_word_take(&line)).n;)
+		c.words[c.count++] = w;
 	if (c.count == 0) {
 		TEXT_LIT(out, "error empty line; try help");
 		return true;

@@ -1,6 +1,7 @@
 #include "model/model_backend_priv.h"
 
 #include "base/check.h"
+#include "model/model_word.h"
 
 #include <stdlib.h>
 
@@ -374,20 +375,6 @@ void model_backend_free(struct model_backend **bp)
 
 /* --- commands --- */
 
-static struct span next_word(struct span *line)
-{
-	while (line->n && (line->p[0] == ' ' || line->p[0] == '\t' || line->p[0] == '\r')) {
-		line->p++;
-		line->n--;
-	}
-	struct span w = {line->p, 0};
-	while (w.n < line->n && w.p[w.n] != ' ' && w.p[w.n] != '\t' && w.p[w.n] != '\r')
-		w.n++;
-	line->p += w.n;
-	line->n -= w.n;
-	return w;
-}
-
 /* The index of the word; count: it is none of them. */
 static size_t word_index(struct span w, const char *const *words, size_t count)
 {
@@ -402,7 +389,7 @@ static const char *const context_words[] = {"ok", "refuse", "hang", "invalid"};
 
 static bool cmd_mux(struct model_backend *b, struct span *line)
 {
-	size_t i = word_index(next_word(line), mux_words, ARRAY_LEN(mux_words));
+	size_t i = word_index(model_word_take(line), mux_words, ARRAY_LEN(mux_words));
 	if (i == ARRAY_LEN(mux_words))
 		return false;
 	b->mux = (enum model_mux_state)i;
@@ -412,16 +399,16 @@ static bool cmd_mux(struct model_backend *b, struct span *line)
 static bool number_or(struct span w, uint64_t otherwise, uint64_t *out)
 {
 	*out = otherwise;
-	return w.n == 0 || (model_conn_parse_u64(w, out) && *out < UINT64_MAX / MS_NS / 2);
+	return w.n == 0 || (model_word_u64(w, out) && *out < UINT64_MAX / MS_NS / 2);
 }
 
 static bool cmd_context(struct model_backend *b, struct span *line)
 {
-	struct context *x = backend_context(b, next_word(line));
-	size_t i = word_index(next_word(line), context_words, ARRAY_LEN(context_words));
+	struct context *x = backend_context(b, model_word_take(line));
+	size_t i = word_index(model_word_take(line), context_words, ARRAY_LEN(context_words));
 	uint64_t ms;
 	if (!x || i == ARRAY_LEN(context_words) ||
-	        !number_or(next_word(line), b->dial_ns / MS_NS, &ms))
+	        !number_or(model_word_take(line), b->dial_ns / MS_NS, &ms))
 		return false;
 	x->state = (enum model_context_state)i;
 	x->hang_ns = ms * MS_NS;
@@ -431,7 +418,7 @@ static bool cmd_context(struct model_backend *b, struct span *line)
 static bool cmd_restart(struct model_backend *b, struct span *line, uint64_t now_ns)
 {
 	uint64_t ms;
-	if (!number_or(next_word(line), 0, &ms))
+	if (!number_or(model_word_take(line), 0, &ms))
 		return false;
 	b->down_until_ns = now_ns + ms * MS_NS;
 	b->restarts++;
@@ -497,7 +484,7 @@ static void put_status(const struct model_backend *b, struct model_text *out)
 void model_backend_command(
         struct model_backend *b, struct span line, uint64_t now_ns, struct model_text *out)
 {
-	struct span name = next_word(&line), rest = line;
+	struct span name = model_word_take(&line), rest = line;
 	bool ok = false, status = span_is(name, "status");
 	bool all_well = span_is(name, "clear");
 	ok = status || all_well;
@@ -508,10 +495,10 @@ void model_backend_command(
 	else if (span_is(name, "context"))
 		ok = cmd_context(b, &line);
 	else if (span_is(name, "drop-data"))
-		ok = number_or(next_word(&line), 1, &b->drop_data);
+		ok = number_or(model_word_take(&line), 1, &b->drop_data);
 	else if (span_is(name, "restart"))
 		ok = cmd_restart(b, &line, now_ns);
-	if (!ok || next_word(&line).n) {
+	if (!ok || model_word_take(&line).n) {
 		model_text_printf(out,
 		        "error not status | clear | mux ok|refuse|silent | context NAME "
 		        "ok|refuse|hang [MS]|invalid | drop-data [N] | restart [MS]: %.*s%.*s",

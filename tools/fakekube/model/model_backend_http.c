@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "model/model_envelope.h"
+#include "model/model_word.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,17 +32,6 @@ bool head_line(struct span *head, struct span *line)
 	return line->n > 0;
 }
 
-static struct span trim(struct span s)
-{
-	while (s.n && (s.p[0] == ' ' || s.p[0] == '\t')) {
-		s.p++;
-		s.n--;
-	}
-	while (s.n && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
-		s.n--;
-	return s;
-}
-
 bool head_field(struct span line, struct span *name, struct span *value)
 {
 	const char *colon = memchr(line.p, ':', line.n);
@@ -49,7 +39,7 @@ bool head_field(struct span line, struct span *name, struct span *value)
 	        memchr(line.p, 0, line.n))
 		return false;
 	*name = (struct span){line.p, (size_t)(colon - line.p)};
-	*value = trim((struct span){colon + 1, line.n - name->n - 1});
+	*value = model_word_trim((struct span){colon + 1, line.n - name->n - 1});
 	return true;
 }
 
@@ -68,7 +58,7 @@ static bool next_part(struct span *list, const char *by, struct span *part)
 	size_t used = part->n + (at ? strlen(by) : 0);
 	list->p += used;
 	list->n -= used;
-	*part = trim(*part);
+	*part = model_word_trim(*part);
 	return true;
 }
 
@@ -114,7 +104,7 @@ static void read_field(const struct front *f, struct ask *a, struct span name, s
 	} else if (head_name_is(name, "Authorization")) {
 		a->authorization = v;
 	} else if (head_name_is(name, "Content-Length")) {
-		if (model_conn_parse_u64(v, &n))
+		if (model_word_u64(v, &n))
 			a->body_bytes = (size_t)n;
 	} else if (head_name_is(name, "Transfer-Encoding")) {
 		a->chunked = true;
@@ -183,7 +173,8 @@ void front_answer(struct front *f, unsigned code, const char *fields, struct spa
 		c->closed = MODEL_CLOSED_FIN;
 }
 
-void front_text(struct front *f, unsigned code, const char *text)
+/* http.Error of Go. */
+static void front_text(struct front *f, unsigned code, const char *text)
 {
 	front_answer(f, code,
 	        "Content-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n",

@@ -117,7 +117,7 @@ static void put_data(struct mux_entry *e, bool binary, struct span payload)
 	}
 	struct model_envelope_out o = answer_to(&e->ask, "DATA");
 	if (binary)
-		model_ws_base64(&text, payload);
+		model_text_base64(&text, payload, false);
 	o.binary = binary;
 	o.data = binary ? model_text_as_span(&text) : payload;
 	if (!dropped(f, &o))
@@ -146,7 +146,7 @@ static void up_ask(struct mux_entry *e)
 	struct model_server *s = e->front->backend->server;
 	struct model_text t = {0}, key = {0}, token = {0};
 	uint64_t raw[2] = {prng_next(&s->random), prng_next(&s->random)};
-	model_ws_base64(&key, (struct span){(const char *)raw, sizeof raw});
+	model_text_base64(&key, (struct span){(const char *)raw, sizeof raw}, false);
 	model_ws_accept(model_text_as_span(&key), e->accept);
 	const struct model_text *q = &e->ask.query;
 	model_text_printf(&t,

@@ -105,7 +105,6 @@ void backend_cookie(struct span cookies, struct span cluster, struct model_text 
 bool front_request(struct front *f);
 void front_token_body(struct front *f);
 void front_answer(struct front *f, unsigned code, const char *fields, struct span body);
-void front_text(struct front *f, unsigned code, const char *text); /* http.Error of Go */
 
 /* One line of a head without its end; false: there is none left. */
 bool head_line(struct span *head, struct span *line);
@@ -120,8 +119,6 @@ void relay_start(struct front *f, struct context *x, bool upgrade, bool head_onl
 bool relay_pump(struct front *f);
 void relay_drop(struct front *f);
 uint64_t relay_deadline_ns(const struct front *f);
-/* Bytes of p that belong to the body. */
-size_t body_take(struct body_track *b, const char *p, size_t n);
 
 /* --- model_backend_mux.c --- */
 

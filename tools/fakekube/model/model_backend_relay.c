@@ -4,6 +4,7 @@
 #include "model/model_backend_priv.h"
 
 #include "base/check.h"
+#include "model/model_word.h"
 
 #include <stdlib.h>
 
@@ -78,7 +79,8 @@ static size_t chunks_take(struct body_track *b, const char *p, size_t n)
 	return at;
 }
 
-size_t body_take(struct body_track *b, const char *p, size_t n)
+/* Bytes of p that belong to the body. */
+static size_t body_take(struct body_track *b, const char *p, size_t n)
 {
 	if (b->done)
 		return 0;
@@ -162,7 +164,7 @@ static bool answer_field(struct answer_head *h, struct span name, struct span va
 {
 	if (head_name_is(name, "Content-Length")) {
 		uint64_t n;
-		if (!model_conn_parse_u64(value, &n) || (h->has_length && n != h->length))
+		if (!model_word_u64(value, &n) || (h->has_length && n != h->length))
 			return false;
 		h->length = n;
 		h->has_length = true;

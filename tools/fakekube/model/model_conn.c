@@ -342,16 +342,6 @@ void model_conn_consume(struct model_conn *c, size_t n, uint64_t now_ns)
 	}
 }
 
-size_t model_conn_take_output(struct model_conn *c, char *buf, size_t cap, uint64_t now_ns)
-{
-	struct span s = model_conn_peek(c, now_ns);
-	size_t n = s.n < cap ? s.n : cap;
-	if (n)
-		memcpy(buf, s.p, n);
-	model_conn_consume(c, n, now_ns);
-	return n;
-}
-
 void model_conn_tick(struct model_conn *c, uint64_t now_ns)
 {
 	c->now_ns = now_ns;
@@ -445,16 +435,4 @@ uint64_t model_conn_seen_rv(const struct model_conn *c, const struct model_clust
 		return cluster->rv;
 	uint64_t seen = cluster->rv > lag->a ? cluster->rv - lag->a : 1;
 	return seen < cluster->horizon ? cluster->horizon : seen;
-}
-
-bool model_conn_parse_u64(struct span s, uint64_t *out)
-{
-	*out = 0;
-	for (size_t i = 0; i < s.n; i++) {
-		unsigned d = (unsigned)(s.p[i] - '0');
-		if (d > 9 || *out > (UINT64_MAX - d) / 10)
-			return false;
-		*out = *out * 10 + d;
-	}
-	return s.n > 0;
 }

@@ -45,8 +45,6 @@ struct span model_conn_peek(struct model_conn *c, uint64_t now_ns);
  * be text of all (model_blast.h). */
 bool model_conn_has_own_text(const struct model_conn *c);
 void model_conn_consume(struct model_conn *c, size_t n, uint64_t now_ns);
-/* peek, copy up to cap bytes, consume. */
-size_t model_conn_take_output(struct model_conn *c, char *buf, size_t cap, uint64_t now_ns);
 /* Time has passed. There may be output afterwards. */
 void model_conn_tick(struct model_conn *c, uint64_t now_ns);
 /* When tick is due; UINT64_MAX: never. It changes with every call above. */

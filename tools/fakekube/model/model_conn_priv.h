@@ -174,8 +174,6 @@ void model_watch_open(struct model_conn *c, struct model_cluster *cluster, struc
 
 /* The newest version that this request may see: the fault lag puts it back. */
 uint64_t model_conn_seen_rv(const struct model_conn *c, const struct model_cluster *cluster);
-/* Decimal text to a version. False: not a number of 64 bits. */
-bool model_conn_parse_u64(struct span s, uint64_t *out);
 /* What an object that is written now says of that (fakekube.io/wrote-ns). */
 static inline uint64_t model_conn_wrote_ns(const struct model_conn *c)
 {

@@ -1,6 +1,7 @@
 #include "model/model_fault.h"
 
 #include "base/check.h"
+#include "model/model_word.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,11 +14,6 @@ const struct model_fault_row model_fault_rows[MODEL_FAULT_COUNT] = {
 
 static const char *const verbs[MODEL_VERB_COUNT] = {
         "connect", "discovery", "get", "list", "continue", "watch", "watchlist", "mux"};
-
-const char *model_verb_name(enum model_verb v)
-{
-	return v < MODEL_VERB_COUNT ? verbs[v] : "?";
-}
 
 bool model_fault_add(struct model_faults *f, const struct model_fault *rule)
 {
@@ -70,7 +66,7 @@ size_t model_fault_match(
 	return n;
 }
 
-bool model_fault_named(struct span name, enum model_fault_id *id)
+static bool fault_named(struct span name, enum model_fault_id *id)
 {
 	for (size_t i = 0; i < MODEL_FAULT_COUNT; i++) {
 		if (!span_is(name, model_fault_rows[i].name))
@@ -79,31 +75,6 @@ bool model_fault_named(struct span name, enum model_fault_id *id)
 		return true;
 	}
 	return false;
-}
-
-static struct span next_word(struct span *line)
-{
-	while (line->n && (line->p[0] == ' ' || line->p[0] == '\t' || line->p[0] == '\r')) {
-		line->p++;
-		line->n--;
-	}
-	struct span w = {line->p, 0};
-	while (w.n < line->n && w.p[w.n] != ' ' && w.p[w.n] != '\t' && w.p[w.n] != '\r')
-		w.n++;
-	line->p += w.n;
-	line->n -= w.n;
-	return w;
-}
-
-static bool number_of(struct span s, uint64_t *out)
-{
-	*out = 0;
-	for (size_t i = 0; i < s.n; i++) {
-		if (s.p[i] < '0' || s.p[i] > '9' || *out > UINT64_MAX / 16)
-			return false;
-		*out = *out * 10 + (uint64_t)(s.p[i] - '0');
-	}
-	return s.n > 0;
 }
 
 static bool verbs_of(struct span s, unsigned *mask)
@@ -137,16 +108,16 @@ static bool setting(struct model_fault *r, struct span key, struct span value)
 	uint64_t n = 0;
 	const struct model_fault_row *row = &model_fault_rows[r->id];
 	if (span_is(key, "a") || (row->a[0] && span_is(key, row->a)))
-		return number_of(value, &r->a);
+		return model_word_u64(value, &r->a);
 	if (span_is(key, "b") || (row->b[0] && span_is(key, row->b)))
-		return number_of(value, &r->b);
+		return model_word_u64(value, &r->b);
 	if (span_is(key, "verb"))
 		return verbs_of(value, &r->verbs);
 	if (span_is(key, "resource"))
 		return text_of(value, r->resource, sizeof r->resource);
 	if (span_is(key, "cluster"))
 		return text_of(value, r->cluster, sizeof r->cluster);
-	if (!number_of(value, &n) || n > UINT32_MAX)
+	if (!model_word_u64(value, &n) || n > UINT32_MAX)
 		return false;
 	if (span_is(key, "nth"))
 		r->nth = (uint32_t)n;
@@ -163,14 +134,14 @@ bool model_fault_parse(struct span line, struct model_fault *rule, struct model_
 	const char *hash = line.n ? memchr(line.p, '#', line.n) : NULL;
 	if (hash)
 		line.n = (size_t)(hash - line.p);
-	struct span name = next_word(&line);
+	struct span name = model_word_take(&line);
 	if (name.n == 0)
 		return true;
-	if (!model_fault_named(name, &rule->id)) {
+	if (!fault_named(name, &rule->id)) {
 		model_text_printf(error, "no fault is called \"%.*s\"", SPAN_ARG(name));
 		return false;
 	}
-	for (struct span w = next_word(&line); w.n; w = next_word(&line)) {
+	for (struct span w = model_word_take(&line); w.n; w = model_word_take(&line)) {
 		const char *eq = memchr(w.p, '=', w.n);
 		struct span key = {w.p, eq ? (size_t)(eq - w.p) : w.n};
 		struct span value = {eq ? eq + 1 : w.p + w.n, eq ? w.n - key.n - 1 : 0};

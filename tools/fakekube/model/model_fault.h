@@ -42,7 +42,6 @@ enum model_verb {
 	MODEL_VERB_MUX, /* the upgrade to Headlamp's multiplexer (model_backend.h) */
 	MODEL_VERB_COUNT
 };
-const char *model_verb_name(enum model_verb v);
 
 struct model_fault {
 	enum model_fault_id id;
@@ -87,8 +86,6 @@ size_t model_fault_match(
  * False: error says what is wrong. */
 bool model_fault_parse(struct span line, struct model_fault *rule, struct model_text *error);
 void model_fault_print(const struct model_fault *rule, struct model_text *out);
-/* A fault by its name; false if there is none. */
-bool model_fault_named(struct span name, enum model_fault_id *id);
 /* Any fault with fitting parameters, for some verb, that strikes once or twice: after it the server
  * behaves again. */
 void model_fault_draw(struct prng *r, struct model_fault *rule);

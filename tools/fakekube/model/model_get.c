@@ -6,6 +6,7 @@
 #include "model/model_list.h"
 #include "model/model_proto.h"
 #include "model/model_token.h"
+#include "model/model_word.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -404,7 +405,7 @@ static bool open_page(struct model_conn *c, struct get_list *l, const struct mod
 static bool open_first(struct model_conn *c, struct get_list *l, const struct model_request *r)
 {
 	uint64_t rv = 0;
-	if (r->rv.n && !model_conn_parse_u64(r->rv, &rv)) {
+	if (r->rv.n && !model_word_u64(r->rv, &rv)) {
 		struct model_text t = {0};
 		model_text_printf(&t,
 		        "invalid resource version: resourceVersion: Invalid value: \"%.*s\": "
@@ -480,7 +481,7 @@ static bool parse_limit(struct model_conn *c, const struct model_request *r, uin
 	bool negative = r->limit.n > 1 && r->limit.p[0] == '-';
 	struct span digits = {r->limit.p + negative, r->limit.n - negative};
 	*limit = 0;
-	if (r->limit.n == 0 || model_conn_parse_u64(digits, limit)) {
+	if (r->limit.n == 0 || model_word_u64(digits, limit)) {
 		if (negative)
 			*limit = 0;
 		return true;

@@ -1,6 +1,7 @@
 #include "model/model_request.h"
 
 #include "base/check.h"
+#include "model/model_word.h"
 #include "model/model_ws.h"
 
 #include <strings.h>
@@ -149,17 +150,6 @@ static void parse_query(struct model_request *r, struct span q)
 	}
 }
 
-static struct span trim(struct span s)
-{
-	while (s.n && (s.p[0] == ' ' || s.p[0] == '\t')) {
-		s.p++;
-		s.n--;
-	}
-	while (s.n && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
-		s.n--;
-	return s;
-}
-
 static bool contains(struct span s, const char *what)
 {
 	return s.n && memmem(s.p, s.n, what, strlen(what));
@@ -182,10 +172,10 @@ static enum model_accept accept_of(struct span v, bool *protobuf)
 		struct span clause = {v.p, comma ? (size_t)(comma - v.p) : v.n};
 		v.p += clause.n + (comma != NULL);
 		v.n -= clause.n + (comma != NULL);
-		clause = trim(clause);
+		clause = model_word_trim(clause);
 		const char *semi = memchr(clause.p, ';', clause.n);
-		struct span type =
-		        trim((struct span){clause.p, semi ? (size_t)(semi - clause.p) : clause.n});
+		struct span type = model_word_trim(
+		        (struct span){clause.p, semi ? (size_t)(semi - clause.p) : clause.n});
 		if (span_is(type, "application/vnd.kubernetes.protobuf") &&
 		        !contains(clause, "as="))
 			*protobuf = true;
@@ -232,7 +222,7 @@ static void add_protocols(struct model_request *r, struct span v)
 		struct span one = {v.p, comma ? (size_t)(comma - v.p) : v.n};
 		v.p += one.n + (comma != NULL);
 		v.n -= one.n + (comma != NULL);
-		one = trim(one);
+		one = model_word_trim(one);
 		if (one.n) {
 			model_text_span(&r->protocols, one);
 			TEXT_LIT(&r->protocols, ",");
@@ -284,7 +274,7 @@ static void parse_field(struct model_request *r, struct span name, struct span v
 	} else if (name_is(name, "Authorization")) {
 		r->has_auth = true;
 		if (span_starts(v, SPAN("Bearer ")))
-			r->bearer = trim((struct span){v.p + 7, v.n - 7});
+			r->bearer = model_word_trim((struct span){v.p + 7, v.n - 7});
 	} else if (name_is(name, "Content-Length")) {
 		for (size_t i = 0; i < v.n && r->body_bytes < MODEL_HEAD_BYTES_MAX; i++)
 			if (v.p[i] >= '0' && v.p[i] <= '9')
@@ -341,7 +331,8 @@ bool model_request_parse(struct model_request *r, struct span head)
 		if (!colon)
 			return false;
 		struct span name = {line.p, (size_t)(colon - line.p)};
-		parse_field(r, name, trim((struct span){colon + 1, line.n - name.n - 1}));
+		parse_field(
+		        r, name, model_word_trim((struct span){colon + 1, line.n - name.n - 1}));
 	}
 	r->pretty |= pretty;
 	r->has_token = r->token.n > 0;

@@ -177,16 +177,20 @@ void model_text_uuid(struct model_text *t, uint64_t seed)
 	t->n += 36;
 }
 
-void model_text_base64url(struct model_text *t, struct span s)
+void model_text_base64(struct model_text *t, struct span s, bool url)
 {
 	static const char abc[] =
+	        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	static const char abc_url[] =
 	        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+	const char *digits = url ? abc_url : abc;
 	for (size_t i = 0; i < s.n; i += 3) {
 		size_t left = s.n - i < 3 ? s.n - i : 3;
 		uint32_t v = 0;
 		for (size_t k = 0; k < 3; k++)
 			v = v << 8 | (k < left ? (unsigned char)s.p[i + k] : 0);
-		char out[4] = {abc[v >> 18], abc[v >> 12 & 63], abc[v >> 6 & 63], abc[v & 63]};
-		model_text_put(t, out, left + 1);
+		char out[4] = {digits[v >> 18], digits[v >> 12 & 63],
+		        left > 1 ? digits[v >> 6 & 63] : '=', left > 2 ? digits[v & 63] : '='};
+		model_text_put(t, out, url ? left + 1 : 4);
 	}
 }

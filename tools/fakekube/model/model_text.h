@@ -31,8 +31,8 @@ void model_text_time(struct model_text *t, int64_t unix_s);
 void model_text_http_date(struct model_text *t, int64_t unix_s);
 /* A version 4 UUID made of the seed: the same seed gives the same uid. */
 void model_text_uuid(struct model_text *t, uint64_t seed);
-/* RFC 4648 5, without padding. */
-void model_text_base64url(struct model_text *t, struct span s);
+/* RFC 4648 4, with padding; url: 5, without. */
+void model_text_base64(struct model_text *t, struct span s, bool url);
 
 static inline void model_text_put(struct model_text *t, const void *p, size_t n)
 {

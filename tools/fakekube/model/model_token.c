@@ -14,7 +14,7 @@ void model_token_make(struct model_text *out, int64_t rv, bool after, struct spa
 		TEXT_LIT(&j, "\\u0000\"");
 	}
 	TEXT_LIT(&j, "}");
-	model_text_base64url(out, model_text_as_span(&j));
+	model_text_base64(out, model_text_as_span(&j), true);
 	TEXT_LIT(out, "\0");
 	out->n--;
 	model_text_fini(&j);

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "model/model_list.h"
 #include "model/model_proto.h"
+#include "model/model_word.h"
 
 #include <stdlib.h>
 
@@ -418,7 +419,7 @@ static bool validate(struct model_conn *c, const struct model_request *r, enum m
 static bool parse_rv(struct model_conn *c, const struct model_request *r, uint64_t *rv)
 {
 	*rv = 0;
-	if (r->rv.n == 0 || model_conn_parse_u64(r->rv, rv))
+	if (r->rv.n == 0 || model_word_u64(r->rv, rv))
 		return true;
 	struct model_text t = {0};
 	model_text_printf(&t,
@@ -446,7 +447,7 @@ static bool answered_by_fault(struct model_conn *c, const struct model_request *
 	if (gone) {
 		uint64_t rv = 1;
 		if (r->rv.n)
-			model_conn_parse_u64(r->rv, &rv);
+			model_word_u64(r->rv, &rv);
 		model_status_expired(&s, rv, rv + 1);
 		send_error(c, &s, proto);
 	} else if (broken) {
@@ -464,7 +465,7 @@ static uint64_t end_of(struct model_conn *c, const struct model_request *r)
 {
 	uint64_t seconds = 0;
 	if (r->timeout.n)
-		model_conn_parse_u64(r->timeout, &seconds);
+		model_word_u64(r->timeout, &seconds);
 	if (seconds == 0) /* --min-request-timeout 1800, up to twice that */
 		seconds = 1800 + prng_below(&c->server->random, 1801);
 	if (seconds > 365 * 86400)

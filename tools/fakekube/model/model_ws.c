@@ -58,21 +58,6 @@ static void sha1(struct span s, uint8_t out[20])
 
 /* --- base64 --- */
 
-void model_ws_base64(struct model_text *t, struct span s)
-{
-	static const char abc[] =
-	        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	for (size_t i = 0; i < s.n; i += 3) {
-		size_t left = s.n - i < 3 ? s.n - i : 3;
-		uint32_t v = 0;
-		for (size_t k = 0; k < 3; k++)
-			v = v << 8 | (k < left ? (unsigned char)s.p[i + k] : 0);
-		char out[4] = {abc[v >> 18], abc[v >> 12 & 63], left > 1 ? abc[v >> 6 & 63] : '=',
-		        left > 2 ? abc[v & 63] : '='};
-		model_text_put(t, out, 4);
-	}
-}
-
 static int digit_of(char c)
 {
 	if (c >= 'A' && c <= 'Z')
@@ -112,7 +97,7 @@ void model_ws_accept(struct span key, char out[MODEL_WS_ACCEPT_BYTES + 1])
 	TEXT_LIT(&t, "258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
 	sha1(model_text_as_span(&t), sum);
 	t.n = 0;
-	model_ws_base64(&t, (struct span){(const char *)sum, sizeof sum});
+	model_text_base64(&t, (struct span){(const char *)sum, sizeof sum}, false);
 	CHECK(t.n == MODEL_WS_ACCEPT_BYTES);
 	memcpy(out, t.p, MODEL_WS_ACCEPT_BYTES);
 	out[MODEL_WS_ACCEPT_BYTES] = 0;
@@ -139,12 +124,6 @@ void model_ws_put(struct model_text *t, enum model_ws_opcode opcode, struct span
 	model_text_span(t, payload);
 	for (size_t i = 0; mask && i < payload.n; i++)
 		t->p[from + i] = (char)(t->p[from + i] ^ mask[i % 4]);
-}
-
-void model_ws_put_close(struct model_text *t, unsigned code, const uint8_t mask[4])
-{
-	char body[2] = {(char)(code >> 8), (char)code};
-	model_ws_put(t, MODEL_WS_CLOSE, (struct span){body, code ? 2 : 0}, mask);
 }
 
 /* --- frames in --- */

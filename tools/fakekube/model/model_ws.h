@@ -21,16 +21,12 @@ enum model_ws_opcode {
 /* The answer to a Sec-WebSocket-Key (4.2.2): 28 characters and a NUL. */
 void model_ws_accept(struct span key, char out[MODEL_WS_ACCEPT_BYTES + 1]);
 
-/* RFC 4648 4, with padding. */
-void model_ws_base64(struct model_text *t, struct span s);
-/* Either alphabet, with or without padding. False: not base64. */
+/* RFC 4648, either alphabet, with or without padding. False: not base64. */
 bool model_ws_base64_decode(struct model_text *t, struct span s);
 
 /* One frame with FIN. mask NULL: unmasked, as a server sends. */
 void model_ws_put(struct model_text *t, enum model_ws_opcode opcode, struct span payload,
         const uint8_t mask[4]);
-/* A close frame; code 0: without a body. */
-void model_ws_put_close(struct model_text *t, unsigned code, const uint8_t mask[4]);
 
 enum model_ws_got {
 	MODEL_WS_MORE,    /* a whole message is not here yet */

@@ -19,7 +19,8 @@ void objects_open(struct objects *o, FILE *f, enum args_output form, bool list)
 	}
 }
 
-void objects_add_name(struct text *t, const struct kind *k, const char *name)
+/* "pod/web", "deployment.apps/web". */
+static void add_name(struct text *t, const struct kind *k, const char *name)
 {
 	for (const char *p = k->kind; *p; p++)
 		text_add_char(t, (char)tolower((unsigned char)*p));
@@ -52,7 +53,7 @@ void objects_add(struct objects *o, const struct kind *k, const char *name, stru
 	text_clear(&o->text);
 	switch (o->form) {
 	case OUTPUT_NAME:
-		objects_add_name(&o->text, k, name);
+		add_name(&o->text, k, name);
 		text_add_char(&o->text, '\n');
 		break;
 	case OUTPUT_JSONL:

@@ -26,7 +26,5 @@ void objects_open(struct objects *o, FILE *f, enum args_output form, bool list);
 /* line: what json_add_object made of the object. */
 void objects_add(struct objects *o, const struct kind *k, const char *name, struct span line);
 void objects_close(struct objects *o);
-/* "pod/web", "deployment.apps/web". */
-void objects_add_name(struct text *t, const struct kind *k, const char *name);
 
 #endif
