@@ -26,11 +26,13 @@ def rooms():
 
 
 def tracked(tree):
-    out = subprocess.run(["git", "-C", tree, "ls-files", "--cached", "--others", "--exclude-standard"],
+    # safe.directory: a checkout may be another user's, as in containers
+    out = subprocess.run(["git", "-c", "safe.directory=*", "-C", tree, "ls-files", "--cached", "--others", "--exclude-standard"],
                          capture_output=True, text=True)
     if out.returncode == 0 and out.stdout:
         return [f for f in out.stdout.split("\n") if f and os.path.isfile(os.path.join(tree, f))]
-    return [os.path.relpath(os.path.join(d, f), tree) for d, _, fs in os.walk(tree) for f in fs]
+    walked = [os.path.relpath(os.path.join(d, f), tree) for d, _, fs in os.walk(tree) for f in fs]
+    return [f for f in walked if not f.startswith(("build/", ".git/"))]  # no repository: sources that were unpacked
 
 
 def check_top(tree, files):

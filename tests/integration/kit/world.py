@@ -4,6 +4,7 @@ import ctypes
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,7 @@ import time
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
+SYS_IO_URING_SETUP = 425
 END_SECONDS = 10
 LIBC = ctypes.CDLL(None)
 
@@ -45,6 +47,19 @@ def expect_all(text, *parts):
     """Every part is in the text."""
     for part in parts:
         expect(part in text, f"{part!r} is not in: {text}")
+
+
+KEEPERS = []
+
+
+def free_port():
+    """A port that is this test's until it ends, whoever else looks for one meanwhile: a socket stays bound to it, which those who set
+    SO_REUSEADDR, as fakekube does, may be as well, and for the kernel it is taken."""
+    keeper = socket.socket()
+    keeper.bind(("127.0.0.1", 0))
+    keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # behind bind(), or two tests could get one port
+    KEEPERS.append(keeper)
+    return keeper.getsockname()[1]
 
 
 def die_with_parent():
@@ -90,7 +105,7 @@ class World:
         self.processes, self.count = [], 0
 
     def __enter__(self):
-        self.folder = Path(tempfile.mkdtemp(prefix=f"kr-{self.name[:20]}-"))
+        self.folder = Path(tempfile.mkdtemp(prefix=f"kr-{self.name[:20]}-", dir="/tmp"))  # a socket's path is short
         self.folder.chmod(0o755)  # tests as another user have to reach the socket
         return self
 
@@ -114,6 +129,14 @@ class World:
         path.write_text(text)
         path.chmod(mode)
         return path
+
+
+def need_ring():
+    """Asked of the kernel, not of the daemon, which would be believed then."""
+    ring = LIBC.syscall(SYS_IO_URING_SETUP, 1, ctypes.create_string_buffer(120))
+    if ring < 0:
+        raise Skipped("this kernel or container gives this process no io_uring")
+    os.close(ring)
 
 
 def need_root(what):

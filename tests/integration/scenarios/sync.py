@@ -6,7 +6,7 @@ import random
 
 from kit.fold import Watch, wait_equal
 from kit.servers import Daemon, Fakekube
-from kit.world import World, expect
+from kit.world import World, expect, need_ring
 
 RESOURCES = ("pods", "configmaps", "deployments", "nodes")
 VERBS = ("update", "update", "status", "create", "delete", "recreate", "labels")
@@ -43,6 +43,8 @@ def check_truth(fake, daemon, seen):
 
 
 def sync(programs, io, tls):
+    if io == "uring":
+        need_ring()
     with World(programs, f"sync-{io}") as world:
         fake = Fakekube(world, clusters=3, objects=60, resources=",".join(RESOURCES), tls=tls)
         daemon = Daemon(world, fake.kubeconfig, "--context", "*", "--list", "pods.v1", "--io", io,

@@ -8,7 +8,12 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/check.h"
 #include "io/io.h"
@@ -39,6 +44,19 @@ static inline const struct rig_kind *rig_kind_of(void **state)
 	return *state;
 }
 
+/* Whether the kernel gives this process a ring; containers often refuse. Asked without our code,
+ * which would be believed then. */
+static inline bool ring_allowed(void)
+{
+	struct io_uring_params p = {0};
+	long fd = syscall(SYS_io_uring_setup, 1, &p);
+	if (fd >= 0)
+		close((int)fd);
+	else
+		print_message("no io_uring for this process: %s\n", strerror(errno));
+	return fd >= 0;
+}
+
 /* Runs each test with each kind. */
 static inline int rig_main(const struct CMUnitTest *tests, size_t n)
 {
@@ -46,8 +64,10 @@ static inline int rig_main(const struct CMUnitTest *tests, size_t n)
 	static char names[MAX][64];
 	struct CMUnitTest all[MAX];
 	size_t at = 0;
+	const bool rings = ring_allowed();
 	for (size_t k = 0; k < ARRAY_LEN(rig_kinds); k++)
-		for (size_t i = 0; i < n; i++, at++) {
+		for (size_t i = 0; i < n && (rings || rig_kinds[k].kind != IO_KIND_URING);
+		        i++, at++) {
 			assert_true(at < MAX);
 			snprintf(names[at], sizeof names[at], "%s: %s", rig_kinds[k].name,
 			        tests[i].name);

@@ -129,6 +129,8 @@ static struct outcome open_refused(enum io_kind kind, const struct fault *x, rli
 static void auto_takes_io_uring(void **state)
 {
 	(void)state;
+	if (!ring_allowed())
+		skip();
 	struct outcome o = open_refused(IO_KIND_AUTO, NULL, 0);
 	assert_int_equal(o.err, ERR_OK);
 	assert_int_equal(o.kind, IO_KIND_URING);
@@ -142,6 +144,8 @@ enum { REGISTER_FILES2 = 13, REGISTER_BUF_RING = 22 };
 static void auto_falls_back_when_refused(void **state)
 {
 	(void)state;
+	if (!ring_allowed())
+		skip();
 	static const struct {
 		struct fault fault;
 		const char *text;
@@ -175,6 +179,8 @@ static void auto_falls_back_when_refused(void **state)
 static void auto_keeps_resource_faults_visible(void **state)
 {
 	(void)state;
+	if (!ring_allowed())
+		skip();
 	static const struct {
 		struct fault fault;
 		err_t err;
