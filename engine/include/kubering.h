@@ -80,22 +80,22 @@ enum kr_type {
 
 enum kr_change_flags {
 	KR_FINAL_STATE_UNKNOWN = 1, /* DELETED, found missing by a relist */
-	KR_FROM_RELIST = 2,
-	KR_RECREATED = 4,     /* same name, other uid: DELETED and ADDED follow each other */
+	KR_FROM_RELIST = 2,         /* found by a relist: what was missed while it was stale */
+	KR_RECREATED = 4,           /* same name, other uid: DELETED and ADDED follow each other */
 	KR_LAGGING = 8,       /* this follower has used 3/4 of the ring: hurry, or be overrun */
 	KR_FROM_RESTART = 16, /* computed difference after the daemon was replaced */
 };
 
 enum kr_list_state {
-	KR_LIST_IDLE = 0,
-	KR_LIST_CONNECTING = 1,
-	KR_LIST_LISTING = 2,
-	KR_LIST_LIVE = 3,
-	KR_LIST_STALE = 4,
-	KR_LIST_RESUMING = 5,
-	KR_LIST_RELISTING = 6,
-	KR_LIST_PARKED = 7, /* forbidden, absent or refused; asked again slowly */
-	KR_LIST_CLOSED = 8,
+	KR_LIST_IDLE = 0,       /* not asked for yet */
+	KR_LIST_CONNECTING = 1, /* not whole; the server has not answered yet */
+	KR_LIST_LISTING = 2,    /* not whole; the first sync is under way */
+	KR_LIST_LIVE = 3,       /* whole, and its watch runs */
+	KR_LIST_STALE = 4,      /* its watch is lost and is tried again, or the daemon is away */
+	KR_LIST_RESUMING = 5,   /* stale; its watch is begun again from where it was lost */
+	KR_LIST_RELISTING = 6,  /* stale; it is listed again, and then changes all at once */
+	KR_LIST_PARKED = 7,     /* forbidden, absent or refused; asked again slowly */
+	KR_LIST_CLOSED = 8,     /* by the daemon, whose configuration has it no more */
 };
 
 enum kr_flags {
@@ -189,7 +189,7 @@ struct kr_list_status {
 	enum kr_list_state state;
 	int whole; /* the first sync is done; 0: what is there is nothing */
 	char resource_version[64];
-	uint64_t digest, objects, bytes, events, relists;
+	uint64_t digest, objects, bytes, events, relists; /* bytes of JSON */
 	uint64_t sync_objects; /* received so far in the sync under way */
 	int64_t byte_age_ns, event_age_ns, bookmark_age_ns; /* since the last of each; -1 = never */
 	int64_t stale_ns;    /* for how long it has not been live; 0 = live */
