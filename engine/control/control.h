@@ -3,6 +3,7 @@
  * told. It talks with the reactors by messages only.
  *
  *   reload.c     the configuration read again while all goes on
+ *   audits.c     what came of the lists' self-audits
  *   clusters.c   what the kubeconfig names: TLS, credentials, addresses, which reactor
  *   backends.c   Headlamp backends: which clusters are behind them
  *   lists.c      which lists are open: one feed per identity, counted across processes, with a

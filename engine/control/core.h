@@ -8,6 +8,7 @@
 #include "base/list.h"
 #include "base/prng.h"
 #include "config/credential.h"
+#include "control/audits.h"
 #include "control/backends.h"
 #include "control/clusters.h"
 #include "control/consumers.h"
@@ -43,6 +44,7 @@ struct control {
 	struct consumers consumers;
 	struct metrics metrics;
 	struct reload reload;
+	struct audits audits;
 	struct list questions; /* status and resolve under way: struct question */
 	uint32_t next_question;
 	uint64_t started_ns, started_wall_s;

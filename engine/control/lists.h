@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/hash_index.h"
 #include "base/list.h"
+#include "control/audits.h"
 #include "control/loop.h"
 #include "shm/attach.h"
 
@@ -44,6 +45,7 @@ struct open_list {
 	bool ended;    /* its cluster was removed: nobody finds it any more */
 	uint32_t refs; /* openings of consumers */
 	uint32_t shard, row, gen;
+	struct audits_of_list audits;
 	struct loop_timer linger;
 	struct control *control;
 	struct list waiters; /* struct opening: who is to be told when it is open */

@@ -121,6 +121,12 @@ static void write_metrics(const struct control *c, struct report *t)
 	        all.retained_bytes);
 	metric(t, "kubering_shm_segment_bytes", "gauge", "Size of all segments.",
 	        all.segment_bytes);
+	family(t, "kubering_audits_total", "counter",
+	        "Self-audits of lists (auditSeconds, kubering audit) by what came of them.");
+	for (int v = 0; v < AUDIT_VERDICTS; v++)
+		report_printf(t, "kubering_audits_total{verdict=\"%s\"} %llu\n",
+		        audits_word((enum reactor_verdict)v),
+		        (unsigned long long)c->audits.count[v]);
 	family(t, "kubering_reactor_silence_seconds", "gauge",
 	        "Longest time since a reactor turned.");
 	report_printf(t, "kubering_reactor_silence_seconds %.3f\n", (double)silence_ns(c) / 1e9);

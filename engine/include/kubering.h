@@ -144,9 +144,10 @@ KR_API const char *kr_strerror(int result);
 KR_API const char *kr_version(void);
 KR_API const char *kr_layout_version(void);
 /* A JSON document from the daemon: what = "status", or "resolve CLUSTER RESOURCE" (short names,
- * groups; answers group, version, resource, kind, namespaced, short_names). *json is malloc'ed;
- * free() it. KR_TIMEOUT: the daemon is there, but the cluster has not answered it within the
- * client's timeout. */
+ * groups; answers group, version, resource, kind, namespaced, short_names), or "audit CLUSTER ID"
+ * (a list's id of the status; the daemon's user and root only; answers verdict and text). *json is
+ * malloc'ed; free() it. KR_TIMEOUT: the daemon is there, but the cluster has not answered it within
+ * the client's timeout. */
 KR_API int kr_query(struct kr_client *client, const char *what, char **json, size_t *bytes);
 
 /* --- lists ------------------------------------------------------------------------------- */

@@ -70,7 +70,8 @@ struct sim_world {
 	struct list notes;
 	uint32_t stopped;
 	uint32_t slow; /* turns between two looks of the slow followers, about */
-	uint32_t fetches, fetched;
+	uint32_t fetches, fetched, asked, audited;
+	uint32_t audit_s;      /* of all clusters */
 	bool nameless, locked; /* DNS, or what makes credentials, does not answer as it should */
 	bool verbose, faults_on, clean; /* clean: the second half has no fault left anywhere */
 	struct sim_result *out;
@@ -210,6 +211,7 @@ static void post_cluster(struct sim_world *w, uint32_t id, enum reactor_msg_type
 	        .watch_list = prng_below(&w->rng, 4) != 0,
 	        .connects_per_s = 20,
 	        .connects_burst = 40,
+	        .audit_s = w->audit_s,
 	        .way = y->way,
 	        .way_auto = y->is_auto,
 	        .backend = lists ? w->clusters : REACTOR_NO_CLUSTER,
@@ -322,6 +324,27 @@ static void on_wants_addresses(struct sim_world *w, uint32_t cluster)
 	send_address(w, cluster);
 }
 
+/* Of those that a restore from backup, or an event that came late, has told something else? */
+static bool is_deceived(const struct sim_world *w, const struct sim_list *l)
+{
+	return l->tainted || l->timeline != model_of(w, l)->timeline ||
+	       l->lies != w->server.faults.reordered;
+}
+
+/* M9: a list that was right all the time is never said to be wrong. */
+static void on_audited(struct sim_world *w, const struct reactor_note *n)
+{
+	const struct sim_list *l = &w->list[n->list];
+	w->audited += n->id != 0;
+	if (n->id)
+		return;
+	w->out->audits[n->verdict]++;
+	if (w->verbose)
+		fprintf(stderr, "%8.3f s: audit of list %u: %d %s\n", (double)w->clock.now_ns / 1e9,
+		        n->list, (int)n->verdict, n->text);
+	CHECK(n->verdict != REACTOR_AUDIT_DIFFERENT || is_deceived(w, l));
+}
+
 static void take_notes(struct sim_world *w)
 {
 	for (struct list *it; (it = list_pop(&w->notes));) {
@@ -333,6 +356,7 @@ static void take_notes(struct sim_world *w)
 		case REACTOR_WANTS_ADDRESSES: on_wants_addresses(w, n->cluster); break;
 		case REACTOR_WANTS_CREDENTIAL: send_credential(w, n->cluster, false); break;
 		case REACTOR_FETCHED: w->fetched++; break;
+		case REACTOR_AUDITED: on_audited(w, n); break;
 		case REACTOR_STOPPED: w->stopped++; break;
 		default: break;
 		}
@@ -441,7 +465,8 @@ static bool converged(struct sim_world *w, struct sim_list *l)
 	CHECK(model_list_digest(model_of(w, l), &q, &sum));
 	return l->open && read_row(l->shard, l->row, l->gen, &row) == READ_OK && row.whole &&
 	       row.state == SHM_LIST_LIVE &&
-	       (l->tainted || (row.digest == sum.digest && row.objects == sum.objects));
+	       ((l->tainted && !w->audit_s) ||
+	               (row.digest == sum.digest && row.objects == sum.objects));
 }
 
 static void step_follows(struct sim_world *w, struct sim_list *l, bool all)
@@ -524,6 +549,16 @@ static void post_fetch(struct sim_world *w, uint32_t c)
 	w->fetches++;
 }
 
+static void ask_audit(struct sim_world *w)
+{
+	struct reactor_msg *m = reactor_msg_new(REACTOR_AUDIT);
+	const struct sim_list *l = &w->list[prng_below(&w->rng, w->lists)];
+	CHECK(m);
+	m->id = ++w->asked;
+	m->list = l->id;
+	reactor_post(w->reactor[l->reactor], m);
+}
+
 static void post_to(struct sim_world *w, uint32_t c, enum reactor_msg_type type, uint32_t id)
 {
 	struct reactor_msg *m = reactor_msg_new(type);
@@ -565,8 +600,8 @@ static void close_a_list(struct sim_world *w)
 /* What the control thread does, or cannot do, meanwhile. */
 static void disturb_control(struct sim_world *w, uint32_t c)
 {
-	static const char *const what[] = {
-	        "DNS", "credentials", "renewal", "fetch", "list closed", "sockets", "reload"};
+	static const char *const what[] = {"DNS", "credentials", "renewal", "fetch", "list closed",
+	        "sockets", "audit", "reload"};
 	uint64_t which = prng_below(&w->rng, ARRAY_LEN(what));
 	if (w->verbose)
 		fprintf(stderr, "%8.3f s: control: %s (cluster %u)\n",
@@ -579,6 +614,7 @@ static void disturb_control(struct sim_world *w, uint32_t c)
 	case 3: post_fetch(w, c); break;
 	case 4: close_a_list(w); break;
 	case 5: w->net[w->way[c].reactor].no_sockets ^= true; break;
+	case 6: ask_audit(w); break;
 	default:
 		if (!w->way[c].going)
 			reload(w, c);
@@ -706,9 +742,14 @@ static void liveness(struct sim_world *w)
 {
 	uint64_t began = w->clock.now_ns;
 	for (;;) {
-		uint64_t good = 0, end = began + (w->clean ? SIM_CLEAN_S : SIM_LIVE_S) * SIM_S;
-		for (uint32_t i = 0; i < w->lists; i++)
-			good += converged(w, &w->list[i]);
+		uint64_t good = 0, end;
+		bool clean = w->clean; /* one that only an audit can mend takes longer */
+		for (uint32_t i = 0; i < w->lists; i++) {
+			bool ok = converged(w, &w->list[i]);
+			good += ok;
+			clean &= ok || !w->list[i].tainted;
+		}
+		end = began + (clean ? SIM_CLEAN_S : SIM_LIVE_S) * SIM_S;
 		if (good == w->lists)
 			break;
 		if (w->clock.now_ns >= end)
@@ -761,7 +802,7 @@ static void tear_down(struct sim_world *w)
 	}
 	take_notes(w);
 	CHECK(w->stopped == w->reactors);
-	CHECK(w->fetched == w->fetches); /* each is answered, once */
+	CHECK(w->fetched == w->fetches && w->audited == w->asked); /* each is answered, once */
 	for (uint32_t i = 0; i < w->reactors; i++) {
 		reactor_free(&w->reactor[i]);
 		sim_net_fini(&w->net[i]);
@@ -780,6 +821,7 @@ void sim_world_run(uint64_t seed, bool verbose, struct sim_result *out)
 	w->out = out;
 	w->verbose = verbose;
 	w->slow = 64u << seed % 6;
+	w->audit_s = seed % 2 ? 20 : 0;
 	w->faults_on = prng_below(&w->rng, 8) != 0;
 	w->models = 1 + (uint32_t)prng_below(&w->rng, SIM_MODELS_MAX);
 	w->clusters = w->models + (uint32_t)prng_below(&w->rng, SIM_CLUSTERS_MAX - w->models + 1);
