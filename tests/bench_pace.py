@@ -1,4 +1,4 @@
-"""bench/pace.py: the rate that a server keeps, and what the bound's program says; bench/peers.py: which figures get a verdict, and which is
+"""bench/pace.py: the rate that a server keeps, and what the bound's program says; bench/peers_report.py: which figures get a verdict, and which is
 the best peer."""
 import contextlib
 import pathlib
@@ -8,6 +8,7 @@ import tempfile
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "bench"))
 import pace  # noqa: E402
 import peers  # noqa: E402
+import peers_report  # noqa: E402
 from figures import Failed  # noqa: E402
 
 
@@ -102,7 +103,7 @@ def peers_verdicts():
             "client-go-metadata": {"event_3k6": 1.0, "event_3k6_at_1000": 1.0, "idle": 1}}  # keeps less: never the best
     h = Figures()
     with contextlib.redirect_stdout(None):
-        peers.report(h, rows, {"event_3k6_at_1000": 20.0})
+        peers_report.report(h, rows, {"event_3k6_at_1000": 20.0})
     assert h.found["peers_event_3k6_best_kube-rs-typed"] == (40.0, ("kubering", 2.0), 20.0, ">=15x", True)
     assert h.found["peers_event_3k6_client-go-json"][2:] == (90.0, ">=100x", False)
     assert h.found["peers_event_3k6_at_1000_best_kube-rs-typed"][3:] == (">=15x", False)

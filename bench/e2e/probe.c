@@ -1,13 +1,19 @@
 /* probe.c - the consumer in bench/run: a process with libkubering.
  *
- *   probe digest  SOCKET CLUSTER RESOURCE HEX SECONDS     until the list has that digest; says how
- * long that took probe digests SOCKET SECONDS                          the same for each line
- * "CLUSTER RESOURCE HEX" of its input probe latency SOCKET CLUSTERS RESOURCE COUNT SECONDS  follows
- * COUNT changes; prints histograms (histogram.h) probe count   SOCKET CLUSTERS RESOURCE counts the
- * changes until its input ends and none comes probe rates   SOCKET CLUSTERS RESOURCE WINDOW_MS
- * changes per window of time until its input ends probe newest  SOCKET CLUSTERS RESOURCE when the
- * daemon received the newest object probe hold    SOCKET CLUSTER RESOURCE                 reads
- * every object once and stays until its input ends
+ *   probe digest SOCKET CLUSTER RESOURCE HEX SECONDS
+ *                  until the list has that digest; says how long that took
+ *   probe digests SOCKET SECONDS
+ *                  the same for each line "CLUSTER RESOURCE HEX" of its input
+ *   probe latency SOCKET CLUSTERS RESOURCE COUNT SECONDS
+ *                  follows COUNT changes; prints histograms (histogram.h)
+ *   probe count SOCKET CLUSTERS RESOURCE
+ *                  counts the changes until its input ends and none comes
+ *   probe rates SOCKET CLUSTERS RESOURCE WINDOW_MS
+ *                  changes per window of time until its input ends
+ *   probe newest SOCKET CLUSTERS RESOURCE
+ *                  when the daemon received the newest object
+ *   probe hold SOCKET CLUSTER RESOURCE
+ *                  reads every object once and stays until its input ends
  *
  * CLUSTERS is a name or a range of them, "fake-1..64". What follows prints "following" once it
  * does.

@@ -1,11 +1,17 @@
-/* client.h - what a client is made of. The rooms of libkubering around it, each a pair of files:
+/* client.h - what a client is made of. The files of libkubering around it:
  *
- *   link      the socket, message by message              mapping   the segments of one shard;
- * fetches segments when they are needed session   attached, lost, attached again              scan
- * a list at one position wait      waking up                                   object    one
- * object, copied or borrowed, and checked list      lists: open, status, get follow    changes, one
- * after another view      public face of scan                         restart   the difference
- * between two lives of the daemon
+ *   link      the socket, message by message
+ *   session   attached, lost, attached again
+ *   mapping   the segments of one shard; fetches segments when they are needed
+ *   list      lists: open, status
+ *   get       one object by its name
+ *   scan      a list at one position; view is its public face
+ *   follow    changes, one after another
+ *   object    one object, copied or borrowed, and checked
+ *   wait      waking up
+ *   restart   the difference between two lives of the daemon
+ *   patch     what changed in an object, as a merge patch; json_skip finds its way in JSON
+ *   hash      kr_object_hash
  *
  * No file here aborts, prints, starts a thread or installs a handler. One client belongs to one
  * thread at a time, so there is no lock. Lifetimes: a list holds its client, views and started

@@ -2,14 +2,19 @@
  * run exec plugins again, and hand out immutable, reference-counted results.
  *
  * A source belongs to one user of a kubeconfig. It starts working when it is opened, refreshes by
- * itself, and keeps the last good credential when a refresh fails: static parts       once token
- * file         every 45 to 50 s (kubelet rotates at 80 % of a token's life; client-go reads every
- * 50 s) certificate files  every 5 min; a pair that does not belong together is half rotated and
- * not taken exec plugin        at 80 to 90 % of the life of its answer, jittered; without expiry
- * never; after a failure 5 s to 5 min, doubling A 401 asks for one refresh at once
- * (credential_source_refresh), whoever of many lists sees it first. Sources with the same exec
- * plugin, arguments, environment and cluster information, and nothing else, are one source
- * (client-go: one authenticator per distinct config).
+ * itself, and keeps the last good credential when a refresh fails:
+ *
+ *   static parts       once
+ *   token file         every 45 to 50 s (kubelet rotates at 80 % of a token's life; client-go reads
+ *                      every 50 s)
+ *   certificate files  every 5 min; a pair that does not belong together is half rotated and not
+ *                      taken
+ *   exec plugin        at 80 to 90 % of the life of its answer, jittered; without expiry never;
+ *                      after a failure 5 s to 5 min, doubling
+ *
+ * A 401 asks for one refresh at once (credential_source_refresh), whoever of many lists sees it
+ * first. Sources with the same exec plugin, arguments, environment and cluster information, and
+ * nothing else, are one source (client-go: one authenticator per distinct config).
  *
  * All sources of a process live in a pool, which has one descriptor to poll, one deadline, a bound
  * on plugins that run at once, and a queue of sources that have news. Pool and sources: control

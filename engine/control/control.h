@@ -2,14 +2,19 @@
  * consumers attach to, who may see what, which lists are open and for whom, and what people are
  * told. It talks with the reactors by messages only.
  *
- *   reload.c     the configuration read again while all goes on
- *   audits.c     what came of the lists' self-audits
- *   clusters.c   what the kubeconfig names: TLS, credentials, addresses, which reactor
+ *   loop.c       descriptors and timers of this thread
+ *   clusters.c   what the kubeconfig names: credentials, addresses, which reactor
+ *                (cluster_tls.c their TLS; cluster_log.c what the log is told of them)
+ *   resolver.c   DNS
  *   backends.c   Headlamp backends: which clusters are behind them
  *   lists.c      which lists are open: one feed per identity, counted across processes, with a
- * linger consumers.c  the processes that attached; attach.c reads what they say questions.c  "po"
- * -> pods.v1, by the cluster's discovery; status status.c     status as JSON; metrics.c as
- * Prometheus text over HTTP
+ *                linger (pinned.c those that the configuration keeps open)
+ *   consumers.c  the processes that attached; attach.c reads what they say
+ *   questions.c  "po" -> pods.v1, by the cluster's discovery; status
+ *   status.c     status as JSON (report.c); metrics.c as Prometheus text over HTTP; both read the
+ *                lists' rows as consumers do (list_reader.c)
+ *   audits.c     what came of the lists' self-audits
+ *   reload.c     the configuration read again while all goes on
  */
 #ifndef KR_CONTROL_CONTROL_H
 #define KR_CONTROL_CONTROL_H

@@ -4,51 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/check.h"
-#include "base/sm.h"
 #include "base/version.h"
-
-/* clang-format off */
-/* Where we wait, and for what:
- *   CONNECTING  the gate, DNS, TCP, TLS     the reactor's deadline (it answers: on_ready, on_lost)
- *   ASKING      the head of an answer       WATCH_HEAD_S
- *   SYNCING     items, the end marker       WATCH_PROGRESS_S, WATCH_PAGE_S, WATCH_MARKER_S
- *   STREAMING   events, for ever            check_silence
- *   WAITING     back-off                    its end
- *   PARKED      the next probe              its time */
-/* clang-format on */
-static const struct sm_row states[] = {
-        [WATCH_IDLE] = {"idle", SM_TO(WATCH_CONNECTING) | SM_TO(WATCH_CLOSED)},
-        [WATCH_CONNECTING] = {"connecting", SM_TO(WATCH_ASKING) | SM_TO(WATCH_WAITING) |
-                                                    SM_TO(WATCH_PARKED) | SM_TO(WATCH_CLOSED)},
-        [WATCH_ASKING] = {"asking", SM_TO(WATCH_ASKING) | SM_TO(WATCH_SYNCING) |
-                                            SM_TO(WATCH_STREAMING) | SM_TO(WATCH_WAITING) |
-                                            SM_TO(WATCH_PARKED) | SM_TO(WATCH_CONNECTING) |
-                                            SM_TO(WATCH_CLOSED)},
-        [WATCH_SYNCING] = {"syncing", SM_TO(WATCH_ASKING) | SM_TO(WATCH_STREAMING) |
-                                              SM_TO(WATCH_WAITING) | SM_TO(WATCH_CONNECTING) |
-                                              SM_TO(WATCH_PARKED) | SM_TO(WATCH_CLOSED)},
-        [WATCH_STREAMING] = {"streaming", SM_TO(WATCH_ASKING) | SM_TO(WATCH_CONNECTING) |
-                                                  SM_TO(WATCH_WAITING) | SM_TO(WATCH_PARKED) |
-                                                  SM_TO(WATCH_CLOSED)},
-        [WATCH_WAITING] = {"waiting", SM_TO(WATCH_WAITING) | SM_TO(WATCH_CONNECTING) |
-                                              SM_TO(WATCH_PARKED) | SM_TO(WATCH_CLOSED)},
-        [WATCH_PARKED] = {"parked", SM_TO(WATCH_CONNECTING) | SM_TO(WATCH_CLOSED)},
-        [WATCH_CLOSED] = {"closed", 0},
-};
-
-static void invariant(const struct watch *w)
-{
-	CHECK(!w->syncing || w->state == WATCH_ASKING || w->state == WATCH_SYNCING);
-	CHECK(w->state != WATCH_STREAMING ||
-	        (w->whole && w->rv[0] && w->request != WATCH_REQ_PAGE));
-	CHECK(w->relist || w->rv[0]);
-}
-
-static void enter(struct watch *w, enum watch_state s)
-{
-	sm_move(states, &w->state, (uint8_t)s);
-}
+#include "kube/watch_priv.h"
 
 static struct span rv_of(const struct watch *w)
 {
@@ -88,177 +45,20 @@ void watch_fini(struct watch *w)
 	w->pages = w->text = NULL;
 }
 
-static void drop_pages(struct watch *w)
-{
-	free(w->pages);
-	w->pages = NULL;
-}
-
-/* false: no memory, and nothing is kept. */
-static bool keep_pages(struct watch *w, const struct json_list_meta *meta)
-{
-	struct span rv = meta->resource_version, token = meta->continue_;
-	drop_pages(w);
-	char *p = w->pages = malloc(rv.n + token.n + 2);
-	if (!p)
-		return false;
-	memcpy(p, rv.p, rv.n);
-	p[rv.n] = 0;
-	memcpy(p + rv.n + 1, token.p, token.n);
-	p[rv.n + 1 + token.n] = 0;
-	return true;
-}
-
-/* Most lists are live most of the time: a text is memory of its own. Without any err_text() must
- * do. */
-static void say(struct watch *w, err_t err, const char *text)
-{
-	char *copy = NULL;
-	if (err && text && asprintf(&copy, "%.*s", WATCH_TEXT_BYTES - 1, text) < 0)
-		copy = NULL;
-	free(w->text);
-	w->text = copy;
-	w->err = err;
-}
-
-static void abort_sync(struct watch *w, struct watch_out *out)
-{
-	if (w->syncing)
-		out->acts |= WATCH_SYNC_ABORT;
-	w->syncing = false;
-	drop_pages(w);
-}
-
-/* --- what to ask next -------------------------------------------------------------------- */
-
-static bool is_core_events(const struct watch_conf *c)
-{
-	/* Events bypass the watch cache: a streaming list of them scans etcd (perf-tests#4384). */
-	return span_is(span_of(c->resource), "events") &&
-	       (!c->group || !*c->group || strcmp(c->group, "events.k8s.io") == 0);
-}
-
-static bool may_stream_list(struct watch *w, uint64_t now_ns)
-{
-	if (!w->conf->watch_list || is_core_events(w->conf))
-		return false;
-	if (w->caps->no_watch_list && now_ns >= w->caps->probe_again_ns)
-		w->caps->no_watch_list = false;
-	return !w->caps->no_watch_list;
-}
-
-static void ask(struct watch *w, uint64_t now_ns, struct watch_out *out)
-{
-	if (!w->relist)
-		w->request = WATCH_REQ_WATCH;
-	else if (w->syncing && w->pages)
-		w->request = WATCH_REQ_PAGE;
-	else
-		w->request = may_stream_list(w, now_ns) ? WATCH_REQ_STREAM_LIST : WATCH_REQ_PAGE;
-	w->first_page = w->request == WATCH_REQ_PAGE && !w->pages;
-	w->http_status = 0;
-	w->events_seen = w->changes_seen = w->bookmark_seen = false;
-	w->last_byte_ns = now_ns;
-	enter(w, WATCH_ASKING);
-	w->deadline_ns = now_ns + WATCH_HEAD_S * KUBE_S;
-	out->acts |= WATCH_SEND;
-}
-
-/* --- going down -------------------------------------------------------------------------- */
-
-static void wait_until(struct watch *w, uint64_t at_ns, struct watch_out *out)
-{
-	abort_sync(w, out);
-	enter(w, WATCH_WAITING);
-	w->request = WATCH_REQ_NONE;
-	w->deadline_ns = at_ns;
-	out->acts |= WATCH_CLOSE | WATCH_STATE;
-}
-
-static void fail(
-        struct watch *w, err_t err, const char *text, uint64_t now_ns, struct watch_out *out)
-{
-	say(w, err, text);
-	wait_until(w, now_ns + backoff_fail(&w->backoff, &w->rng, now_ns), out);
-}
-
-static void park(
-        struct watch *w, err_t err, const char *text, uint64_t now_ns, struct watch_out *out)
-{
-	bool login = err == ERR_KUBE_UNAUTHORIZED;
-	uint64_t most = (login ? WATCH_LOGIN_MAX_S : WATCH_PARK_MAX_S) * KUBE_S;
-	uint64_t step = (login ? WATCH_LOGIN_MIN_S : WATCH_PARK_MIN_S) * KUBE_S
-	                << (w->parks < 4 ? w->parks : 4);
-	if (step > most)
-		step = most;
-	if (w->parks < UINT8_MAX)
-		w->parks++;
-	w->backoff.healthy_since_ns = 0;
-	say(w, err, text);
-	abort_sync(w, out);
-	enter(w, WATCH_PARKED);
-	w->request = WATCH_REQ_NONE;
-	/* While we were not allowed to look, anything may have happened. A login that failed
-	 * changes nothing about what may be seen: the stream resumes, or is told 410. */
-	w->relist |= !login;
-	w->deadline_ns = now_ns + backoff_jitter(&w->rng, step);
-	out->acts |= WATCH_CLOSE | WATCH_STATE;
-}
-
-/* 403 and 404. A list that was there is asked for a few times with ordinary back-off first: a
- * kube-apiserver answers 403 for about a second after its start, before its RBAC caches are full,
- * and 404 while its discovery fills; parking for that would leave lists stale for minutes. */
-static void deny(
-        struct watch *w, err_t err, const char *text, uint64_t now_ns, struct watch_out *out)
-{
-	if (w->whole && w->denials < WATCH_DENIALS_MAX) {
-		w->denials++;
-		fail(w, err, text, now_ns, out);
-	} else {
-		park(w, err, text, now_ns, out);
-	}
-}
-
-/* 400 and 422 of a LIST, a selector as a rule: the server has read the question and does not take
- * it. A list that was there once may meet this too, from a proxy or a server that starts. */
-static bool is_never_taken(const struct watch *w, int code)
-{
-	return (code == 400 || code == 422) && !w->whole && w->request == WATCH_REQ_PAGE &&
-	       w->first_page;
-}
-
-/* The stream broke its own order, or the store refused an event: nothing of it can be trusted, so
- * the list is taken again (M8). */
-static void distrust(
-        struct watch *w, err_t err, const char *text, uint64_t now_ns, struct watch_out *out)
-{
-	w->relist = true;
-	fail(w, err, text, now_ns, out);
-}
-
-static void connect_again(struct watch *w, struct watch_out *out)
-{
-	abort_sync(w, out);
-	enter(w, WATCH_CONNECTING);
-	w->request = WATCH_REQ_NONE;
-	w->deadline_ns = UINT64_MAX;
-	out->acts |= WATCH_CONNECT | WATCH_STATE;
-}
-
 /* --- inputs: life ------------------------------------------------------------------------ */
 
 void watch_start(struct watch *w, uint64_t now_ns, struct watch_out *out)
 {
 	(void)now_ns;
 	*out = (struct watch_out){0};
-	connect_again(w, out);
+	watch_connect_again(w, out);
 }
 
 void watch_stop(struct watch *w, struct watch_out *out)
 {
 	*out = (struct watch_out){0};
-	abort_sync(w, out);
-	enter(w, WATCH_CLOSED);
+	watch_abort_sync(w, out);
+	watch_enter(w, WATCH_CLOSED);
 	w->deadline_ns = UINT64_MAX;
 	out->acts |= WATCH_CLOSE;
 }
@@ -267,8 +67,8 @@ void watch_on_ready(struct watch *w, uint64_t now_ns, struct watch_out *out)
 {
 	*out = (struct watch_out){0};
 	if (w->state == WATCH_CONNECTING)
-		ask(w, now_ns, out);
-	invariant(w);
+		watch_ask(w, now_ns, out);
+	watch_check(w);
 }
 
 void watch_on_lost(
@@ -284,12 +84,12 @@ void watch_on_lost(
 	bool lived = w->state == WATCH_STREAMING &&
 	             now_ns - w->stream_since_ns > BACKOFF_HEALTHY_S * KUBE_S;
 	if (lived && err_class_of(err) == ERR_CLASS_RETRY) {
-		say(w, err, text);
-		wait_until(w, now_ns + prng_below(&w->rng, KUBE_S / 2), out);
+		watch_say(w, err, text);
+		watch_wait_until(w, now_ns + prng_below(&w->rng, KUBE_S / 2), out);
 	} else {
-		fail(w, err, text, now_ns, out);
+		watch_fail(w, err, text, now_ns, out);
 	}
-	invariant(w);
+	watch_check(w);
 }
 
 void watch_on_credential(
@@ -299,13 +99,13 @@ void watch_on_credential(
 	if (w->err != ERR_KUBE_UNAUTHORIZED)
 		return;
 	if (ok && (w->state == WATCH_WAITING || w->state == WATCH_PARKED)) {
-		connect_again(w, out);
+		watch_connect_again(w, out);
 	} else if (!ok && w->state == WATCH_WAITING) {
 		w->credential_tried = false; /* each probe may ask for one: the person may have
 		                                logged in by then */
-		park(w, ERR_KUBE_UNAUTHORIZED, text, now_ns, out);
+		watch_park(w, ERR_KUBE_UNAUTHORIZED, text, now_ns, out);
 	}
-	invariant(w);
+	watch_check(w);
 }
 
 void watch_on_moved(struct watch *w, uint64_t now_ns, struct watch_out *out)
@@ -317,8 +117,8 @@ void watch_on_moved(struct watch *w, uint64_t now_ns, struct watch_out *out)
 	w->denials = w->parks = w->errors_in_row = 0;
 	w->back_tries = WATCH_BACK_TRIES; /* lower versions are believed: they are another count */
 	if (w->state == WATCH_WAITING || w->state == WATCH_PARKED)
-		connect_again(w, out);
-	invariant(w);
+		watch_connect_again(w, out);
+	watch_check(w);
 }
 
 /* Does silence of this stream mean anything? */
@@ -344,8 +144,8 @@ enum watch_body watch_on_head(
 	w->denials = w->parks = 0;
 	w->stream_since_ns = w->last_bookmark_ns = now_ns;
 	if (w->request == WATCH_REQ_WATCH) {
-		enter(w, WATCH_STREAMING);
-		say(w, ERR_OK, NULL);
+		watch_enter(w, WATCH_STREAMING);
+		watch_say(w, ERR_OK, NULL);
 		backoff_ok(&w->backoff, now_ns);
 		w->deadline_ns = now_ns + WATCH_BOOKMARK_S * KUBE_S;
 		/* A proxy may cut each stream before that: then check_silence is due now or never.
@@ -353,10 +153,10 @@ enum watch_body watch_on_head(
 		if (!sends_bookmarks(w) && w->proof_ns + w->verify_ns < w->deadline_ns)
 			w->deadline_ns = w->proof_ns + w->verify_ns;
 		out->acts |= WATCH_STATE;
-		invariant(w);
+		watch_check(w);
 		return WATCH_BODY_EVENTS;
 	}
-	enter(w, WATCH_SYNCING);
+	watch_enter(w, WATCH_SYNCING);
 	if (!w->syncing)
 		out->acts |= WATCH_SYNC_BEGIN | WATCH_STATE;
 	w->syncing = true;
@@ -373,12 +173,12 @@ static void no_stream_list(
 	w->caps->no_watch_list = true;
 	w->caps->no_watch_list_why = why;
 	w->caps->probe_again_ns = now_ns + WATCH_REPROBE_S * KUBE_S;
-	abort_sync(w, out);
+	watch_abort_sync(w, out);
 	if (reusable) {
-		ask(w, now_ns, out);
+		watch_ask(w, now_ns, out);
 	} else {
 		out->acts |= WATCH_CLOSE;
-		connect_again(w, out);
+		watch_connect_again(w, out);
 	}
 }
 
@@ -402,25 +202,25 @@ static uint64_t retry_at(struct watch *w, int retry_after_s, uint64_t now_ns)
 static void expired(struct watch *w, bool reusable, uint64_t now_ns, struct watch_out *out)
 {
 	bool page = w->request == WATCH_REQ_PAGE && !w->first_page;
-	abort_sync(w, out);
+	watch_abort_sync(w, out);
 	w->relist = true;
 	w->unlimited = page; /* the token aged while we read: one answer without pages does not */
-	say(w, ERR_KUBE_EXPIRED, NULL);
+	watch_say(w, ERR_KUBE_EXPIRED, NULL);
 	out->acts |= WATCH_STATE;
 	/* The first 410s after health are answered at once; a server that says 410 to a fresh list
 	 * is backed off from. That the list came whole is no health: it is what each turn costs. */
 	if (backoff_end(&w->backoff, now_ns))
 		w->expiries = 0;
 	if (w->expiries == WATCH_EXPIRIES_MAX) {
-		fail(w, ERR_KUBE_EXPIRED, NULL, now_ns, out);
+		watch_fail(w, ERR_KUBE_EXPIRED, NULL, now_ns, out);
 		return;
 	}
 	w->expiries++;
 	if (reusable) {
-		ask(w, now_ns, out);
+		watch_ask(w, now_ns, out);
 	} else {
 		out->acts |= WATCH_CLOSE;
-		connect_again(w, out);
+		watch_connect_again(w, out);
 	}
 }
 
@@ -429,8 +229,8 @@ static void too_large(struct watch *w, int retry_after_s, uint64_t now_ns, struc
 	w->relist = true;
 	if (w->back_tries < WATCH_BACK_TRIES)
 		w->back_tries++;
-	say(w, ERR_KUBE_TOO_LARGE_RV, NULL);
-	wait_until(w, retry_at(w, retry_after_s < 0 ? 1 : retry_after_s, now_ns), out);
+	watch_say(w, ERR_KUBE_TOO_LARGE_RV, NULL);
+	watch_wait_until(w, retry_at(w, retry_after_s < 0 ? 1 : retry_after_s, now_ns), out);
 }
 
 static bool body_says_expired(const struct watch *w, const struct json_status *st)
@@ -448,17 +248,39 @@ static void unauthorized(struct watch *w, const char *text, uint64_t now_ns, str
 		        "the kubeconfig",
 		        text);
 		w->credential_tried = false;
-		park(w, ERR_KUBE_UNAUTHORIZED, more, now_ns, out);
+		watch_park(w, ERR_KUBE_UNAUTHORIZED, more, now_ns, out);
 		return;
 	}
 	w->credential_tried = true;
 	if (w->err != ERR_KUBE_UNAUTHORIZED) { /* else what it says already tells what to do */
 		char more[WATCH_TEXT_BYTES];
 		snprintf(more, sizeof more, "%.100s: the credential is being renewed", text);
-		say(w, ERR_KUBE_UNAUTHORIZED, more);
+		watch_say(w, ERR_KUBE_UNAUTHORIZED, more);
 	}
-	wait_until(w, now_ns + 60 * KUBE_S, out); /* bound, should the refresh never answer */
+	watch_wait_until(w, now_ns + 60 * KUBE_S, out); /* bound, should the refresh never answer */
 	out->acts |= WATCH_CREDENTIAL;
+}
+
+/* 403 and 404. A list that was there is asked for a few times with ordinary back-off first: a
+ * kube-apiserver answers 403 for about a second after its start, before its RBAC caches are full,
+ * and 404 while its discovery fills; parking for that would leave lists stale for minutes. */
+static void deny(
+        struct watch *w, err_t err, const char *text, uint64_t now_ns, struct watch_out *out)
+{
+	if (w->whole && w->denials < WATCH_DENIALS_MAX) {
+		w->denials++;
+		watch_fail(w, err, text, now_ns, out);
+	} else {
+		watch_park(w, err, text, now_ns, out);
+	}
+}
+
+/* 400 and 422 of a LIST, a selector as a rule: the server has read the question and does not take
+ * it. A list that was there once may meet this too, from a proxy or a server that starts. */
+static bool is_never_taken(const struct watch *w, int code)
+{
+	return (code == 400 || code == 422) && !w->whole && w->request == WATCH_REQ_PAGE &&
+	       w->first_page;
 }
 
 /* One rule table for HTTP answers and ERROR events: after the version is parsed, servers send most
@@ -477,8 +299,8 @@ static void on_failure(struct watch *w, int code, const struct json_status *st, 
 	} else if (code == 401) {
 		unauthorized(w, text, now_ns, out);
 	} else if (code == 429) {
-		say(w, ERR_KUBE_GONE_SLOW, text);
-		wait_until(w, retry_at(w, retry, now_ns), out);
+		watch_say(w, ERR_KUBE_GONE_SLOW, text);
+		watch_wait_until(w, retry_at(w, retry, now_ns), out);
 	} else if (stream_list && (code == 400 || code == 403 || code == 422 || code == 500)) {
 		no_stream_list(w, ERR_KUBE_UNSUPPORTED, reusable, now_ns, out);
 		if (code == 403) /* perhaps it is the list that is denied, not the way to take it */
@@ -488,14 +310,14 @@ static void on_failure(struct watch *w, int code, const struct json_status *st, 
 	} else if (code == 404 || code == 405) {
 		deny(w, ERR_KUBE_NOT_FOUND, text, now_ns, out);
 	} else if (code >= 300 && code < 400) {
-		park(w, ERR_HTTP_REDIRECT, text, now_ns, out);
+		watch_park(w, ERR_HTTP_REDIRECT, text, now_ns, out);
 	} else if (is_never_taken(w, code)) {
 		soon_stream_list(w, now_ns);
-		park(w, ERR_KUBE_SERVER, text, now_ns, out);
+		watch_park(w, ERR_KUBE_SERVER, text, now_ns, out);
 	} else {
 		w->relist |= ++w->errors_in_row >= WATCH_RESUMES_MAX || code == 400 || code == 422;
-		say(w, ERR_KUBE_SERVER, text);
-		wait_until(w, retry_at(w, retry, now_ns), out);
+		watch_say(w, ERR_KUBE_SERVER, text);
+		watch_wait_until(w, retry_at(w, retry, now_ns), out);
 	}
 }
 
@@ -506,7 +328,7 @@ void watch_on_status(struct watch *w, const struct json_status *st, bool reusabl
 	if (w->state != WATCH_ASKING)
 		return;
 	on_failure(w, w->http_status, st, reusable, now_ns, out);
-	invariant(w);
+	watch_check(w);
 }
 
 /* --- inputs: a LIST ---------------------------------------------------------------------- */
@@ -526,10 +348,11 @@ static bool commit(struct watch *w, struct span rv, uint64_t now_ns, struct watc
 		return false;
 	}
 	if (!keep_rv(w->rv, rv)) {
-		distrust(w, ERR_JSON_SHAPE, "list without a usable resourceVersion", now_ns, out);
+		watch_distrust(
+		        w, ERR_JSON_SHAPE, "list without a usable resourceVersion", now_ns, out);
 		return false;
 	}
-	drop_pages(w);
+	watch_drop_pages(w);
 	w->whole = true;
 	w->relist = w->syncing = w->unlimited = w->after_bookmark = false;
 	w->back_tries = w->errors_in_row = 0;
@@ -549,20 +372,20 @@ void watch_on_page(
 	/* All pages of one continue chain are one snapshot at one version
 	 * (kubernetes-watch.md 1.3). */
 	if (!w->first_page && !span_is(meta->resource_version, w->pages)) {
-		distrust(w, ERR_KUBE_ORDER, "pages of one list have different versions", now_ns,
-		        out);
+		watch_distrust(w, ERR_KUBE_ORDER, "pages of one list have different versions",
+		        now_ns, out);
 	} else if (meta->continue_.n > WATCH_TOKEN_MAX || !is_usable_rv(meta->resource_version)) {
-		distrust(w, ERR_JSON_SHAPE,
+		watch_distrust(w, ERR_JSON_SHAPE,
 		        "list without a usable resourceVersion or continue token", now_ns, out);
 	} else if (meta->continue_.n) {
-		if (keep_pages(w, meta))
-			ask(w, now_ns, out);
+		if (watch_keep_pages(w, meta))
+			watch_ask(w, now_ns, out);
 		else
-			fail(w, ERR_NO_MEMORY, NULL, now_ns, out);
+			watch_fail(w, ERR_NO_MEMORY, NULL, now_ns, out);
 	} else if (commit(w, meta->resource_version, now_ns, out)) {
-		ask(w, now_ns, out);
+		watch_ask(w, now_ns, out);
 	}
-	invariant(w);
+	watch_check(w);
 }
 
 /* --- inputs: a stream -------------------------------------------------------------------- */
@@ -581,8 +404,8 @@ static enum watch_apply on_end_marker(
 {
 	if (!commit(w, rv, now_ns, out))
 		return WATCH_APPLY_NOTHING;
-	enter(w, WATCH_STREAMING);
-	say(w, ERR_OK, NULL);
+	watch_enter(w, WATCH_STREAMING);
+	watch_say(w, ERR_OK, NULL);
 	backoff_ok(&w->backoff, now_ns);
 	w->last_bookmark_ns = now_ns;
 	w->after_bookmark = true;
@@ -626,8 +449,8 @@ static enum watch_apply on_bookmark(
         struct watch *w, struct span rv, uint64_t now_ns, struct watch_out *out)
 {
 	if (version_compare(rv, rv_of(w)) == VERSION_LESS || !keep_rv(w->rv, rv)) {
-		distrust(w, ERR_KUBE_ORDER, "bookmark with a lower version than the stream", now_ns,
-		        out);
+		watch_distrust(w, ERR_KUBE_ORDER, "bookmark with a lower version than the stream",
+		        now_ns, out);
 		return WATCH_APPLY_NOTHING;
 	}
 	w->after_bookmark = w->bookmark_seen = w->caps->saw_bookmark = true;
@@ -653,8 +476,8 @@ enum watch_apply watch_on_event(struct watch *w, const struct json_event *ev,
 	if (ev->type == JSON_EVENT_BOOKMARK)
 		return on_bookmark(w, rv, now_ns, out);
 	if (!in_order(w, rv) || !keep_rv(w->rv, rv)) {
-		distrust(w, ERR_KUBE_ORDER, "event with a version that is not after the one before",
-		        now_ns, out);
+		watch_distrust(w, ERR_KUBE_ORDER,
+		        "event with a version that is not after the one before", now_ns, out);
 		return WATCH_APPLY_NOTHING;
 	}
 	w->after_bookmark = false;
@@ -669,10 +492,10 @@ void watch_on_refused(
 	if (w->state != WATCH_STREAMING && w->state != WATCH_SYNCING && w->state != WATCH_ASKING)
 		return;
 	if (err == ERR_BUDGET || err == ERR_LIMIT || err == ERR_NO_MEMORY)
-		park(w, err, text, now_ns, out);
+		watch_park(w, err, text, now_ns, out);
 	else
-		distrust(w, err, text, now_ns, out);
-	invariant(w);
+		watch_distrust(w, err, text, now_ns, out);
+	watch_check(w);
 }
 
 /* Some watches in a row lived for less than a second. */
@@ -691,12 +514,12 @@ static void slow_down(struct watch *w, uint64_t now_ns, struct watch_out *out)
 {
 	if (!w->events_seen) {
 		w->relist |= w->short_watches > 2 * WATCH_SHORT_MAX + 1;
-		fail(w, ERR_KUBE_SHORT_WATCH, NULL, now_ns, out);
+		watch_fail(w, ERR_KUBE_SHORT_WATCH, NULL, now_ns, out);
 		return;
 	}
 	w->short_watches = WATCH_SHORT_MAX; /* no reason to take the list again */
-	say(w, ERR_KUBE_SHORT_WATCH, "the server ends each watch within a second");
-	wait_until(w, now_ns + backoff_jitter(&w->rng, KUBE_S), out);
+	watch_say(w, ERR_KUBE_SHORT_WATCH, "the server ends each watch within a second");
+	watch_wait_until(w, now_ns + backoff_jitter(&w->rng, KUBE_S), out);
 }
 
 void watch_on_body_end(struct watch *w, bool reusable, uint64_t now_ns, struct watch_out *out)
@@ -706,20 +529,20 @@ void watch_on_body_end(struct watch *w, bool reusable, uint64_t now_ns, struct w
 		if (w->request == WATCH_REQ_STREAM_LIST && w->events_seen)
 			no_stream_list(w, ERR_KUBE_NO_MARKER, reusable, now_ns, out);
 		else
-			fail(w, ERR_HTTP_TRUNCATED, NULL, now_ns, out);
+			watch_fail(w, ERR_HTTP_TRUNCATED, NULL, now_ns, out);
 	} else if (w->state == WATCH_STREAMING) {
 		/* The ordinary end: timeoutSeconds, or a server that shuts down. Resume at the last
 		 * version. */
 		if (ends_too_soon(w, now_ns)) {
 			slow_down(w, now_ns, out);
 		} else if (reusable) {
-			ask(w, now_ns, out);
+			watch_ask(w, now_ns, out);
 		} else {
 			out->acts |= WATCH_CLOSE;
-			connect_again(w, out);
+			watch_connect_again(w, out);
 		}
 	}
-	invariant(w);
+	watch_check(w);
 }
 
 /* --- inputs: time ------------------------------------------------------------------------ */
@@ -737,17 +560,17 @@ static void check_silence(struct watch *w, uint64_t now_ns, struct watch_out *ou
 	uint64_t limit = sends ? WATCH_BOOKMARK_S * KUBE_S : w->verify_ns;
 	uint64_t end_at = w->stream_since_ns + WATCH_STREAM_S * KUBE_S;
 	if (now_ns >= end_at) {
-		say(w, ERR_CONN_TIMEOUT,
+		watch_say(w, ERR_CONN_TIMEOUT,
 		        "the server did not end the stream in time; resuming on a new connection");
 		out->acts |= WATCH_CLOSE;
-		connect_again(w, out);
+		watch_connect_again(w, out);
 		return;
 	}
 	if (now_ns - last < limit) {
 		w->deadline_ns = last + limit < end_at ? last + limit : end_at;
 		return;
 	}
-	say(w, ERR_CONN_SILENT,
+	watch_say(w, ERR_CONN_SILENT,
 	        sends ? "no bookmark for 75 s"
 	              : "no byte for long; taking the list again to be sure");
 	if (!sends && w->verify_ns < WATCH_VERIFY_MAX_S * KUBE_S)
@@ -757,7 +580,7 @@ static void check_silence(struct watch *w, uint64_t now_ns, struct watch_out *ou
 	if (w->silences < 255)
 		w->silences++;
 	out->acts |= WATCH_CLOSE;
-	connect_again(w, out);
+	watch_connect_again(w, out);
 }
 
 /* A LIST answer must go on coming, and come to its end. */
@@ -766,10 +589,10 @@ static void check_page(struct watch *w, uint64_t now_ns, struct watch_out *out)
 	uint64_t silent_at = w->last_byte_ns + WATCH_PROGRESS_S * KUBE_S;
 	uint64_t end_at = w->stream_since_ns + WATCH_PAGE_S * KUBE_S;
 	if (now_ns >= silent_at)
-		fail(w, ERR_CONN_SILENT, "the list stopped coming for 30 s", now_ns, out);
+		watch_fail(w, ERR_CONN_SILENT, "the list stopped coming for 30 s", now_ns, out);
 	else if (now_ns >= end_at)
-		fail(w, ERR_CONN_TIMEOUT, "the list did not come to its end within 120 s", now_ns,
-		        out);
+		watch_fail(w, ERR_CONN_TIMEOUT, "the list did not come to its end within 120 s",
+		        now_ns, out);
 	else
 		w->deadline_ns = silent_at < end_at ? silent_at : end_at;
 }
@@ -782,9 +605,10 @@ void watch_on_timer(struct watch *w, uint64_t now_ns, struct watch_out *out)
 	w->deadline_ns = UINT64_MAX;
 	switch ((enum watch_state)w->state) {
 	case WATCH_WAITING:
-	case WATCH_PARKED: connect_again(w, out); break;
+	case WATCH_PARKED: watch_connect_again(w, out); break;
 	case WATCH_ASKING:
-		fail(w, ERR_CONN_TIMEOUT, "no answer from the server within 30 s", now_ns, out);
+		watch_fail(
+		        w, ERR_CONN_TIMEOUT, "no answer from the server within 30 s", now_ns, out);
 		break;
 	case WATCH_SYNCING:
 		if (w->request == WATCH_REQ_STREAM_LIST)
@@ -795,5 +619,5 @@ void watch_on_timer(struct watch *w, uint64_t now_ns, struct watch_out *out)
 	case WATCH_STREAMING: check_silence(w, now_ns, out); break;
 	default: break;
 	}
-	invariant(w);
+	watch_check(w);
 }

@@ -1,8 +1,13 @@
 /* sim_follow.h - a consumer of the simulation: follows one list through the read half of shm/,
- * keeps its own fold, and checks what it is promised: D1 each change once, in order      D2 fold =
- * the digest that the change carries      M3 versions do not go back without RESET M4 versions of
- * one object rise     M5 recreate = DELETED + ADDED                     C2 overrun is told, nothing
- * wrong before it */
+ * keeps its own fold, and checks what it is promised:
+ *
+ *   D1  each change once, in order
+ *   D2  the fold is the digest that the change carries
+ *   M3  versions do not go back without RESET
+ *   M4  versions of one object rise
+ *   M5  recreate = DELETED + ADDED
+ *   C2  overrun is told, nothing wrong before it
+ */
 #ifndef KR_TESTS_SIM_FOLLOW_H
 #define KR_TESTS_SIM_FOLLOW_H
 
