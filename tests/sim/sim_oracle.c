@@ -110,8 +110,8 @@ void sim_oracle_audited(struct sim_world *w, const struct reactor_note *n)
 		return;
 	w->out->audits[n->verdict]++;
 	if (w->verbose)
-		fprintf(stderr, "%8.3f s: audit of list %u: %d %s\n",
-		        (double)w->clock.now_ns / 1e9, n->list, (int)n->verdict, n->text);
+		fprintf(stderr, "%8.3f s: audit of list %u: %d %s\n", (double)w->clock.now_ns / 1e9,
+		        n->list, (int)n->verdict, n->text);
 	CHECK(n->verdict != REACTOR_AUDIT_DIFFERENT || is_deceived(w, &w->list[n->list]));
 }
 
