@@ -287,27 +287,29 @@ int kr_fd(struct kr_client *client)
 
 /* --- kr_query -------------------------------------------------------------------------------- */
 
-/* "resolve CLUSTER RESOURCE" taken apart, or one word. False: not a question. */
+/* "resolve CLUSTER RESOURCE" or "audit CLUSTER ID" taken apart, or one word. False: not a
+ * question. */
 static bool ask_what(struct kr_client *c, const char *what)
 {
-	static const char resolve[] = "resolve ";
+	static const char resolve[] = "resolve ", audit[] = "audit ";
 	struct attach_query *q = &c->link.out.query;
+	bool audits = strncmp(what, audit, sizeof audit - 1) == 0;
 	link_begin(&c->link, ATTACH_QUERY, client_id(c), sizeof *q);
 	if (strcmp(what, "status") == 0) {
 		q->kind = ATTACH_QUERY_STATUS;
 		return true;
 	}
-	if (strncmp(what, resolve, sizeof resolve - 1) != 0)
+	if (!audits && strncmp(what, resolve, sizeof resolve - 1) != 0)
 		return false;
-	const char *cluster = what + sizeof resolve - 1;
+	const char *cluster = what + (audits ? sizeof audit : sizeof resolve) - 1;
 	const char *gap =
-	        strrchr(cluster, ' '); /* a context name may hold spaces, a resource not */
+	        strrchr(cluster, ' '); /* a context name may hold spaces, what follows not */
 	if (!gap || gap == cluster || gap[1] == '\0')
 		return false;
 	size_t n = (size_t)(gap - cluster), m = strlen(gap + 1);
 	if (n > ATTACH_STRING_MAX || m > ATTACH_STRING_MAX)
 		return false;
-	q->kind = ATTACH_QUERY_RESOLVE;
+	q->kind = audits ? ATTACH_QUERY_AUDIT : ATTACH_QUERY_RESOLVE;
 	q->length[0] = (uint16_t)n;
 	q->length[1] = (uint16_t)m;
 	return link_add(&c->link, cluster, n) && link_add(&c->link, gap + 1, m);
@@ -360,10 +362,10 @@ int kr_query(struct kr_client *client, const char *what, char **json, size_t *by
 		return r;
 	if (!ask_what(client, what))
 		return client_fail(client, KR_ERR_ARGUMENT,
-		        "kr_query knows \"status\" and \"resolve CLUSTER RESOURCE\", not "
-		        "\"%.100s\"",
+		        "kr_query knows \"status\", \"resolve CLUSTER RESOURCE\" and \"audit "
+		        "CLUSTER ID\", not \"%.100s\"",
 		        what);
-	bool of_cluster = client->link.out.query.kind == ATTACH_QUERY_RESOLVE;
+	bool of_cluster = client->link.out.query.kind != ATTACH_QUERY_STATUS;
 	r = client_ask(client, ATTACH_DOCUMENT);
 	/* The daemon itself answers at once: this answer waits for a cluster, or for what it needs
 	 * to log in there. */

@@ -152,6 +152,7 @@ static void config_set_options(struct config_cluster *c, const struct settings_c
 	c->watch_list =
 	        entry ? (enum settings_watch_list)entry->watch_list : SETTINGS_WATCH_LIST_AUTO;
 	c->qps = entry ? (uint32_t)entry->qps : SETTINGS_QPS_DEFAULT;
+	c->audit_s = entry ? (uint32_t)entry->audit_s : 0;
 	c->gzip = entry && entry->compression == SETTINGS_COMPRESSION_AUTO;
 }
 

@@ -52,7 +52,7 @@ struct config_cluster {
 	bool gzip;                            /* ask for compressed lists */
 	enum settings_strategy strategy;
 	enum settings_watch_list watch_list;
-	uint32_t qps;
+	uint32_t qps, audit_s;
 	struct cluster_conf conf;   /* own; all zero if error.code is set, or after config_take */
 	struct errmsg error;        /* code ERR_OK: usable */
 	struct problem_place place; /* of the context; borrow(until config_free) */

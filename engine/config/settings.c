@@ -8,7 +8,11 @@
 #include "config/file.h"
 #include "config/settings_priv.h"
 
-enum { SETTINGS_ARENA_BYTES = 64 << 20, SETTINGS_QPS_MAX = 10000 };
+enum {
+	SETTINGS_ARENA_BYTES = 64 << 20,
+	SETTINGS_QPS_MAX = 10000,
+	SETTINGS_AUDIT_SECONDS_MAX = 7 * 86400,
+};
 
 #define SETTINGS_API_VERSION "kubering.io/v1alpha1"
 #define SETTINGS_KIND        "Config"
@@ -101,6 +105,8 @@ static const struct fields_row cluster_rows[] = {
                 .words = {"auto", "direct", "websocket", "multiplexed", "legacy", "http"}),
         FIELDS_ROW("qps", NUMBER, struct settings_cluster_fields, cluster.qps, .min = 1,
                 .max = SETTINGS_QPS_MAX),
+        FIELDS_ROW("auditSeconds", NUMBER, struct settings_cluster_fields, cluster.audit_s,
+                .min = 0, .max = SETTINGS_AUDIT_SECONDS_MAX),
         FIELDS_ROW("watchList", WORD, struct settings_cluster_fields, cluster.watch_list,
                 .words = {"auto", "never"}),
         FIELDS_ROW("compression", WORD, struct settings_cluster_fields, cluster.compression,

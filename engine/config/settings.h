@@ -95,13 +95,14 @@ struct settings_headlamp {
 };
 
 struct settings_cluster {
-	const char *name;                         /* NULL: the name of the context */
-	const char *context;                      /* a name or a pattern; NULL with headlamp */
-	const char *kubeconfig;                   /* NULL: the common one */
-	unsigned strategy;                        /* enum settings_strategy */
-	uint64_t qps;                             /* requests per second at most */
-	unsigned watch_list;                      /* enum settings_watch_list */
-	unsigned compression;                     /* enum settings_compression */
+	const char *name;       /* NULL: the name of the context */
+	const char *context;    /* a name or a pattern; NULL with headlamp */
+	const char *kubeconfig; /* NULL: the common one */
+	unsigned strategy;      /* enum settings_strategy */
+	uint64_t qps;           /* requests per second at most */
+	uint64_t audit_s;       /* between two self-audits of a list, about; 0: none */
+	unsigned watch_list;    /* enum settings_watch_list */
+	unsigned compression;   /* enum settings_compression */
 	const struct settings_headlamp *headlamp; /* NULL: a kubeconfig context */
 	uint32_t line, column;                    /* for messages */
 };

@@ -308,6 +308,7 @@ static void on_query(struct consumer *k, const char *bytes, size_t n)
 	switch (q.kind) {
 	case ATTACH_QUERY_STATUS: questions_status(k->control, k, q.head.id); break;
 	case ATTACH_QUERY_RESOLVE: on_resolve(k, q.head.id, p[0], p[1]); break;
+	case ATTACH_QUERY_AUDIT: questions_audit(k->control, k, q.head.id, p[0], p[1]); break;
 	default: refuse(k, q.head.id, "QUERY of an unknown kind"); break;
 	}
 }

@@ -133,6 +133,7 @@ static void set_options(const struct backend *b, struct known_cluster *k)
 {
 	const struct settings_cluster *entry = b->conf->entry;
 	k->qps = b->self->qps;
+	k->audit_s = (uint32_t)entry->audit_s;
 	k->watch_list = entry->watch_list == SETTINGS_WATCH_LIST_AUTO;
 	k->gzip = entry->compression == SETTINGS_COMPRESSION_AUTO;
 	k->way = way_of(entry->strategy);
@@ -465,8 +466,8 @@ static bool same_texts(const struct fields_texts *a, const struct fields_texts *
 
 static bool same_entry(const struct settings_cluster *a, const struct settings_cluster *b)
 {
-	return a->strategy == b->strategy && a->qps == b->qps && a->watch_list == b->watch_list &&
-	       a->compression == b->compression &&
+	return a->strategy == b->strategy && a->qps == b->qps && a->audit_s == b->audit_s &&
+	       a->watch_list == b->watch_list && a->compression == b->compression &&
 	       same_text(a->headlamp->user, b->headlamp->user) &&
 	       same_texts(&a->headlamp->contexts, &b->headlamp->contexts);
 }

@@ -131,12 +131,13 @@ bool clusters_set_options(struct known_cluster *k, const struct config_cluster *
 	struct known_cluster old = *k;
 	k->name = from->name;
 	k->qps = from->qps ? from->qps : CLUSTERS_CONNECTS_PER_S;
+	k->audit_s = from->audit_s;
 	k->watch_list = from->watch_list == SETTINGS_WATCH_LIST_AUTO;
 	k->gzip = from->gzip;
 	k->way = from->strategy == SETTINGS_STRATEGY_WEBSOCKET ? STRATEGY_WEBSOCKET
 	                                                       : STRATEGY_DIRECT;
 	return k->qps != old.qps || k->watch_list != old.watch_list || k->gzip != old.gzip ||
-	       k->way != old.way;
+	       k->way != old.way || k->audit_s != old.audit_s;
 }
 
 err_t clusters_add(struct control *c, struct config_cluster *from)
@@ -568,6 +569,7 @@ static err_t post_cluster(struct control *c, struct known_cluster *k, enum react
 	        .gzip = k->gzip,
 	        .connects_per_s = k->qps,
 	        .connects_burst = k->qps * 2,
+	        .audit_s = k->audit_s,
 	        .watch_list = k->watch_list,
 	        .bytes_max = c->config.settings->limits.cluster_bytes};
 	const struct cluster_spec *spec = &msg->cluster_spec;

@@ -34,6 +34,7 @@ struct known_cluster {
 	struct list unused;        /* in clusters->unused when it stands for nothing */
 	const char *name;          /* borrow(config), or in conf.arena */
 	uint32_t id, reactor, qps; /* id: its row */
+	uint32_t audit_s;          /* between two audits of one list, about; 0: none */
 	bool watch_list, gzip;
 	enum strategy_way way;
 	bool way_auto;

@@ -142,6 +142,12 @@ static void on_note(struct control *c, struct reactor_note *n)
 			questions_on_fetched(c, n);
 		break;
 	case REACTOR_STATUS_OF: questions_on_status(c, n); break;
+	case REACTOR_AUDITED:
+		if (n->id)
+			questions_on_audited(c, n);
+		else
+			audits_on_verdict(c, n);
+		break;
 	case REACTOR_CLUSTER_TURNED: clusters_on_turned(c, n); break;
 	case REACTOR_CLUSTER_LETS_IN: clusters_on_lets_in(c, n->cluster); break;
 	case REACTOR_CLUSTER_REMOVED: clusters_on_removed(c, n->cluster); break;

@@ -13,6 +13,7 @@
  *   questions.c  "po" -> pods.v1, by the cluster's discovery; status
  *   status.c     status as JSON (report.c); metrics.c as Prometheus text over HTTP; both read the
  *                lists' rows as consumers do (list_reader.c)
+ *   audits.c     what came of the lists' self-audits
  *   reload.c     the configuration read again while all goes on
  */
 #ifndef KR_CONTROL_CONTROL_H

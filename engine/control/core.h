@@ -8,6 +8,7 @@
 #include "base/list.h"
 #include "base/prng.h"
 #include "config/credential.h"
+#include "control/audits.h"
 #include "control/backends.h"
 #include "control/clusters.h"
 #include "control/consumers.h"
@@ -45,6 +46,7 @@ struct control {
 	struct list users; /* struct user: who has consumers or lists */
 	struct metrics metrics;
 	struct reload reload;
+	struct audits audits;
 	struct list questions; /* status and resolve under way: struct question */
 	uint32_t next_question;
 	uint64_t started_ns;

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/hash_index.h"
 #include "base/list.h"
+#include "control/audits.h"
 #include "control/loop.h"
 #include "shm/attach.h"
 
@@ -47,6 +48,7 @@ struct open_list {
 	struct user *opener; /* shared(refs): whose it counts as; NULL: the configuration's */
 	uint32_t opener_at;  /* which reactor it counts at */
 	uint32_t shard, row, gen;
+	struct audits_of_list audits;
 	struct loop_timer linger;
 	struct control *control;
 	struct list waiters; /* struct opening: who is to be told when it is open */

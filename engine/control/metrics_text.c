@@ -113,6 +113,12 @@ static void write_lists(const struct control *c, struct report *t)
 	        s.events);
 	gauge(t, "kubering_open_lists_relists", "Relists of the lists that are open now.",
 	        s.relists);
+	family(t, "kubering_audits_total", "counter",
+	        "Self-audits of lists (auditSeconds, kubering audit) by what came of them.");
+	for (int v = 0; v < AUDIT_VERDICTS; v++)
+		report_printf(t, "kubering_audits_total{verdict=\"%s\"} %llu\n",
+		        audits_word((enum reactor_verdict)v),
+		        (unsigned long long)c->audits.count[v]);
 }
 
 /* --- clusters ---------------------------------------------------------------------------- */

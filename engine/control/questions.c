@@ -478,6 +478,83 @@ void questions_pin(struct control *c, struct known_cluster *k, const struct sett
 		forget(q);
 }
 
+/* --- audit ------------------------------------------------------------------------------- */
+
+/* NULL: there is no such list open. */
+static struct open_list *list_of(const struct control *c, const char *cluster, const char *id)
+{
+	char *end;
+	unsigned long at = strtoul(id, &end, 10);
+	struct open_list *l = id[0] >= '0' && id[0] <= '9' && !*end && at < c->lists.count
+	                              ? c->lists.rows[at]
+	                              : NULL;
+	bool is_it =
+	        l && l->phase == LIST_OPEN && !l->ended && strcmp(l->cluster->name, cluster) == 0;
+	return is_it ? l : NULL;
+}
+
+void questions_audit(struct control *c, struct consumer *k, uint32_t request, const char *cluster,
+        const char *list)
+{
+	struct open_list *l = list_of(c, cluster, list);
+	if (k->uid != 0 && k->uid != geteuid()) {
+		consumer_fail(k, request, KR_ERR_DENIED, ERR_DENIED,
+		        "an audit costs the API server a LIST: be kuberingd's user or root");
+		return;
+	}
+	if (!l) {
+		consumer_fail(k, request, KR_ERR_NOT_FOUND, ERR_ARGUMENT,
+		        "there is no such list open any more");
+		return;
+	}
+	struct reactor_msg *m = reactor_msg_new(REACTOR_AUDIT);
+	struct question *q = m ? ask(c, k, request, QUESTION_AUDIT) : NULL;
+	if (!m)
+		consumer_fail(
+		        k, request, KR_ERR_MEMORY, ERR_NO_MEMORY, "the daemon is out of memory");
+	if (!q) {
+		reactor_msg_free(&m);
+		return;
+	}
+	q->cluster = l->cluster;
+	list_push(&l->cluster->questions, &q->about);
+	loop_timer_set(
+	        c->loop, &q->deadline, loop_now_ns(c->loop) + QUESTION_AUDIT_S * 1000000000ull);
+	m->id = q->id;
+	m->list = l->id;
+	control_post(c, l->cluster->reactor, m);
+}
+
+static struct question *audit_asked(const struct control *c, uint32_t id)
+{
+	LIST_EACH (it, &c->questions) {
+		struct question *q = CONTAINER_OF(it, struct question, link);
+		if (q->id == id && q->kind == QUESTION_AUDIT)
+			return q;
+	}
+	return NULL; /* whoever asked has left */
+}
+
+void questions_on_audited(struct control *c, const struct reactor_note *n)
+{
+	struct question *q = audit_asked(c, n->id);
+	struct report doc = {0};
+	if (!q)
+		return;
+	struct consumer *k = q->consumer;
+	uint32_t request = q->request;
+	forget(q);
+	if (n->err) {
+		consumer_fail(k, request, KR_ERR_DAEMON, n->err, err_text(n->err));
+		return;
+	}
+	report_open(&doc, NULL, '{');
+	report_cstr(&doc, "verdict", audits_word(n->verdict));
+	report_cstr(&doc, "text", n->text);
+	report_close(&doc, '}');
+	questions_answer(c, k, request, &doc);
+}
+
 static void on_deadline(struct loop_timer *t)
 {
 	struct question *q = CONTAINER_OF(t, struct question, deadline);
@@ -485,6 +562,8 @@ static void on_deadline(struct loop_timer *t)
 		finish_status(q);
 	else if (q->kind == QUESTION_PIN && list_empty(&q->waiting))
 		look_up(q);
+	else if (q->kind == QUESTION_AUDIT)
+		fail_resolve(q, KR_TIMEOUT, ERR_CONN_TIMEOUT, "the audit is not over");
 	else
 		fail_resolve(q, KR_TIMEOUT, ERR_CONN_TIMEOUT,
 		        "the cluster did not answer discovery within 30 s");

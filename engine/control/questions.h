@@ -20,13 +20,14 @@ struct settings_resource;
 enum {
 	QUESTION_STATUS_NS = 1000000000,
 	QUESTION_RESOLVE_S = 30,
+	QUESTION_AUDIT_S = 900, /* the list may wait for its turn; each look is bounded */
 	QUESTION_PIN_AGAIN_S = 10,
 	QUESTION_PIN_DOUBLINGS = 5,
 	DISCOVERY_LOST_S = 60,
 	DISCOVERY_FRESH_S = 600,
 	DISCOVERY_RETRY_S = 5
 };
-enum question_kind { QUESTION_STATUS, QUESTION_RESOLVE, QUESTION_PIN };
+enum question_kind { QUESTION_STATUS, QUESTION_RESOLVE, QUESTION_PIN, QUESTION_AUDIT };
 
 /* Owner: control->questions. Thread: control. */
 struct question {
@@ -36,7 +37,7 @@ struct question {
 	uint32_t id, request;
 	enum question_kind kind;
 	struct consumer *consumer;     /* NULL for QUESTION_PIN */
-	struct known_cluster *cluster; /* RESOLVE, PIN */
+	struct known_cluster *cluster; /* RESOLVE, PIN, AUDIT */
 	const struct settings_list *pin;
 	struct control *control;
 	struct loop_timer deadline;
@@ -52,6 +53,11 @@ struct question {
 void questions_status(struct control *c, struct consumer *k, uint32_t request);
 void questions_resolve(struct control *c, struct consumer *k, uint32_t request, const char *cluster,
         const char *name);
+/* One list is to be audited: by its id of the status, and by its cluster, should the id be another
+ * list's by now. It costs the API server a LIST: only the daemon's user and root may. */
+void questions_audit(struct control *c, struct consumer *k, uint32_t request, const char *cluster,
+        const char *list);
+void questions_on_audited(struct control *c, const struct reactor_note *n);
 /* A list of the configuration whose group or version is not given: resolved, then opened; asked
  * again until it can be. */
 void questions_pin(struct control *c, struct known_cluster *k, const struct settings_list *l);

@@ -214,6 +214,7 @@ static void write_list(
 {
 	struct shm_list row;
 	report_open(t, NULL, '{');
+	report_uint(t, "id", l->id);
 	report_cstr(t, "cluster", l->cluster->name);
 	report_cstr(t, "group", l->group);
 	report_cstr(t, "version", l->version);
@@ -225,6 +226,7 @@ static void write_list(
 	report_cstr(t, "realm", c->config.settings->realms[l->realm].name);
 	report_uint(t, "consumers", l->refs);
 	report_bool(t, "pinned", l->pinned);
+	audits_write(&l->audits, t);
 	if (list_reader_row(r, l, &row))
 		write_row(t, &row, loop_now_ns(c->loop));
 	else

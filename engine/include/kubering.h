@@ -146,9 +146,9 @@ KR_API const char *kr_strerror(int result);
 /* "0.1.0"; and the layout version "1.0". Static. */
 KR_API const char *kr_version(void);
 KR_API const char *kr_layout_version(void);
-/* A JSON document from the daemon: what = "status" (as `kubering status -o json` prints it), or
- * "resolve CLUSTER RESOURCE" (short names, groups; answers group, version, resource, kind,
- * namespaced, short_names, context_namespace). free(*json), which ends with a NUL. KR_TIMEOUT: the
+/* A JSON document from the daemon: what = "status" (as `kubering status -o json` prints it),
+ * "resolve CLUSTER RESOURCE" (short names, groups), or "audit CLUSTER ID" (a list's id of the
+ * status; the daemon's user and root only). free(*json), which ends with a NUL. KR_TIMEOUT: the
  * cluster has not answered the daemon in time. KR_ERR_UNKNOWN_CLUSTER, _UNKNOWN_RESOURCE. */
 KR_API int kr_query(struct kr_client *client, const char *what, char **json, size_t *bytes);
 

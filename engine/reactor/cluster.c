@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "reactor/audit.h"
 #include "reactor/core.h"
 #include "reactor/mux_link.h"
 #include "wire/tls.h"
@@ -48,6 +49,7 @@ struct cluster *cluster_new(struct reactor *r, struct cluster_spec *spec)
 	list_init(&c->caps);
 	list_init(&c->feeds);
 	list_init(&c->fetches);
+	list_init(&c->audits);
 	c->budget = (struct store_budget){.name = c->spec.name, .bytes_max = c->spec.bytes_max};
 	list_push(&r->clusters, &c->link);
 	return c;
@@ -415,6 +417,8 @@ void cluster_change(struct cluster *c, struct cluster_spec *spec, uint64_t now_n
 		struct feed *f = CONTAINER_OF(it, struct feed, cluster_link);
 		f->conf.prefix = c->spec.prefix;
 		f->conf.watch_list = c->spec.watch_list;
+		if (old.audit_s != c->spec.audit_s)
+			audit_plan(f);
 	}
 	if (moved)
 		move(c);

@@ -14,6 +14,7 @@
 #include "reactor/reactor.h"
 #include "store/store.h"
 
+struct list_audit;
 struct mux_link;
 
 /* Capabilities of one resource, shared by the lists of it. Owner: the cluster, until it goes. */
@@ -57,13 +58,15 @@ struct cluster {
 	uint32_t address_count, address_next;
 	struct gate gate;
 	struct prng rng;
-	struct wheel_timer timer; /* the gate's: the one timer of a dead cluster */
-	struct list waiting;      /* struct cluster_waiter */
-	struct list admit;        /* in the reactor's admitting */
-	struct list conns;        /* struct conn */
-	struct list caps;         /* struct cluster_caps */
-	struct list feeds;        /* struct feed: its cluster_link */
-	struct list fetches;      /* struct fetch */
+	struct wheel_timer timer;    /* the gate's: the one timer of a dead cluster */
+	struct list waiting;         /* struct cluster_waiter */
+	struct list admit;           /* in the reactor's admitting */
+	struct list conns;           /* struct conn */
+	struct list caps;            /* struct cluster_caps */
+	struct list feeds;           /* struct feed: its cluster_link */
+	struct list fetches;         /* struct fetch */
+	struct list audits;          /* struct list_audit: wait for their turn */
+	struct list_audit *auditing; /* borrow(the feed's): whose turn it is; NULL: nobody's */
 	struct store_budget budget;
 	uint32_t conn_count, list_count;
 	uint64_t resolved_ns;

@@ -91,6 +91,7 @@ enum core_timer {
 	CORE_TIMER_FEED,
 	CORE_TIMER_FETCH,
 	CORE_TIMER_CONN,
+	CORE_TIMER_AUDIT,
 	CORE_TIMER_MUX
 }; /* wheel_timer.kind */
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "reactor/audit.h"
 #include "reactor/core.h"
 #include "reactor/feed_body.h"
 #include "reactor/feed_secret.h"
@@ -84,6 +85,7 @@ err_t feed_open(struct reactor *r, uint32_t id, struct cluster *c, struct list_s
 	list_push(&r->feeds, &f->link);
 	list_push(&c->feeds, &f->cluster_link);
 	c->list_count++;
+	audit_plan(f);
 	*out = f;
 	return ERR_OK;
 }
@@ -116,6 +118,7 @@ void feed_close(struct feed **fp)
 	if (f->cluster) {
 		struct reactor *r = f->cluster->reactor;
 		struct watch_out out;
+		audit_cancel(f);
 		watch_stop(&f->watch, &out);
 		feed_run(f, &out);
 		cluster_unwait(&f->waiter);

@@ -12,6 +12,7 @@
 #include "store/store.h"
 #include "json/json.h"
 
+struct list_audit;
 struct mux_sub;
 
 /* Owner: the reactor. Thread: the reactor. Life: LIST_OPEN to LIST_CLOSE. */
@@ -33,16 +34,17 @@ struct feed {
 	struct json_list *splitter; /* own, while a LIST is read */
 	char *carry;                /* own: the unfinished tail of an event, or a Status body */
 	size_t carry_bytes, carry_cap;
-	uint8_t body;           /* enum watch_body of the answer being read */
-	uint8_t way;            /* enum strategy_way of the last watch that was asked for */
-	bool way_works;         /* something came through it */
-	uint8_t refusals;       /* of the multiplexer, in a row */
-	struct list mux_link;   /* in the link's feeds, while it has a subscription */
-	struct mux_sub *sub;    /* own; NULL: never was on a multiplexer */
-	bool secret;            /* of Secrets without values: feed_secret.h */
-	bool list_whole;        /* the LIST document ended */
-	bool resend;            /* the request waits for a new connection */
-	bool credential_wanted; /* 401: told when the next credential comes */
+	uint8_t body;             /* enum watch_body of the answer being read */
+	uint8_t way;              /* enum strategy_way of the last watch that was asked for */
+	bool way_works;           /* something came through it */
+	uint8_t refusals;         /* of the multiplexer, in a row */
+	struct list mux_link;     /* in the link's feeds, while it has a subscription */
+	struct list_audit *audit; /* own; NULL: none is due */
+	struct mux_sub *sub;      /* own; NULL: never was on a multiplexer */
+	bool secret;              /* of Secrets without values: feed_secret.h */
+	bool list_whole;          /* the LIST document ended */
+	bool resend;              /* the request waits for a new connection */
+	bool credential_wanted;   /* 401: told when the next credential comes */
 	uint64_t events;
 	uint16_t *consumers; /* own: who is woken */
 	uint32_t consumer_count, consumer_cap;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "reactor/audit.h"
 #include "reactor/core.h"
 #include "reactor/mux_link.h"
 
@@ -265,6 +266,19 @@ static void fetch(struct reactor *r, struct reactor_msg *m)
 	core_note(r, n);
 }
 
+static void audit(struct reactor *r, struct reactor_msg *m)
+{
+	struct feed *f = feed_of(r, m->list);
+	struct reactor_note *n = core_answer(r, m, REACTOR_AUDITED, m->id);
+	n->list = m->list;
+	if (f) {
+		audit_ask(f, n);
+		return;
+	}
+	n->err = ERR_ARGUMENT;
+	core_note(r, n);
+}
+
 void core_on_message(struct reactor *r, struct reactor_msg *m)
 {
 	struct cluster *c = core_cluster(r, m->cluster);
@@ -308,6 +322,7 @@ void core_on_message(struct reactor *r, struct reactor_msg *m)
 		break;
 	case REACTOR_FETCH: fetch(r, m); break;
 	case REACTOR_STATUS: status(r, m); break;
+	case REACTOR_AUDIT: audit(r, m); break;
 	case REACTOR_STOP: stop(r, m); break;
 	}
 	reactor_msg_free(&m);

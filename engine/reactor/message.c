@@ -7,7 +7,8 @@ static bool is_answered(enum reactor_msg_type type)
 {
 	return type == REACTOR_CLUSTER_REMOVE || type == REACTOR_LIST_OPEN ||
 	       type == REACTOR_LIST_CLOSE || type == REACTOR_CONSUMER_REMOVE ||
-	       type == REACTOR_FETCH || type == REACTOR_STATUS || type == REACTOR_STOP;
+	       type == REACTOR_FETCH || type == REACTOR_STATUS || type == REACTOR_AUDIT ||
+	       type == REACTOR_STOP;
 }
 
 struct reactor_msg *reactor_msg_new(enum reactor_msg_type type)

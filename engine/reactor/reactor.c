@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "reactor/ahead.h"
+#include "reactor/audit.h"
 #include "reactor/core.h"
 #include "reactor/mux_link.h"
 
@@ -224,6 +225,7 @@ static void fire_timers(struct reactor *r)
 			break;
 		case CORE_TIMER_FEED: feed_on_timer(CONTAINER_OF(t, struct feed, timer)); break;
 		case CORE_TIMER_FETCH: fetch_on_timer(CONTAINER_OF(t, struct fetch, timer)); break;
+		case CORE_TIMER_AUDIT: audit_on_timer(t); break;
 		case CORE_TIMER_CONN: conn_on_timer(CONTAINER_OF(t, struct conn, timer)); break;
 		case CORE_TIMER_MUX:
 			mux_link_on_timer(CONTAINER_OF(t, struct mux_link, timer));

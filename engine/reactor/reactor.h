@@ -67,6 +67,7 @@ struct cluster_spec {
 	bool tls, gzip, watch_list;
 	uint32_t connects_per_s, connects_burst;
 	uint64_t bytes_max; /* budget of the cluster, 0 = none */
+	uint32_t audit_s;   /* between two self-audits of a list, about; 0 = none */
 
 	/* The way of its watches. Through a Headlamp backend host and prefix are the backend's
 	 * ("/clusters/NAME"), and `backend` is the id of the cluster that stands for the backend
@@ -104,6 +105,7 @@ enum reactor_msg_type {
 	REACTOR_UNSUBSCRIBE, /* id = consumer, list */
 	REACTOR_FETCH,       /* id, cluster, target, accept: one GET; answered by REACTOR_FETCHED */
 	REACTOR_STATUS,      /* id; answered by REACTOR_STATUS_OF */
+	REACTOR_AUDIT,       /* id, list: audited soon; answered by REACTOR_AUDITED */
 	REACTOR_STOP,        /* closes everything; reactor_run returns */
 };
 
@@ -160,11 +162,14 @@ enum reactor_note_type {
 	REACTOR_CLUSTER_TURNED,   /* cluster: err and text why it is not reached, or ERR_OK: it
 	                             answers again, or is another server's by now */
 	REACTOR_CLUSTER_LETS_IN,  /* cluster: what it has refused with 401, it takes again */
+	REACTOR_AUDITED,          /* list, cluster, verdict, text why. id 0: for the count, once per
+	                             audit; else of whoever asked, err: it is not known */
 	REACTOR_CLUSTER_REMOVED,  /* cluster: the last that is heard of it; the id may be used again
 	                           */
 	REACTOR_STOPPED,
 };
 
+enum reactor_verdict { REACTOR_AUDIT_NO_VERDICT, REACTOR_AUDIT_EQUAL, REACTOR_AUDIT_DIFFERENT };
 enum cluster_state { CLUSTER_IDLE, CLUSTER_CONNECTING, CLUSTER_UP, CLUSTER_DOWN };
 struct cluster_status {
 	uint32_t cluster, lists, connections;
@@ -188,6 +193,8 @@ struct reactor_note {
 	enum reactor_note_type type;
 	uint32_t reactor, id, cluster;
 	uint32_t shard, row, gen;
+	uint32_t list;
+	enum reactor_verdict verdict;
 	struct store *store; /* borrowed: lives as long as the reactor; store_segment() may be
 	                        called from any thread */
 	err_t err;

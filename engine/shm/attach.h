@@ -92,10 +92,13 @@ struct attach_segment {
 enum attach_query_kind {
 	ATTACH_QUERY_STATUS = 1,
 	ATTACH_QUERY_RESOLVE = 2,
-	ATTACH_QUERY_DOCTOR = 3
+	ATTACH_QUERY_DOCTOR = 3,
+	ATTACH_QUERY_AUDIT = 4
 };
 struct attach_query { /* RESOLVE: cluster and resource follow (lengths); answers
-	                 {"group":,"version":,"resource":,"kind":,"namespaced":,...} */
+	                 {"group":,"version":,"resource":,"kind":,"namespaced":,...}.
+	                 AUDIT: cluster, and the list's "id" of the status; answers
+	                 {"verdict":,"text":} */
 	struct attach_head head;
 	uint32_t kind;
 	uint16_t length[2];

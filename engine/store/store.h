@@ -142,6 +142,15 @@ void *store_list_owner(const struct store_list *l);
 void store_list_disown(struct store_list *l);
 uint64_t store_list_objects(const struct store_list *l);
 uint64_t store_list_digest(const struct store_list *l);
+/* A moment in the life of a list, and its digest at a version: that of the last change with this
+ * version, of a list that has not been taken as a whole since the moment, and was at that version
+ * then. By the changes that are in the ring still; false: not known. */
+struct store_mark {
+	uint64_t relists, change;
+};
+struct store_mark store_list_mark(const struct store_list *l);
+bool store_list_digest_at(
+        const struct store_list *l, uint64_t rv, struct store_mark mark, uint64_t *digest) MUST_USE;
 /* Version of the list; empty before the first sync. Valid until the next change of the list. */
 struct span store_list_rv(const struct store_list *l);
 

@@ -4,7 +4,7 @@
 #include "store/json_hash.h"
 #include "store/store_priv.h"
 
-enum { IDENTITY_BYTES_MAX = 32768 };
+enum { IDENTITY_BYTES_MAX = 32768, DIGEST_CHANGES_MAX = 65536 };
 
 /* --- open and close ------------------------------------------------------------------------- */
 
@@ -158,6 +158,35 @@ uint64_t store_list_objects(const struct store_list *l)
 uint64_t store_list_digest(const struct store_list *l)
 {
 	return l->digest;
+}
+
+struct store_mark store_list_mark(const struct store_list *l)
+{
+	return (struct store_mark){l->relists, l->last_change};
+}
+
+bool store_list_digest_at(
+        const struct store_list *l, uint64_t rv, struct store_mark mark, uint64_t *digest)
+{
+	const struct write *w = &l->store->shard.write;
+	uint64_t seq = l->last_change;
+	if (mark.relists != l->relists || l->rv_num == 0)
+		return false;
+	if (mark.change == seq || l->rv_num <= rv) {
+		*digest = l->digest;
+		return true;
+	}
+	for (uint32_t n = 0; n < DIGEST_CHANGES_MAX; n++) {
+		const struct shm_entry *e = &w->ring[seq & w->mask];
+		if (seq == 0 || e->seq != seq || e->rv == 0)
+			break;
+		if (e->rv <= rv) {
+			*digest = e->digest;
+			return true;
+		}
+		seq = e->prev;
+	}
+	return false;
 }
 struct span store_list_rv(const struct store_list *l)
 {

@@ -52,6 +52,7 @@ void sim_control_post_cluster(struct sim_world *w, uint32_t id, enum reactor_msg
 	        .watch_list = prng_below(&w->rng, 4) != 0,
 	        .connects_per_s = 20,
 	        .connects_burst = 40,
+	        .audit_s = w->audit_s,
 	        .way = y->way,
 	        .way_auto = y->is_auto,
 	        .backend = lists ? w->clusters : REACTOR_NO_CLUSTER,
@@ -92,6 +93,16 @@ void sim_control_post_fetch(struct sim_world *w, uint32_t c)
 	m->fetch.accept = strdup("application/json");
 	reactor_post(w->reactor[w->way[c].reactor], m);
 	w->fetches++;
+}
+
+void sim_control_ask_audit(struct sim_world *w)
+{
+	struct reactor_msg *m = reactor_msg_new(REACTOR_AUDIT);
+	const struct sim_list *l = &w->list[prng_below(&w->rng, w->lists)];
+	CHECK(m);
+	m->id = ++w->asked;
+	m->list = l->id;
+	reactor_post(w->reactor[l->reactor], m);
 }
 
 void sim_control_post_to(struct sim_world *w, uint32_t c, enum reactor_msg_type type, uint32_t id)
@@ -173,6 +184,7 @@ void sim_control_take_notes(struct sim_world *w)
 			sim_control_send_credential(w, n->cluster, false);
 			break;
 		case REACTOR_FETCHED: w->fetched++; break;
+		case REACTOR_AUDITED: sim_oracle_audited(w, n); break;
 		case REACTOR_STOPPED: w->stopped++; break;
 		default: break;
 		}

@@ -84,8 +84,8 @@ static void close_a_list(struct sim_world *w)
 /* What the control thread does, or cannot do, meanwhile. */
 static void disturb_control(struct sim_world *w, uint32_t c)
 {
-	static const char *const what[] = {
-	        "DNS", "credentials", "renewal", "fetch", "list closed", "sockets", "reload"};
+	static const char *const what[] = {"DNS", "credentials", "renewal", "fetch", "list closed",
+	        "sockets", "audit", "reload"};
 	uint64_t which = prng_below(&w->rng, ARRAY_LEN(what));
 	if (w->verbose)
 		fprintf(stderr, "%8.3f s: control: %s (cluster %u)\n",
@@ -98,6 +98,7 @@ static void disturb_control(struct sim_world *w, uint32_t c)
 	case 3: sim_control_post_fetch(w, c); break;
 	case 4: close_a_list(w); break;
 	case 5: w->net[w->way[c].reactor].no_sockets ^= true; break;
+	case 6: sim_control_ask_audit(w); break;
 	default:
 		if (!w->way[c].going)
 			reload(w, c);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "reactor/reactor.h"
 #include "sim/sim_world.h"
 
 static uint64_t current_seed;
@@ -30,6 +31,8 @@ static void add(struct sim_result *sum, const struct sim_result *r)
 	sum->overruns += r->overruns;
 	sum->resets += r->resets;
 	sum->writes += r->writes;
+	for (int v = 0; v < 3; v++)
+		sum->audits[v] += r->audits[v];
 	sum->converged_ns =
 	        r->converged_ns > sum->converged_ns ? r->converged_ns : sum->converged_ns;
 }
@@ -70,11 +73,15 @@ int main(int argc, char **argv)
 	}
 	printf("sim: %llu seeds (%llu run twice), %.1f simulated hours, %llu writes, %llu faults, "
 	       "%llu changes followed, %llu lists checked against history, "
-	       "%llu relists, %llu overruns told, %llu resets, slowest convergence %.1f s\n",
+	       "%llu relists, %llu overruns told, %llu resets, audits: %llu equal, %llu different, "
+	       "%llu without verdict, slowest convergence %.1f s\n",
 	        (unsigned long long)seeds, (unsigned long long)replay, (double)sum.sim_ns / 3.6e12,
 	        (unsigned long long)sum.writes, (unsigned long long)sum.faults,
 	        (unsigned long long)sum.changes, (unsigned long long)sum.checks,
 	        (unsigned long long)sum.relists, (unsigned long long)sum.overruns,
-	        (unsigned long long)sum.resets, (double)sum.converged_ns / 1e9);
+	        (unsigned long long)sum.resets, (unsigned long long)sum.audits[REACTOR_AUDIT_EQUAL],
+	        (unsigned long long)sum.audits[REACTOR_AUDIT_DIFFERENT],
+	        (unsigned long long)sum.audits[REACTOR_AUDIT_NO_VERDICT],
+	        (double)sum.converged_ns / 1e9);
 	return 0;
 }

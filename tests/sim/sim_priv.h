@@ -69,7 +69,8 @@ struct sim_world {
 	struct list notes;
 	uint32_t stopped;
 	uint32_t slow; /* turns between two looks of the slow followers, about */
-	uint32_t fetches, fetched;
+	uint32_t fetches, fetched, asked, audited;
+	uint32_t audit_s;      /* of all clusters */
 	bool nameless, locked; /* DNS, or what makes credentials, does not answer as it should */
 	bool verbose, faults_on, clean; /* clean: the second half has no fault left anywhere */
 	struct sim_result *out;
@@ -88,6 +89,7 @@ void sim_control_post_cluster(struct sim_world *w, uint32_t id, enum reactor_msg
 void sim_control_add_cluster(struct sim_world *w, uint32_t id);
 void sim_control_open_list(struct sim_world *w, struct sim_list *l);
 void sim_control_post_fetch(struct sim_world *w, uint32_t c);
+void sim_control_ask_audit(struct sim_world *w);
 void sim_control_post_to(struct sim_world *w, uint32_t c, enum reactor_msg_type type, uint32_t id);
 void sim_control_on_note(void *arg, struct reactor_note *n);
 void sim_control_take_notes(struct sim_world *w);
@@ -98,6 +100,8 @@ void sim_disturb_end(struct sim_world *w);
 
 /* M2, after each turn. */
 void sim_oracle_check(struct sim_world *w, struct sim_list *l);
+/* M9, of a REACTOR_AUDITED: a list that was right all the time is never said to be wrong. */
+void sim_oracle_audited(struct sim_world *w, const struct reactor_note *n);
 /* M1: it is what the server is. */
 bool sim_oracle_converged(struct sim_world *w, struct sim_list *l);
 /* For a person: which lists are not, and what they say. */

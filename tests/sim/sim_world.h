@@ -5,7 +5,9 @@
  *
  * Oracle (reliability.md 2): after each turn, what a list publishes must be what the server was at
  * that version (M2), by digest against the model's own history; followers check D1, D2, M3, M4, M5;
- * at the end every list equals the server's present (M1), also those with selectors (M7). */
+ * at the end every list equals the server's present (M1), also those with selectors (M7). Every
+ * second seed has audits on (M9): they never call a list different that was right all the time, and
+ * at the end those are right too that no stream could have told that they were wrong. */
 #ifndef KR_TESTS_SIM_WORLD_H
 #define KR_TESTS_SIM_WORLD_H
 
@@ -15,6 +17,7 @@
 struct sim_result {
 	uint64_t trace; /* equal for equal seeds */
 	uint64_t sim_ns, events, changes, checks, faults, relists, overruns, resets, writes;
+	uint64_t audits[3];    /* by enum reactor_verdict */
 	uint64_t converged_ns; /* longest time to converge after the faults ended */
 };
 /* Runs one seed to its end; CHECK stops the process where a promise is broken. verbose: says what

@@ -11,7 +11,7 @@
 
 enum {
 	LISTING = COMMAND_GET | COMMAND_WATCH,
-	EVERY = 0x1ff,
+	EVERY = 0x3ff,
 };
 
 enum value { VALUE_FLAG, VALUE_STRING, VALUE_OUTPUT, VALUE_DURATION };
@@ -103,6 +103,15 @@ static const struct option *find(const char *arg, const char **inline_value)
 		}
 	}
 	return NULL;
+}
+
+/* argv's own places take them: behind those that are still to be read there are none. */
+static bool take_word(struct args *a, char **argv, int at)
+{
+	if (!a->words)
+		a->words = argv + at;
+	a->words[a->word_count++] = argv[at];
+	return true;
 }
 
 static bool take_positional(struct args *a, enum args_command command, const char *arg)
@@ -243,6 +252,8 @@ bool args_parse(struct args *a, enum args_command command, int argc, char **argv
 			flags = false;
 		else if (flags && arg[0] == '-' && arg[1])
 			ok = take_option(a, command, argc, argv, &i);
+		else if (command == COMMAND_AUDIT)
+			ok = take_word(a, argv, i);
 		else
 			ok = take_positional(a, command, arg);
 		if (!ok)

@@ -18,12 +18,15 @@ enum args_command {
 	COMMAND_DOCTOR = 64,
 	COMMAND_VERSION = 128,
 	COMMAND_RELOAD = 256,
+	COMMAND_AUDIT = 512,
 };
 
 /* Owner: main. Life: that of argv, which the strings point into; resource may be a copy
  * (args_fini). NULL: not given. */
 struct args {
 	const char *resource, *name;
+	char **words; /* of audit: word_count of them */
+	int word_count;
 	const char *namespace_, *labels, *fields;
 	const char *cluster, *socket;
 	bool all_namespaces, all_clusters, no_headers, diff, watch_events, help;

@@ -15,5 +15,6 @@ int command_top(const struct args *a);
 int command_doctor(const struct args *a);
 int command_version(const struct args *a);
 int command_reload(const struct args *a);
+int command_audit(const struct args *a);
 
 #endif

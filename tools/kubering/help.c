@@ -98,6 +98,20 @@ static const struct help texts[] = {
                 "\nThe whole configuration is checked first: with an error in it nothing changes, "
                 "and the exit code is 1.\nOnly the daemon's user and root may do it.\n",
                 "  kubering reload [options]\n"},
+        {"audit",
+                "Compare lists that are open with what their clusters hold. Exit code 1 if one "
+                "differs.",
+                "  kubering audit\n"
+                "  kubering audit prod-eu/pods prod-eu/deployments.apps\n"
+                "  kubering audit prod-eu -o json\n",
+                ABOUT EACH
+                "\nEach list costs its API server a LIST of metadata at exactly the version that "
+                "the list is at; one at a time.\nVerdicts: equal; different (found twice; the "
+                "daemon takes the list again); none, with the reason: the list is\nnot live, or "
+                "the server does not say what it held then. A list that differs at first is "
+                "looked at for up to two\nminutes. Only the daemon's user and root may do it. "
+                "auditSeconds of kubering.yaml does it by itself.\n",
+                "  kubering audit [CLUSTER[/RESOURCE]...] [options]\n"},
 };
 
 int help_all(FILE *f)

@@ -27,6 +27,7 @@ static const struct command commands[] = {
         {"doctor", COMMAND_DOCTOR, command_doctor},
         {"version", COMMAND_VERSION, command_version},
         {"reload", COMMAND_RELOAD, command_reload},
+        {"audit", COMMAND_AUDIT, command_audit},
 };
 
 static const struct command *find(const char *name)

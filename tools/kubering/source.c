@@ -27,16 +27,19 @@ int64_t source_clock_ns(void)
 
 /* --- connect and ask ----------------------------------------------------------------- */
 
-int source_connect(const struct args *a, struct kr_client **client)
+int source_connect_for(const struct args *a, int64_t ns, struct kr_client **client)
 {
 	struct kr_options o = {.size = sizeof o,
 	        .socket_path = a->socket,
 	        .name = "kubering",
-	        .timeout_ns = a->timeout_ns > 0 && a->timeout_ns < ASK_SECONDS * NS_PER_S
-	                              ? a->timeout_ns
-	                              : ASK_SECONDS * NS_PER_S};
+	        .timeout_ns = a->timeout_ns > 0 && a->timeout_ns < ns ? a->timeout_ns : ns};
 	int r = kr_connect(client, &o);
 	return r == KR_OK ? CODE_OK : say_result(NULL, r, NULL);
+}
+
+int source_connect(const struct args *a, struct kr_client **client)
+{
+	return source_connect_for(a, ASK_SECONDS * NS_PER_S, client);
 }
 
 int source_query(

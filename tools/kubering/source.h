@@ -41,6 +41,8 @@ struct sources {
 int64_t source_clock_ns(void);
 /* Connects, or says why not and gives the exit code. */
 int source_connect(const struct args *a, struct kr_client **client);
+/* The same, for answers that take up to so long. */
+int source_connect_for(const struct args *a, int64_t ns, struct kr_client **client);
 /* kr_query into a DOM; the exit code. The DOM is the caller's, also on failure. */
 int source_query(
         struct kr_client *client, const char *what, struct json_dom *dom, struct json_node *root);

@@ -1,5 +1,5 @@
 """All scenarios by name: a function that takes a kit.rig.Rig and returns, or raises Failed."""
 
-from . import headlamp, kit_check, mirror, model, traps
+from . import audit, headlamp, kit_check, mirror, model, traps
 
-SCENARIOS = mirror.SCENARIOS | traps.SCENARIOS | kit_check.SCENARIOS | model.SCENARIOS | headlamp.SCENARIOS
+SCENARIOS = mirror.SCENARIOS | audit.SCENARIOS | traps.SCENARIOS | kit_check.SCENARIOS | model.SCENARIOS | headlamp.SCENARIOS

@@ -1,7 +1,7 @@
 """Every scenario: a function that takes the programs under test, and fails or returns."""
 
-from . import consumers, headlamp, reload, restart, stranger_access, stranger_clusters, stranger_config, stranger_protocol, sync
+from . import audit, consumers, headlamp, reload, restart, stranger_access, stranger_clusters, stranger_config, stranger_protocol, sync
 
 SCENARIOS = {}
-for module in (sync, consumers, headlamp, reload, restart, stranger_config, stranger_clusters, stranger_access, stranger_protocol):
+for module in (sync, audit, consumers, headlamp, reload, restart, stranger_config, stranger_clusters, stranger_access, stranger_protocol):
     SCENARIOS |= module.SCENARIOS

@@ -54,9 +54,23 @@ static void a_flag_of_another_command_is_refused(void **state)
 	assert_string_equal(a.resource, "pods");
 }
 
+static void an_audit_takes_many_words_between_its_flags(void **state)
+{
+	struct args a;
+	char *argv[] = {"audit", "-o", "json", "a/pods", "--timeout=1m", "b", "--", "-c"};
+	(void)state;
+	assert_true(args_parse(&a, COMMAND_AUDIT, 8, argv));
+	assert_int_equal(a.word_count, 3);
+	assert_string_equal(a.words[0], "a/pods");
+	assert_string_equal(a.words[1], "b");
+	assert_string_equal(a.words[2], "-c");
+	assert_int_equal(a.output, OUTPUT_JSON);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(flags_may_stand_before_the_command),
-	        cmocka_unit_test(a_flag_of_another_command_is_refused)};
+	        cmocka_unit_test(a_flag_of_another_command_is_refused),
+	        cmocka_unit_test(an_audit_takes_many_words_between_its_flags)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

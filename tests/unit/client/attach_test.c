@@ -281,8 +281,11 @@ static void queries(void **state)
 	assert_string_equal(
 	        json, "{\"kind\":2,\"cluster\":\"my cluster\",\"resource\":\"deploy\"}");
 	free(json);
+	assert_int_equal(kr_query(w.c, "audit my cluster 12", &json, &n), KR_OK);
+	assert_string_equal(json, "{\"kind\":4,\"cluster\":\"my cluster\",\"resource\":\"12\"}");
+	free(json);
 	static const char *const bad[] = {"", "statu", "doctor", "resolve", "resolve ", "resolve x",
-	        "resolve x ", "resolve  x"};
+	        "resolve x ", "resolve  x", "audit", "audit ", "audit x"};
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
 		assert_int_equal(kr_query(w.c, bad[i], &json, &n), KR_ERR_ARGUMENT);
 		assert_null(json);

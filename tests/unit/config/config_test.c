@@ -164,7 +164,7 @@ static void config_entries_give_options(void **state)
 	struct loaded l;
 	options(&o, s,
 	        "clusters:\n- {context: prod-us, qps: 9}\n- {name: eu, context: 'prod-e*', qps: 8, "
-	        "watchList: never}\n- {context: 'prod-*', qps: 7}\n",
+	        "watchList: never, auditSeconds: 60}\n- {context: 'prod-*', qps: 7}\n",
 	        contexts);
 	load(&l, &o);
 	/* named on the command line, and options by the first entry that matches */
@@ -173,6 +173,8 @@ static void config_entries_give_options(void **state)
 	for (size_t i = 0; i < 4; i++)
 		assert_int_equal(l.config->clusters[i].qps, qps[i]);
 	assert_int_equal(l.config->clusters[2].watch_list, SETTINGS_WATCH_LIST_NEVER);
+	assert_int_equal(l.config->clusters[2].audit_s, 60);
+	assert_int_equal(l.config->clusters[3].audit_s, 0);
 	assert_string_equal(l.config->clusters[2].context, "prod-eu");
 	assert_int_equal(l.config->clusters[3].watch_list, SETTINGS_WATCH_LIST_AUTO);
 	unload(&l);

@@ -159,7 +159,7 @@ static void settings_reads_every_field(void **state)
 	        "lingerSeconds: 0}\n"
 	        "kubeconfig: [/etc/a, b]\n"
 	        "clusters:\n- {name: x, context: y, kubeconfig: kc, strategy: direct, qps: 7, "
-	        "watchList: never}\n- {context: 'prod-*'}\n- {name: only}\n"
+	        "watchList: never, auditSeconds: 3600}\n- {context: 'prod-*'}\n- {name: only}\n"
 	        "lists:\n- {clusters: 'p*', resource: deployments.v1.apps, namespace: web, "
 	        "labelSelector: a=b, fieldSelector: c=d, metadataOnly: true, keepManagedFields: "
 	        "true}\n"
@@ -185,11 +185,13 @@ static void settings_reads_every_field(void **state)
 	assert_string_equal(s->clusters[0].name, "x");
 	assert_string_equal(s->clusters[0].context, "y");
 	assert_int_equal(s->clusters[0].qps, 7);
+	assert_int_equal(s->clusters[0].audit_s, 3600);
 	assert_int_equal(s->clusters[0].watch_list, SETTINGS_WATCH_LIST_NEVER);
 	assert_int_equal(s->clusters[0].strategy, SETTINGS_STRATEGY_DIRECT);
 	scratch_has(s->clusters[0].kubeconfig, "/d/kc");
 	assert_null(s->clusters[1].name);
 	assert_int_equal(s->clusters[1].qps, SETTINGS_QPS_DEFAULT);
+	assert_int_equal(s->clusters[1].audit_s, 0);
 	assert_string_equal(s->clusters[2].context, "only");
 	assert_int_equal(s->list_count, 2);
 	assert_string_equal(s->lists[0].clusters, "p*");
@@ -243,6 +245,8 @@ static const struct {
         {"kubeconfig: ~/.kube/config\n", ":3:13: kubeconfig: ~ is not expanded"},
         {"kubeconfig: {a: b}\n", "kubeconfig: expected a list, found a mapping"},
         {"clusters: [{qps: 1}]\n", ":3:12: clusters[0]: needs a context"},
+        {"clusters: [{context: a, auditSeconds: 604801}]\n",
+                "clusters[0].auditSeconds: must be from 0 to 604800"},
         {"clusters: [{context: a, qps: 0}]\n", "clusters[0].qps: must be from 1 to 10000"},
         {"clusters: [{context: a, strategy: legacy}]\n",
                 ":3:35: clusters[0]: strategy: goes through a Headlamp backend: add headlamp: "
