@@ -107,6 +107,52 @@ static void a_server_that_goes_back_twice_is_asked_again_twice(void **s)
 	watch_fini(&r.w);
 }
 
+/* --- what an ERROR event may say ----------------------------------------------------------- */
+
+static void an_error_event_waits_as_its_status_says(void **s)
+{
+	static const struct {
+		struct json_status st;
+		err_t err;
+		uint64_t least, most;
+	} rows[] = {{{.code = 429, .retry_after_seconds = 9}, ERR_KUBE_GONE_SLOW, 9 * S, 10 * S},
+	        {{.code = 503, .retry_after_seconds = 4}, ERR_KUBE_SERVER, 4 * S, 5 * S},
+	        {{.code = 504}, ERR_KUBE_SERVER, 250 * MS, 500 * MS},
+	        {{.code = 500}, ERR_KUBE_SERVER, 250 * MS, 500 * MS},
+	        {{.code = 200}, ERR_KUBE_SERVER, 250 * MS, 500 * MS},
+	        {{.code = 0}, ERR_KUBE_SERVER, 250 * MS, 500 * MS}};
+	(void)s;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct rig r;
+		rig_live(&r);
+		event(&r, JSON_EVENT_ADDED, "105", false);
+		/* what the head said long ago is not meant */
+		r.w.retry_after_s = 77;
+		error_event(&r, rows[i].st);
+		assert_int_equal(r.w.err, rows[i].err);
+		assert_true(rows[i].st.code || has(watch_text(&r.w), "500"));
+		assert_int_equal(watch_list_state(&r.w), WATCH_LIST_STALE);
+		assert_in_range(r.w.deadline_ns - r.now, rows[i].least, rows[i].most);
+		again(&r);
+		assert_true(has(target(&r), "resourceVersion=105"));
+		watch_fini(&r.w);
+	}
+}
+
+static void a_redirect_is_not_followed_but_parked(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_init(&r, false);
+	for (int i = 0; i < 3; i++) {
+		status(&r, 302, (struct json_status){0}, -1);
+		assert_int_equal(watch_list_state(&r.w), WATCH_LIST_PARKED);
+		assert_int_equal(r.w.err, ERR_HTTP_REDIRECT);
+		again(&r);
+	}
+	watch_fini(&r.w);
+}
+
 /* --- who is asked how often --------------------------------------------------------------- */
 
 static void a_stream_that_is_cut_at_once_is_backed_off_from(void **s)
@@ -307,6 +353,40 @@ static void a_renewal_that_never_answers_is_not_waited_for(void **s)
 
 /* --- streams ------------------------------------------------------------------------------ */
 
+static void a_deletion_is_resumed_from(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_live(&r);
+	assert_int_equal(event(&r, JSON_EVENT_DELETED, "105", false), WATCH_APPLY_DELETE);
+	watch_on_body_end(&r.w, true, r.now + 400 * S, &r.out);
+	assert_true(has(target(&r), "resourceVersion=105"));
+	watch_fini(&r.w);
+}
+
+/* Between five and ten minutes, and not all lists at once. */
+static void watches_end_at_different_times(void **s)
+{
+	unsigned least = UINT32_MAX, most = 0;
+	(void)s;
+	for (uint64_t seed = 1; seed <= 100; seed++) {
+		struct rig r;
+		unsigned seconds = 0;
+		rig_live(&r);
+		r.w.rng.s = seed * 1000003;
+		watch_on_body_end(&r.w, true, r.now + 400 * S, &r.out);
+		const char *at = strstr(target(&r), "&timeoutSeconds=");
+		assert_non_null(at);
+		assert_int_equal(sscanf(at, "&timeoutSeconds=%u", &seconds), 1);
+		least = seconds < least ? seconds : least;
+		most = seconds > most ? seconds : most;
+		watch_fini(&r.w);
+	}
+	assert_true(least >= WATCH_TIMEOUT_MIN_S);
+	assert_true(most < WATCH_TIMEOUT_MIN_S + WATCH_TIMEOUT_SPREAD_S);
+	assert_true(most - least > WATCH_TIMEOUT_SPREAD_S / 2);
+}
+
 static void a_list_that_is_live_again_says_no_error(void **s)
 {
 	struct rig r;
@@ -500,6 +580,10 @@ int main(void)
 	        cmocka_unit_test(each_401_after_health_renews_the_credential),
 	        cmocka_unit_test(another_server_may_ask_for_a_credential_of_its_own),
 	        cmocka_unit_test(a_renewal_that_never_answers_is_not_waited_for),
+	        cmocka_unit_test(an_error_event_waits_as_its_status_says),
+	        cmocka_unit_test(a_redirect_is_not_followed_but_parked),
+	        cmocka_unit_test(a_deletion_is_resumed_from),
+	        cmocka_unit_test(watches_end_at_different_times),
 	        cmocka_unit_test(a_list_that_is_live_again_says_no_error),
 	        cmocka_unit_test(errors_in_a_row_are_forgotten_by_what_comes),
 	        cmocka_unit_test(errors_before_a_list_do_not_count_after_it),

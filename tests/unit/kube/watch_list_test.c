@@ -262,6 +262,7 @@ static void a_version_that_the_server_never_reaches_is_given_up(void **s)
 		error_event(&r, (struct json_status){.code = 410});
 		watch_on_ready(&r.w, r.now, &r.out);
 		for (; has(target(&r), "resourceVersion=95"); tries++) {
+			assert_true(tries < WATCH_BACK_TRIES);
 			if (as_event) {
 				watch_on_head(&r.w, 200, -1, r.now, &r.out);
 				error_event(&r, late);

@@ -70,6 +70,28 @@ static void what_stands_behind_a_list_is_checked_however_it_is_cut(void **state)
 	}
 }
 
+/* Cut by a server (--request-timeout) or a proxy that ends the body in order all the same. */
+static void a_list_whose_body_ends_before_its_json_is_not_there(void **state)
+{
+	static const char list[] = LIST_JSON("10", ITEM_JSON("a", "5"));
+	(void)state;
+	for (size_t n = 0; n < sizeof list; n++) {
+		struct world w;
+		char body[sizeof list];
+		world_init(&w);
+		add_cluster(&w, 0, false);
+		struct feed *f = open_list(&w, 0, 0);
+		connect_ok(&w, 0);
+		memcpy(body, list, n);
+		body[n] = 0;
+		answer(&w, fake_io_sock(&w.io, 0), "200 OK", body);
+		bool whole = n == sizeof list - 1;
+		assert_int_equal(row_at(f)->whole, whole);
+		assert_int_equal(row_at(f)->last_error, whole ? ERR_OK : ERR_HTTP_TRUNCATED);
+		world_fini(&w);
+	}
+}
+
 static void an_event_may_be_cut_anywhere(void **state)
 {
 	static const char ev[] = EVENT_JSON("ADDED", "b", "11") EVENT_JSON("MODIFIED", "a", "12");
@@ -375,6 +397,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(pages_then_stream_on_one_connection),
 	        cmocka_unit_test(what_stands_behind_a_list_is_checked_however_it_is_cut),
+	        cmocka_unit_test(a_list_whose_body_ends_before_its_json_is_not_there),
 	        cmocka_unit_test(an_event_may_be_cut_anywhere),
 	        cmocka_unit_test(an_event_over_the_limit_ends_the_stream),
 	        cmocka_unit_test(a_status_may_be_plain_text),
