@@ -346,6 +346,18 @@ void questions_moved(struct control *c, struct known_cluster *k)
 		discover(c, k);
 }
 
+/* The status of an answer, as an error of the whole. One group that is broken (an aggregated server
+ * that is down) must not hide the others, nor a half that is not there: an API server that stands
+ * by itself has no core group, and no /api. */
+static err_t status_error(const struct known_cluster *k, int status)
+{
+	bool half_is_there = k->discovery_step == 0 || !discovery_is_empty(k->discovery_next);
+	bool first_two = k->discovery_step < 2;
+	if (status == 200 || !first_two || (status == 404 && half_is_there))
+		return ERR_OK;
+	return ERR_HTTP_STATUS;
+}
+
 void questions_on_fetched(struct control *c, struct reactor_note *n)
 {
 	struct known_cluster *k = clusters_asked(c, n->id);
@@ -357,9 +369,7 @@ void questions_on_fetched(struct control *c, struct reactor_note *n)
 	if (err) {
 		snprintf(text, sizeof text, "cluster \"%s\": %s", k->name, n->text);
 	} else if (n->http_status != 200) {
-		/* One group that is broken (an aggregated server that is down, or answers with
-		 * something else) must not hide the others. */
-		err = first_two ? ERR_HTTP_STATUS : ERR_OK;
+		err = status_error(k, n->http_status);
 		snprintf(text, sizeof text, "cluster \"%s\" answered %d to discovery%s", k->name,
 		        n->http_status,
 		        n->http_status == 401 ? ": log in again, or fix the user in the kubeconfig"

@@ -421,3 +421,8 @@ size_t discovery_count(const struct discovery *d)
 {
 	return d->count;
 }
+
+bool discovery_is_empty(const struct discovery *d)
+{
+	return !d->count && d->missing_next == d->missing_count;
+}

@@ -67,5 +67,7 @@ const struct discovery_resource *discovery_resolve(const struct discovery *d, st
 const struct discovery_resource *discovery_find(
         const struct discovery *d, struct span group, struct span version, struct span resource);
 size_t discovery_count(const struct discovery *d);
+/* No resource is known, and nothing is left to ask for. */
+bool discovery_is_empty(const struct discovery *d);
 
 #endif

@@ -220,17 +220,22 @@ static void a_cluster_without_room_is_no_matter_of_the_others(void **state)
 	rig_fini(&g);
 }
 
-static void discovery_says(struct rig *g, uint32_t question, const char *body)
+static void discovery_answers(struct rig *g, uint32_t question, int status, const char *body)
 {
 	struct reactor_note *n = calloc(1, sizeof *n);
 	assert_non_null(n);
 	list_init(&n->link);
 	n->type = REACTOR_FETCHED;
 	n->id = question;
-	n->http_status = 200;
+	n->http_status = status;
 	n->body = strdup(body);
 	n->body_bytes = strlen(body);
 	control_note(g->control, n);
+}
+
+static void discovery_says(struct rig *g, uint32_t question, const char *body)
+{
+	discovery_answers(g, question, 200, body);
 }
 
 /* What is asked of it now. */
@@ -314,6 +319,28 @@ static void discovery_begins_anew_at_another_server(void **state)
 	assert_int_equal(open_lists(&g), 1);
 	assert_string_equal(g.control->lists.rows[0]->version, "v1");
 	rig_fini(&g);
+}
+
+/* An aggregated API server that stands by itself, or a proxy that has only the core group. */
+static void half_of_an_api_is_one(void **state)
+{
+	static const char html[] = "404 page not found\n";
+	for (int half = 0; half < 3; half++) {
+		struct rig g;
+		rig_init(&g, *state, HEAD "]\nlists: [{resource: pods}]\n", KUBECONFIG(ONE));
+		const struct known_cluster *a = clusters_find(g.control, "a");
+		uint32_t question = fetch_of(&g, a);
+		for (int i = 0; i < 2; i++) {
+			bool there = i == half;
+			discovery_answers(&g, question, there ? 200 : 404,
+			        there ? DISCOVERY(PODS("v1")) : html);
+			turn(&g);
+		}
+		assert_false(a->discovering);
+		assert_int_equal(open_lists(&g), half < 2);
+		assert_int_equal(a->discovery_failed.code, half < 2 ? ERR_OK : ERR_HTTP_STATUS);
+		rig_fini(&g);
+	}
 }
 
 static void a_name_may_go_from_a_backend_to_a_kubeconfig(void **state)
@@ -505,6 +532,7 @@ int main(void)
 	        TEST(a_cluster_without_room_is_no_matter_of_the_others),
 	        TEST(what_cannot_be_kept_open_is_in_the_status),
 	        TEST(discovery_begins_anew_at_another_server),
+	        TEST(half_of_an_api_is_one),
 	        TEST(one_broken_group_hides_no_other),
 	        TEST(a_name_may_go_from_a_backend_to_a_kubeconfig),
 	        TEST(an_error_changes_nothing_and_is_kept_for_status),
