@@ -97,6 +97,9 @@ static void ask(struct watch *w, uint64_t now_ns, struct watch_out *out)
 
 static void pause_until(struct watch *w, uint64_t at_ns, struct watch_out *out)
 {
+	/* A whole list that does not come within the server's minute never will: pages may. */
+	if (w->request == WATCH_REQ_PAGE && w->first_page)
+		w->unlimited = false;
 	watch_enter(w, WATCH_WAITING);
 	w->request = WATCH_REQ_NONE;
 	w->deadline_ns = at_ns;

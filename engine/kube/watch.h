@@ -110,7 +110,7 @@ struct watch {
 	bool relist;  /* the next request starts a sync (first time, 410, order broken) */
 	bool syncing; /* between SYNC_BEGIN and COMMIT/ABORT */
 	bool first_page;
-	bool unlimited;        /* a continue token expired: list without limit */
+	bool unlimited;        /* its pages were of no use: the next list has no limit */
 	bool credential_tried; /* 401 answered by one refresh already */
 	bool events_seen;      /* since the stream's head */
 	bool changes_seen;   /* of a streaming list: something else than ADDED before the marker */

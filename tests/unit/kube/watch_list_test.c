@@ -30,6 +30,35 @@ static void the_pages_of_a_list_are_one_sync(void **s)
 	watch_fini(&r.w);
 }
 
+/* A token that aged once, while the server was slow: from then on the list was asked for in one
+ * piece, which servers cut after a minute, for ever. */
+static void a_list_without_pages_is_one_try(void **s)
+{
+	(void)s;
+	for (int how = 0; how < 4; how++) {
+		struct rig r;
+		rig_init(&r, false);
+		page(&r, "100", "t");
+		status(&r, 410, (struct json_status){.code = 410}, -1);
+		assert_false(has(target(&r), "limit="));
+		if (how == 0) {
+			r.now = r.w.deadline_ns; /* no head */
+			watch_on_timer(&r.w, r.now, &r.out);
+		} else if (how == 1) {
+			status(&r, 504, (struct json_status){.code = 504}, -1);
+		} else {
+			watch_on_head(&r.w, 200, -1, r.now, &r.out);
+			if (how == 2)
+				watch_on_lost(&r.w, ERR_HTTP_TRUNCATED, "cut", r.now, &r.out);
+			else
+				watch_on_body_end(&r.w, true, r.now, &r.out);
+		}
+		again(&r);
+		assert_true(has(target(&r), "limit=500"));
+		watch_fini(&r.w);
+	}
+}
+
 /* A server that sheds load answers 429 to one page of twenty: a list of a hundred began anew each
  * time, and added to the load. */
 static void a_page_that_is_put_off_is_asked_for_again(void **s)
@@ -396,6 +425,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(the_pages_of_a_list_are_one_sync),
+	        cmocka_unit_test(a_list_without_pages_is_one_try),
 	        cmocka_unit_test(a_page_that_is_put_off_is_asked_for_again),
 	        cmocka_unit_test(a_page_that_was_put_off_is_given_up),
 	        cmocka_unit_test(pages_that_lead_nowhere_are_done_without),
