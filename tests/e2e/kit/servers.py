@@ -80,11 +80,11 @@ class Api:
             raise Failed(f"{method} {path}: {answer.status} {answer.body[:300]!r}")
         return answer.json()
 
-    def grant(self, user, groups, *resources):
+    def grant(self, user, groups, *resources, verbs=("get", "list", "watch")):
         """Lets a user read these resources, and no others."""
         rbac, version = "/apis/rbac.authorization.k8s.io/v1", "rbac.authorization.k8s.io/v1"
         role = {"apiVersion": version, "kind": "ClusterRole", "metadata": {"name": user}, "rules": [
-            {"apiGroups": groups, "resources": resources, "verbs": ["get", "list", "watch"]}]}
+            {"apiGroups": groups, "resources": resources, "verbs": verbs}]}
         if self.call("POST", f"{rbac}/clusterroles", role).status == 409:
             self.ok("PUT", f"{rbac}/clusterroles/{user}", role)
         self.call("POST", f"{rbac}/clusterrolebindings", {

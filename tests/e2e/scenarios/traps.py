@@ -213,6 +213,25 @@ def rights(rig):
     rig.check_fold()
 
 
+def list_only(rig):
+    """A role with list and without watch: the list is taken now and then, and says that it may not be watched."""
+    begin_as_viewer(rig, None)
+    rig.stack.api.grant("viewer", [""], "pods", "configmaps", verbs=("get", "list"))
+    rig.proxy.say("cut rst")
+    row = rig.kubering.wait_state(CONFIGMAPS, ["parked"], CONVERGE_SECONDS)
+    if "cannot watch" not in str(row["last_error"]):
+        raise Failed(f"the status does not say what was refused: {row}")
+    rig.stack.api.create(CONFIGMAPS, "while-parked")
+    wait_until("it is taken again", lambda: rig.kubering.list_status(CONFIGMAPS)["objects"] ==
+               len(rig.stack.api.list(CONFIGMAPS)[1]), PARK_SECONDS)
+    rig.stack.api.grant("viewer", [""], "pods", "configmaps")
+    for view in (PODS, CONFIGMAPS):
+        rig.kubering.wait_state(view, ["live"], PARK_SECONDS)
+    rig.start_fold([PODS, CONFIGMAPS])
+    rig.compare("when it may be watched", create_marks(rig, "a"), PARK_SECONDS)
+    rig.check_fold()
+
+
 def token(rig):
     """A wrong token is a 401 that says so, at the start and later; the right one in the same file is taken up."""
     token_file, viewer = begin_as_viewer(rig, "not-the-token")
@@ -298,4 +317,5 @@ def never_read(stack, path):
 
 SCENARIOS = {f"trap.{name}": scenario for name, scenario in {
     "restore": restore, "requests": requests, "hung_store": hung_store, "sigterm": sigterm, "rights": rights,
+    "list_only": list_only,
     "token": token, "not_found": not_found, "too_many": too_many}.items()}
