@@ -764,6 +764,8 @@ void watch_on_timer(struct watch *w, uint64_t now_ns, struct watch_out *out)
 	case WATCH_WAITING:
 	case WATCH_PARKED: connect_again(w, out); break;
 	case WATCH_ASKING:
+		/* Perhaps no stream comes through: a list does, now and then. */
+		w->relist |= ++w->errors_in_row >= WATCH_RESUMES_MAX;
 		fail(w, ERR_CONN_TIMEOUT, "no answer from the server within 30 s", now_ns, out);
 		break;
 	case WATCH_SYNCING:

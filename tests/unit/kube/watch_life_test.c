@@ -539,6 +539,27 @@ static void renewals_do_not_put_off_the_check_of_a_silent_list(void **s)
 	}
 }
 
+/* A proxy that keeps an answer until it is whole: a list comes through, its watch never does. It
+ * stayed as it was at first, for ever. */
+static void a_watch_without_a_head_is_met_by_a_list(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_init(&r, false);
+	for (int round = 0; round < 3; round++) {
+		page(&r, "100", "");
+		for (int i = 0; i < WATCH_RESUMES_MAX; i++) {
+			assert_true(has(target(&r), "resourceVersion=100"));
+			r.now = r.w.deadline_ns;
+			watch_on_timer(&r.w, r.now, &r.out);
+			assert_int_equal(r.w.err, ERR_CONN_TIMEOUT);
+			again(&r);
+		}
+		assert_true(has(target(&r), "limit=500"));
+	}
+	watch_fini(&r.w);
+}
+
 /* A server that does not end its streams, and whose events go on: at 660 s it is left. */
 static void a_stream_without_end_is_ended(void **s)
 {
@@ -592,6 +613,7 @@ int main(void)
 	        cmocka_unit_test(short_watches_that_bring_events_are_no_reason_for_a_list),
 	        cmocka_unit_test(short_watches_without_end_are_met_by_a_list),
 	        cmocka_unit_test(renewals_do_not_put_off_the_check_of_a_silent_list),
+	        cmocka_unit_test(a_watch_without_a_head_is_met_by_a_list),
 	        cmocka_unit_test(a_stream_without_end_is_ended),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
