@@ -5,10 +5,11 @@
  *   reload.c     the configuration read again while all goes on
  *   clusters.c   what the kubeconfig names: TLS, credentials, addresses, which reactor
  *   backends.c   Headlamp backends: which clusters are behind them
- *   lists.c      which lists are open: one feed per identity, counted across processes, with a
- * linger consumers.c  the processes that attached; attach.c reads what they say questions.c  "po"
- * -> pods.v1, by the cluster's discovery; status status.c     status as JSON; metrics.c as
- * Prometheus text over HTTP
+ *   lists.c      which lists are open: one feed per identity, counted across processes
+ *   consumers.c  the processes that attached; attach.c reads what they say
+ *   users.c      what each user has of that which is there for all
+ *   questions.c  "po" -> pods.v1, by the cluster's discovery; status
+ *   status.c     status as JSON; metrics.c as Prometheus text over HTTP
  */
 #ifndef KR_CONTROL_CONTROL_H
 #define KR_CONTROL_CONTROL_H
