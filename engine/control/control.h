@@ -10,9 +10,10 @@
  *   lists.c      which lists are open: one feed per identity, counted across processes, with a
  *                linger (pinned.c those that the configuration keeps open)
  *   consumers.c  the processes that attached; attach.c reads what they say
+ *   users.c      what each user has of that which is there for all
  *   questions.c  "po" -> pods.v1, by the cluster's discovery; status
- *   status.c     status as JSON (report.c); metrics.c as Prometheus text over HTTP; both read the
- *                lists' rows as consumers do (list_reader.c)
+ *   status.c     status as JSON (report.c); metrics.c as Prometheus text over HTTP
+ *                (metrics_text.c); both read the lists' rows as consumers do (list_reader.c)
  *   audits.c     what came of the lists' self-audits
  *   reload.c     the configuration read again while all goes on
  */

@@ -88,6 +88,36 @@ static void a_daemon_cannot_make_it_wait(void **state)
 	world_fini(&w);
 }
 
+/* More closes than the daemon's queue holds: who does nothing but wait for kr_fd gets rid of all.
+ */
+static void what_is_owed_makes_it_readable(void **state)
+{
+	enum { LISTS = 1200 };
+	static struct kr_list *lists[LISTS];
+	(void)state;
+	struct world w;
+	struct kr_view v;
+	struct kr_change ch;
+	world_open(&w, 0);
+	struct kr_list *l = world_list(&w, "pods");
+	world_sync(&w, "pods", 3);
+	begin(l, &v);
+	for (int i = 0; i < LISTS; i++)
+		lists[i] = world_list(&w, "pods");
+	assert_true(kr_fd(w.c) >= 0);
+	assert_int_equal(kr_follow_next(&v.follow, &ch, 0), KR_TIMEOUT);
+	fake_lock(w.d); /* its thread waits */
+	for (int i = 0; i < LISTS; i++)
+		kr_list_close(lists[i]);
+	fake_unlock(w.d);
+	while (fake_closes(w.d) < LISTS) {
+		wait_fd(&w);
+		assert_int_equal(kr_follow_next(&v.follow, &ch, 0), KR_TIMEOUT);
+	}
+	kr_follow_end(&v.follow);
+	world_fini(&w);
+}
+
 /* Two follows, one descriptor: what one call takes back, the other one still gets. */
 static void two_follows_do_not_eat_each_others_wakes(void **state)
 {
@@ -460,6 +490,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(armed_by_timeout),
 	        cmocka_unit_test(a_daemon_cannot_make_it_wait),
+	        cmocka_unit_test(what_is_owed_makes_it_readable),
 	        cmocka_unit_test(two_follows_do_not_eat_each_others_wakes),
 	        cmocka_unit_test(a_whole_batch_is_not_all),
 	        cmocka_unit_test(what_has_failed_does_not_wake),
