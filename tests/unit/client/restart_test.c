@@ -234,6 +234,34 @@ static void what_the_new_daemon_gave_is_given_back(void **state)
 	}
 }
 
+/* And another one, while the answer of the one before to the opening is on its way (0), or has come
+ * (1): what that one said is of no life any more. */
+static void the_new_daemon_dies_too(void **state)
+{
+	(void)state;
+	for (int come = 0; come < 2; come++) {
+		struct world w;
+		world_open(&w, 0);
+		struct kr_list *l = world_list(&w, "pods");
+		world_sync(&w, "pods", 5);
+		replace(&w);
+		world_ask(&w); /* attaches */
+		if (come) {
+			world_ask(&w);
+			assert_int_equal(fake_opens(w.d), 1);
+		} else {
+			fake_lie(w.d, FAKE_LIE_SILENT);
+			assert_int_equal(kr_list_wait_live(l, 0), KR_TIMEOUT); /* asks */
+		}
+		replace(&w);
+		world_sync(&w, "others", 3);
+		world_sync(&w, "pods", 5);
+		assert_int_equal(kr_list_wait_live(l, WORLD_LONG_NS), KR_OK);
+		assert_int_equal(fake_opens(w.d), 1);
+		world_fini(&w);
+	}
+}
+
 /* S3: the row of a batch is ahead of its commit. */
 static void it_changes_over_to_what_is_committed(void **state)
 {
@@ -619,6 +647,54 @@ static void the_new_daemon_refuses(void **state)
 	world_fini(&w);
 }
 
+static void a_refusal_that_is_over_is_not_told(void **state)
+{
+	(void)state;
+	struct world w;
+	struct kr_list_status s;
+	world_open(&w, 0);
+	struct kr_list *l = world_list(&w, "pods");
+	world_sync(&w, "pods", 5);
+	replace(&w);
+	fake_lie(w.d, FAKE_LIE_FULL);
+	do {
+		world_ask(&w);
+		get_status(l, &s);
+	} while (strcmp(s.error_name, "DAEMON_REFUSED") != 0);
+	fake_lie(w.d, FAKE_LIE_NONE);
+	while (fake_opens(w.d) == 0)
+		assert_int_equal(kr_list_wait_live(l, 20000000), KR_TIMEOUT);
+	world_ask(&w);
+	get_status(l, &s);
+	assert_string_equal(s.error_name, "DAEMON_REPLACED");
+	world_fini(&w);
+}
+
+/* Its memory is still there for a loan, with a heart that beats no more. */
+static void a_daemon_that_stopped_does_not_end_the_next(void **state)
+{
+	(void)state;
+	struct world w;
+	struct kr_object o;
+	struct kr_list_status s;
+	world_open(&w, 0);
+	struct kr_list *l = world_list(&w, "pods");
+	world_sync(&w, "pods", 5);
+	assert_int_equal(kr_get(l, "default", "n1", KR_BORROW, &o), KR_OK);
+	fake_beat(w.d, false);
+	fake_stop(w.d);
+	fake_free(&w.d);
+	world_daemon(&w);
+	world_sync(&w, "pods", 5);
+	assert_int_equal(kr_list_wait_live(l, WORLD_LONG_NS), KR_OK);
+	for (int i = 0; i < 3; i++) /* until the last beat is long ago */
+		assert_int_equal(kr_list_wait_version(l, "999999", 500000000), KR_TIMEOUT);
+	assert_int_equal(kr_check(l, &o), KR_OK);
+	get_status(l, &s);
+	assert_int_equal(s.state, KR_LIST_LIVE);
+	world_fini(&w);
+}
+
 static void an_orderly_stop_says_why(void **state)
 {
 	(void)state;
@@ -636,6 +712,15 @@ static void an_orderly_stop_says_why(void **state)
 	assert_int_equal(ch.type, KR_STATE);
 	get_status(l, &s);
 	assert_non_null(strstr(s.error_text, "is stopping"));
+	fake_free(&w.d);
+	world_daemon(&w);
+	world_sync(&w, "pods", 5);
+	assert_int_equal(kr_list_wait_live(l, WORLD_LONG_NS), KR_OK);
+	fake_kill(w.d); /* and this one has not said so */
+	do
+		(void)kr_list_wait_live(l, 1000000);
+	while (get_status(l, &s), s.state == KR_LIST_LIVE);
+	assert_non_null(strstr(s.error_text, "went away"));
 	kr_follow_end(&v.follow);
 	world_fini(&w);
 }
@@ -857,6 +942,7 @@ int main(void)
 	        cmocka_unit_test(the_difference_is_handed_out),
 	        cmocka_unit_test(a_handle_of_another_life_is_not_closed),
 	        cmocka_unit_test(what_the_new_daemon_gave_is_given_back),
+	        cmocka_unit_test(the_new_daemon_dies_too),
 	        cmocka_unit_test(it_changes_over_to_what_is_committed),
 	        cmocka_unit_test(a_list_that_the_new_daemon_may_not_read_is_parked),
 	        cmocka_unit_test(a_daemon_that_died_in_a_row),
@@ -869,6 +955,8 @@ int main(void)
 	        cmocka_unit_test(the_old_memory_goes_with_the_last_use),
 	        cmocka_unit_test(segments_are_fetched_ahead_after_a_lost_question),
 	        cmocka_unit_test(the_new_daemon_refuses),
+	        cmocka_unit_test(a_refusal_that_is_over_is_not_told),
+	        cmocka_unit_test(a_daemon_that_stopped_does_not_end_the_next),
 	        cmocka_unit_test(an_orderly_stop_says_why),
 	        cmocka_unit_test(a_stopped_daemon_that_keeps_its_socket),
 	        cmocka_unit_test(many_follows_many_lives),
