@@ -15,7 +15,7 @@ static inline void pause_cpu(void)
 
 static bool stride_ok(uint32_t stride, size_t least)
 {
-	return stride >= least && stride <= READ_STRIDE_MAX && stride % 8 == 0;
+	return stride >= least && stride % 8 == 0;
 }
 
 /* Is [offset, offset + count * stride) inside a mapping of so many bytes? count and stride are <

@@ -46,7 +46,6 @@
 
 enum {
 	READ_PROBES_MAX = 1 << 16, /* of one index look-up; an honest table needs a handful */
-	READ_STRIDE_MAX = 65536,
 	READ_RING_ENTRIES_MAX = 1 << 28,
 };
 

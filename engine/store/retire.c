@@ -107,7 +107,6 @@ static void front_recycle(struct retire *r)
 
 struct retire_item *retire_first(struct retire *r)
 {
-	cursor_normal(r, &r->mark_chunk, &r->mark_at);
 	if (r->front_at == RETIRE_CHUNK && r->front != r->mark_chunk)
 		front_recycle(r);
 	if (r->front == r->mark_chunk && r->front_at == r->mark_at)

@@ -154,12 +154,19 @@ static void on_hello(struct fake_daemon *d, struct consumer *c, const union mess
 		return;
 	}
 	int page_fd = memfd_create("consumer", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	MUST(page_fd >= 0 && ftruncate(page_fd, sizeof(struct shm_consumer)) == 0);
-	c->page = mmap(NULL, sizeof *c->page, PROT_READ | PROT_WRITE, MAP_SHARED, page_fd, 0);
-	MUST(c->page != MAP_FAILED);
+	MUST(page_fd >= 0);
+	if (lie != FAKE_LIE_NO_PAGE) {
+		MUST(ftruncate(page_fd, sizeof *c->page) == 0);
+		c->page =
+		        mmap(NULL, sizeof *c->page, PROT_READ | PROT_WRITE, MAP_SHARED, page_fd, 0);
+		MUST(c->page != MAP_FAILED);
+	}
 	if (lie != FAKE_LIE_PAGE)
 		MUST(fcntl(page_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0);
-	c->event_fd = lie == FAKE_LIE_PIPE ? broken_pipe() : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	c->event_fd = lie == FAKE_LIE_PIPE
+	                      ? broken_pipe()
+	                      : eventfd(0, lie == FAKE_LIE_BLOCKING ? EFD_CLOEXEC
+	                                                            : EFD_CLOEXEC | EFD_NONBLOCK);
 	MUST(c->event_fd >= 0);
 	memcpy(a.m.welcome.incarnation, d->incarnation, sizeof d->incarnation);
 	a.m.welcome.layout_major = lie == FAKE_LIE_LAYOUT ? 9 : SHM_LAYOUT_MAJOR;

@@ -35,6 +35,8 @@ enum fake_lie { /* what it does wrong, until set to 0 */
 	FAKE_LIE_FLOOD,     /* BYE again and again instead of WELCOME */
 	FAKE_LIE_FULL,      /* OPEN_LIST: refused with KR_ERR_LIMIT */
 	FAKE_LIE_PIPE,      /* WELCOME with a pipe, whose reader is gone, for the eventfd */
+	FAKE_LIE_NO_PAGE,   /* WELCOME with a page without a byte in it */
+	FAKE_LIE_BLOCKING,  /* WELCOME with an eventfd that is waited for */
 };
 
 struct fake_config {

@@ -130,6 +130,7 @@ static void lies_about_the_client(void **state)
 	        {FAKE_LIE_NO_FDS, KR_ERR_CORRUPT, "not kuberingd"},
 	        {FAKE_LIE_PAGE, KR_ERR_CORRUPT, "not kuberingd"},
 	        {FAKE_LIE_PIPE, KR_ERR_CORRUPT, "not kuberingd"},
+	        {FAKE_LIE_NO_PAGE, KR_ERR_CORRUPT, "not kuberingd"},
 	        {FAKE_LIE_NONSENSE, KR_ERR_UNREACHABLE, "closed the connection"},
 	        {FAKE_LIE_CLOSE, KR_ERR_UNREACHABLE, "closed the connection"},
 	        {FAKE_LIE_SILENT, KR_ERR_UNREACHABLE, "does not answer"},
@@ -210,6 +211,18 @@ static void openings_that_come_to_nothing_are_given_back(void **state)
 	free(json);
 	assert_int_equal(fake_opens(w.d), 2);
 	fake_await_closes(w.d, 2);
+	world_fini(&w);
+}
+
+/* A call that may wait for ever is none that the library makes, whatever it is given. */
+static void an_eventfd_that_blocks(void **state)
+{
+	(void)state;
+	struct world w;
+	world_init(&w, 0);
+	fake_lie(w.d, FAKE_LIE_BLOCKING);
+	assert_int_equal(world_connect(&w), KR_OK);
+	assert_int_equal(kr_list_wait_live(world_list(&w, "pods"), 0), KR_TIMEOUT);
 	world_fini(&w);
 }
 
@@ -315,6 +328,34 @@ static void a_cluster_that_does_not_answer_is_no_missing_daemon(void **state)
 	world_fini(&w);
 }
 
+/* Documents for which nobody waits any more come with a descriptor each. */
+static void late_answers_leave_no_descriptor(void **state)
+{
+	enum { LATE = 5 };
+	(void)state;
+	struct world w;
+	char *json;
+	size_t n;
+	world_init(&w, 0);
+	assert_int_equal(connect_to(w.path, 50000000, &w.c), KR_OK);
+	unsigned before = 0;
+	for (int i = 0; i < 2; i++) {
+		fake_lock(w.d); /* its thread waits */
+		for (int k = 0; k < i * LATE; k++)
+			assert_int_equal(kr_query(w.c, "status", &json, &n), KR_ERR_UNREACHABLE);
+		fake_unlock(w.d);
+		while (kr_query(w.c, "status", &json, &n) != KR_OK)
+			;
+		free(json);
+		fake_lock(w.d); /* it holds none that it sends just now */
+		unsigned after = open_fds();
+		fake_unlock(w.d);
+		assert_true(i == 0 || after == before);
+		before = after;
+	}
+	world_fini(&w);
+}
+
 /* Nothing is left open by a client that lived. */
 static void no_descriptor_is_kept(void **state)
 {
@@ -362,6 +403,29 @@ static void many_closes_at_once(void **state)
 		free(json);
 	}
 	fake_await_closes(w.d, LISTS);
+	world_fini(&w);
+}
+
+/* It ended before it could be told: its handles are nothing that the next one knows of. */
+static void closes_that_a_dead_daemon_was_not_told_of(void **state)
+{
+	enum { LISTS = 600 };
+	static struct kr_list *lists[LISTS];
+	(void)state;
+	struct world w;
+	world_open(&w, 0);
+	for (int i = 0; i < LISTS; i++)
+		lists[i] = world_list(&w, "pods");
+	fake_lock(w.d); /* its thread waits */
+	for (int i = 0; i < LISTS; i++)
+		kr_list_close(lists[i]);
+	fake_unlock(w.d);
+	fake_kill(w.d);
+	fake_free(&w.d);
+	world_daemon(&w);
+	for (int i = 0; i < 3; i++)
+		world_ask(&w);
+	assert_int_equal(fake_closes(w.d), 0);
 	world_fini(&w);
 }
 
@@ -514,12 +578,15 @@ int main(void)
 	        cmocka_unit_test(lies_about_the_client),
 	        cmocka_unit_test(lies_about_segments),
 	        cmocka_unit_test(openings_that_come_to_nothing_are_given_back),
+	        cmocka_unit_test(an_eventfd_that_blocks),
 	        cmocka_unit_test(refusals_keep_their_code_and_text),
 	        cmocka_unit_test(specs_are_checked),
 	        cmocka_unit_test(queries),
 	        cmocka_unit_test(a_cluster_that_does_not_answer_is_no_missing_daemon),
+	        cmocka_unit_test(late_answers_leave_no_descriptor),
 	        cmocka_unit_test(no_descriptor_is_kept),
 	        cmocka_unit_test(many_closes_at_once),
+	        cmocka_unit_test(closes_that_a_dead_daemon_was_not_told_of),
 	        cmocka_unit_test(a_child_closes),
 	        cmocka_unit_test(a_client_with_all_the_time),
 	        cmocka_unit_test(a_host_without_descriptors),

@@ -154,4 +154,18 @@ static inline void world_expect(
 	assert_int_equal(fold_change(f, ch), type != KR_RESET);
 }
 
+static inline void world_status(struct kr_list *l, struct kr_list_status *s)
+{
+	*s = (struct kr_list_status){.size = sizeof *s};
+	assert_int_equal(kr_list_status(l, s), KR_OK);
+}
+
+/* Kills it and starts another one, whose lists are not synced yet. */
+static inline void world_replace(struct world *w)
+{
+	fake_kill(w->d);
+	fake_free(&w->d);
+	world_daemon(w);
+}
+
 #endif

@@ -7,12 +7,6 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
-static void get_status(struct kr_list *l, struct kr_list_status *s)
-{
-	*s = (struct kr_list_status){.size = sizeof *s};
-	assert_int_equal(kr_list_status(l, s), KR_OK);
-}
-
 /* Follows until a change of this type has been folded. */
 static void until(struct fold *f, struct kr_view *v, struct kr_change *ch, enum kr_type type)
 {
@@ -30,14 +24,6 @@ static void sync_range(
 	fake_lock(w->d);
 	fake_sync(fake_list(w->d, "test", resource), first, count, rv, 1000);
 	fake_unlock(w->d);
-}
-
-/* Kills it and starts another one, whose lists are not synced yet. */
-static void replace(struct world *w)
-{
-	fake_kill(w->d);
-	fake_free(&w->d);
-	world_daemon(w);
 }
 
 static void the_old_state_is_served_and_marked_stale(void **state)
@@ -61,7 +47,7 @@ static void the_old_state_is_served_and_marked_stale(void **state)
 	world_expect(&f, &v, &ch, KR_STATE);
 	assert_int_equal(ch.state, KR_LIST_STALE);
 	assert_int_equal(kr_follow_next(&v.follow, &ch, 0), KR_TIMEOUT); /* once */
-	get_status(l, &s);
+	world_status(l, &s);
 	assert_int_equal(s.state, KR_LIST_STALE);
 	assert_int_equal(s.whole, 1);
 	assert_int_equal(s.objects, 20);
@@ -138,13 +124,13 @@ static void the_difference_is_handed_out(void **state)
 		until(&f, &v, &ch, KR_DELETED);
 	}
 	world_put(&w, "pods", "n29", 50);
-	replace(&w);
+	world_replace(&w);
 	until(&f, &v, &ch, KR_STATE);  /* n29, then stale */
 	while (fake_opens(w.d) == 0) { /* attached again, the list opened again, but not whole */
 		assert_int_equal(kr_follow_next(&v.follow, &ch, 10000000), KR_TIMEOUT);
 	}
 	assert_int_equal(kr_get(l, "default", "n0", 0, &o), KR_OK); /* still the old one */
-	while (get_status(l, &s), strcmp(s.error_name, "DAEMON_REPLACED") != 0)
+	while (world_status(l, &s), strcmp(s.error_name, "DAEMON_REPLACED") != 0)
 		assert_int_equal(kr_follow_next(&v.follow, &ch, 10000000), KR_TIMEOUT);
 	assert_int_equal(s.state, KR_LIST_STALE);
 	assert_int_equal(s.whole, 1);
@@ -174,138 +160,10 @@ static void the_difference_is_handed_out(void **state)
 	world_expect(&f, &v, &ch, KR_MODIFIED);
 	assert_int_equal(ch.flags, 0);
 	assert_int_equal(kr_get(l, "default", "n0", 0, &o), KR_ERR_NOT_FOUND);
-	get_status(l, &s);
+	world_status(l, &s);
 	assert_int_equal(s.state, KR_LIST_LIVE);
 	kr_follow_end(&v.follow);
 	fold_fini(&f);
-	world_fini(&w);
-}
-
-/* Its handle may be another's by now. */
-static void a_handle_of_another_life_is_not_closed(void **state)
-{
-	(void)state;
-	struct world w;
-	struct kr_list_status s;
-	world_open(&w, 0);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 5);
-	replace(&w);
-	fake_lie(w.d, FAKE_LIE_FULL);
-	do {
-		world_ask(&w);
-		get_status(l, &s);
-	} while (strcmp(s.error_name, "DAEMON_REFUSED") != 0);
-	kr_list_close(l);
-	world_ask(&w);
-	assert_int_equal(fake_closes(w.d), 0);
-	world_fini(&w);
-}
-
-/* The list is closed while the new daemon's answer to its opening is on its way (0), has come (1),
- * or is mapped and not whole (2). */
-static void what_the_new_daemon_gave_is_given_back(void **state)
-{
-	(void)state;
-	for (int stage = 0; stage < 3; stage++) {
-		struct world w;
-		world_open(&w, 0);
-		struct kr_list *l = world_list(&w, "pods");
-		world_sync(&w, "pods", 5);
-		replace(&w);
-		world_ask(&w); /* attaches */
-		if (stage == 0) {
-			fake_lock(w.d); /* its thread waits */
-			assert_int_equal(kr_list_wait_live(l, 0), KR_TIMEOUT); /* asks */
-			kr_list_close(l);
-			fake_unlock(w.d);
-		}
-		for (int i = 0; i < stage; i++)
-			world_ask(&w); /* asks for it, and has the answer; maps it */
-		if (stage > 0) {
-			assert_int_equal(fake_opens(w.d), 1);
-			kr_list_close(l);
-		}
-		world_ask(&w);
-		world_ask(&w);
-		assert_int_equal(fake_opens(w.d), 1);
-		assert_int_equal(fake_closes(w.d), 1);
-		world_fini(&w);
-	}
-}
-
-/* S3: the row of a batch is ahead of its commit. */
-static void it_changes_over_to_what_is_committed(void **state)
-{
-	(void)state;
-	struct world w;
-	struct kr_object o;
-	world_open(&w, 0);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 5);
-	assert_int_equal(kr_get(l, "default", "n0", 0, &o), KR_OK); /* now all is mapped */
-	replace(&w);
-	for (int i = 0; i < 3; i++)
-		world_ask(&w); /* attaches; asks for the list; maps it */
-	fake_lock(w.d);
-	uint64_t commit = header(&w)->commit;
-	fake_sync(fake_list(w.d, "test", "pods"), 3, 5, 9, 1000);
-	uint64_t whole = header(&w)->commit;
-	header(&w)->commit = commit;
-	fake_unlock(w.d);
-	assert_int_equal(kr_get(l, "default", "n0", 0, &o), KR_OK);
-	assert_int_equal(kr_get(l, "default", "n7", 0, &o), KR_ERR_NOT_FOUND);
-	header(&w)->commit = whole;
-	assert_int_equal(kr_get(l, "default", "n0", 0, &o), KR_ERR_NOT_FOUND);
-	assert_int_equal(kr_get(l, "default", "n7", 0, &o), KR_OK);
-	world_fini(&w);
-}
-
-/* To wait would be in vain, though the old state is still served. */
-static void a_list_that_the_new_daemon_may_not_read_is_parked(void **state)
-{
-	(void)state;
-	struct world w;
-	struct kr_list_status s;
-	world_open(&w, 0);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 5);
-	replace(&w);
-	fake_lock(w.d);
-	store_list_state(fake_list(w.d, "test", "pods"), SHM_LIST_PARKED, ERR_KUBE_FORBIDDEN,
-	        "pods is forbidden for user x", fake_now());
-	fake_unlock(w.d);
-	assert_int_equal(kr_list_wait_live(l, WORLD_LONG_NS), KR_ERR_STALE);
-	assert_non_null(strstr(kr_last_error(w.c), "pods is forbidden for user x"));
-	get_status(l, &s);
-	assert_int_equal(s.state, KR_LIST_PARKED);
-	assert_int_equal(s.objects, 5);
-	world_fini(&w);
-}
-
-/* Killed in the middle of the row: what there was is not known, but that it is dead is. */
-static void a_daemon_that_died_in_a_row(void **state)
-{
-	(void)state;
-	struct world w;
-	struct kr_list_status s;
-	char *json;
-	size_t n;
-	world_open(&w, 0);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 5);
-	row(&w, "pods")->ver++;
-	fake_kill(w.d);
-	fake_free(&w.d);
-	assert_int_equal(kr_query(w.c, "status", &json, &n), KR_ERR_UNREACHABLE);
-	get_status(l, &s);
-	assert_int_equal(s.state, KR_LIST_STALE);
-	assert_string_equal(s.error_name, "DAEMON_GONE");
-	world_daemon(&w);
-	world_sync(&w, "pods", 7);
-	assert_int_equal(kr_list_wait_live(l, WORLD_LONG_NS), KR_OK);
-	get_status(l, &s);
-	assert_int_equal(s.objects, 7);
 	world_fini(&w);
 }
 
@@ -319,7 +177,7 @@ static void without_a_follow(void **state)
 	struct kr_list *l = world_list(&w, "pods");
 	world_sync(&w, "pods", 5);
 	assert_int_equal(kr_get(l, "default", "n0", KR_BORROW, &o), KR_OK);
-	replace(&w);
+	world_replace(&w);
 	sync_range(&w, "pods", 3, 5, 9);
 	assert_true(
 	        fake_json_is(o.json, o.json_bytes, "default", "n0", o.uid, "1")); /* still mapped */
@@ -345,7 +203,7 @@ static void two_lives_are_never_mixed(void **state)
 	assert_int_equal(kr_view_begin(l, &old), KR_OK);
 	for (int i = 0; i < 10; i++)
 		assert_int_equal(kr_view_next(&old, &o), KR_OK);
-	replace(&w);
+	world_replace(&w);
 	sync_range(&w, "pods", 0, 80, 9);
 	assert_int_equal(kr_list_wait_version(l, "1000", WORLD_LONG_NS), KR_OK);
 	assert_int_equal(kr_view_begin(l, &new), KR_OK);
@@ -389,7 +247,7 @@ static void overrun_before_the_end_is_a_reset_or_overrun(void **state)
 	assert_int_equal(kr_follow_next(&v.follow, &ch, 0), KR_TIMEOUT);
 	for (unsigned i = 0; i < 100; i++)
 		world_put(&w, "pods", "n1", 101 + i);
-	replace(&w);
+	world_replace(&w);
 	sync_range(&w, "pods", 0, 5, 900);
 	int r = kr_follow_next(&v.follow, &ch, WORLD_LONG_NS);
 	assert_true(r == KR_ERR_OVERRUN || (r == KR_OK && ch.type == KR_RESET));
@@ -427,7 +285,7 @@ static void the_end_was_never_mapped(void **state)
 		        ERR_OK);
 	}
 	fake_unlock(w.d);
-	replace(&w);
+	world_replace(&w);
 	sync_range(&w, "pods", 0, 7, 9000);
 	int r;
 	while ((r = kr_follow_next(&v.follow, &ch, WORLD_LONG_NS)) == KR_OK && fold_change(&f, &ch))
@@ -458,7 +316,7 @@ static void a_list_that_was_never_whole_moves_quietly(void **state)
 	fold_init(&f);
 	world_fold(l, &f, &v);
 	assert_int_equal(kr_follow_next(&v.follow, &ch, 0), KR_TIMEOUT);
-	replace(&w);
+	world_replace(&w);
 	until(&f, &v, &ch, KR_STATE); /* stale */
 	while (fake_opens(w.d) == 0)
 		(void)kr_follow_next(&v.follow, &ch, 10000000);
@@ -525,7 +383,7 @@ static unsigned control_segments(void)
 
 static void settle(struct world *w, struct kr_list *l)
 {
-	replace(w);
+	world_replace(w);
 	world_sync(w, "pods", 5);
 	int r;
 	do
@@ -605,7 +463,7 @@ static void the_new_daemon_refuses(void **state)
 	fake_lie(w.d, FAKE_LIE_REFUSE);
 	for (int i = 0; i < 20; i++) {
 		assert_int_equal(kr_list_wait_live(l, 20000000), KR_TIMEOUT);
-		get_status(l, &s);
+		world_status(l, &s);
 		assert_int_equal(s.state, KR_LIST_STALE);
 	}
 	fake_lie(w.d, FAKE_LIE_UNSEALED); /* attaches, but its memory is not taken */
@@ -634,8 +492,17 @@ static void an_orderly_stop_says_why(void **state)
 	fake_stop(w.d);
 	assert_int_equal(kr_follow_next(&v.follow, &ch, WORLD_LONG_NS), KR_OK);
 	assert_int_equal(ch.type, KR_STATE);
-	get_status(l, &s);
+	world_status(l, &s);
 	assert_non_null(strstr(s.error_text, "is stopping"));
+	fake_free(&w.d);
+	world_daemon(&w);
+	world_sync(&w, "pods", 5);
+	assert_int_equal(kr_list_wait_live(l, WORLD_LONG_NS), KR_OK);
+	fake_kill(w.d); /* and this one has not said so */
+	do
+		(void)kr_list_wait_live(l, 1000000);
+	while (world_status(l, &s), s.state == KR_LIST_LIVE);
+	assert_non_null(strstr(s.error_text, "went away"));
 	kr_follow_end(&v.follow);
 	world_fini(&w);
 }
@@ -663,7 +530,7 @@ static void a_stopped_daemon_that_keeps_its_socket(void **state)
 	assert_int_equal(ch.type, KR_STATE);
 	assert_int_equal(ch.state, KR_LIST_STALE);
 	do
-		get_status(l, &s);
+		world_status(l, &s);
 	while (strcmp(s.error_name, "DAEMON_GONE") != 0);
 	assert_non_null(strstr(s.error_text, "has stopped"));
 	assert_int_equal(s.state, KR_LIST_STALE);
@@ -697,7 +564,7 @@ static void many_follows_many_lives(void **state)
 	for (unsigned life = 1; life <= LIVES; life++) {
 		while (kr_follow_any(follows, LISTS * FOLLOWS, &which, &ch, 0) == KR_OK)
 			assert_true(fold_change(&f[which], &ch));
-		replace(&w);
+		world_replace(&w);
 		for (int i = 0; i < LISTS; i++)
 			sync_range(&w, names[i], life * 5, 20, life + 1);
 		unsigned synced = 0;
@@ -864,7 +731,7 @@ static void a_follow_begun_in_the_next_life_has_its_changes(void **state)
 			world_put(&w, "pods", "n1", 101 + i);
 		assert_int_equal(kr_view_begin(l, &v), KR_OK);
 		(void)kr_view_end(&v); /* of the view, only where it stood is wanted */
-		replace(&w);
+		world_replace(&w);
 		sync_range(&w, "pods", 0, 5, 9);
 		assert_int_equal(kr_list_wait_version(l, "1000", WORLD_LONG_NS), KR_OK);
 		for (unsigned i = 0; i < 40 - older; i++)
@@ -886,11 +753,6 @@ int main(void)
 	        cmocka_unit_test(killed_anywhere), /* first: it forks */
 	        cmocka_unit_test(the_old_state_is_served_and_marked_stale),
 	        cmocka_unit_test(the_difference_is_handed_out),
-	        cmocka_unit_test(a_handle_of_another_life_is_not_closed),
-	        cmocka_unit_test(what_the_new_daemon_gave_is_given_back),
-	        cmocka_unit_test(it_changes_over_to_what_is_committed),
-	        cmocka_unit_test(a_list_that_the_new_daemon_may_not_read_is_parked),
-	        cmocka_unit_test(a_daemon_that_died_in_a_row),
 	        cmocka_unit_test(without_a_follow),
 	        cmocka_unit_test(two_lives_are_never_mixed),
 	        cmocka_unit_test(overrun_before_the_end_is_a_reset_or_overrun),

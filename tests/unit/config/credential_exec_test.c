@@ -171,6 +171,32 @@ static void exec_gives_the_environment_and_arguments(void **state)
 		assert_string_equal(pgid, slurp(scratch_path(s, "pid")));
 }
 
+/* What the daemon ignores and blocks is none of the plugin's business: it would not end with its
+ * pipes. */
+static void exec_starts_with_signals_as_they_are_at_first(void **state)
+{
+	struct scratch *s = *state;
+	char body[256];
+	struct ran r;
+	sigset_t some, before;
+	void (*old)(int) = signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&some);
+	sigaddset(&some, SIGUSR1);
+	assert_int_equal(sigprocmask(SIG_BLOCK, &some, &before), 0);
+	snprintf(body, sizeof body, "exec grep -E 'SigBlk|SigIgn' /proc/self/status >%s/signals",
+	        s->dir);
+	run_script(&r, s, body);
+	assert_int_equal(sigprocmask(SIG_SETMASK, &before, NULL), 0);
+	signal(SIGPIPE, old);
+	assert_int_equal(r.err, ERR_CRED_EXEC); /* it printed nothing */
+	unsigned long long blocked = 1, ignored = 1;
+	assert_int_equal(sscanf(slurp(scratch_path(s, "signals")), "SigBlk: %llx SigIgn: %llx",
+	                         &blocked, &ignored),
+	        2);
+	assert_int_equal(blocked, 0);
+	assert_int_equal(ignored & 0x7fffffff, 0); /* above are those of the C library */
+}
+
 static void exec_without_cluster_info(void **state)
 {
 	struct scratch *s = *state;
@@ -528,6 +554,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        SCRATCH_TEST(exec_takes_a_token),
 	        SCRATCH_TEST(exec_gives_the_environment_and_arguments),
+	        SCRATCH_TEST(exec_starts_with_signals_as_they_are_at_first),
 	        SCRATCH_TEST(exec_without_cluster_info),
 	        SCRATCH_TEST(exec_missing_program_gives_the_hint),
 	        SCRATCH_TEST(exec_failures_say_how_it_ended),

@@ -549,6 +549,37 @@ static void exec_failure_keeps_the_last_good_and_backs_off(void **state)
 	world_close(&w);
 }
 
+/* A plugin whose answers live for two seconds is not run all the time; one that fails after it has
+ * worked again is tried as soon as one that fails for the first time. */
+static void exec_pauses_are_neither_too_short_nor_left_over(void **state)
+{
+	struct world w;
+	char fails[256];
+	world_open(&w, *state, 0);
+	struct credential_exec_conf exec = plugin(
+	        w.s, "p", "{\"token\":\"t\",\"expirationTimestamp\":\"2026-11-24T10:00:02Z\"}");
+	struct credential_conf conf = {.user = "u", .exec = &exec};
+	w.source = open_source(&w, &conf);
+	assert_ptr_equal(wait_news(&w), w.source);
+	assert_in_range(credential_pool_deadline(w.pool), w.now_ns + 5 * S, w.now_ns + 6 * S);
+	snprintf(fails, sizeof fails, "echo x >>%s/runs; exit 2", w.s->dir);
+	scratch_script(w.s, "p", fails);
+	for (unsigned wait_s = 6; wait_s < 50; wait_s *= 2) { /* 5, 10, 20 s */
+		advance(&w, wait_s * S);
+		assert_ptr_equal(wait_news(&w), w.source);
+	}
+	plugin(w.s, "p", "{\"token\":\"t\",\"expirationTimestamp\":\"2026-11-24T10:16:40Z\"}");
+	advance(&w, 50 * S);
+	assert_ptr_equal(wait_news(&w), w.source);
+	error_is(w.source, NULL);
+	scratch_script(w.s, "p", fails);
+	advance(&w, 901 * S);
+	assert_ptr_equal(wait_news(&w), w.source);
+	error_is(w.source, "exit code 2");
+	assert_true(credential_pool_deadline(w.pool) <= w.now_ns + 5 * S + 20000000);
+	world_close(&w);
+}
+
 static void exec_that_hangs_blocks_only_its_user(void **state)
 {
 	struct world w;
@@ -627,7 +658,7 @@ static void exec_sources_that_are_equal_are_one(void **state)
 	b.args = args;
 	b.arg_count = 1;
 	conf.exec = &b;
-	struct credential_source *others[3];
+	struct credential_source *others[5];
 	others[0] = open_source(&w, &conf);
 	b = a;
 	b.cluster_info = "{}";
@@ -635,12 +666,21 @@ static void exec_sources_that_are_equal_are_one(void **state)
 	conf.exec = &a;
 	conf.token = "static"; /* not only a plugin: not shared */
 	others[2] = open_source(&w, &conf);
-	for (int i = 0; i < 3; i++) {
+	conf.token = NULL;
+	conf.exec = &b;
+	for (int i = 0; i < 2; i++) { /* the value is the same, the variable is not */
+		struct credential_env env = {i ? "TWO" : "ONE", "value"};
+		b = a;
+		b.env = &env;
+		b.env_count = 1;
+		others[3 + i] = open_source(&w, &conf);
+	}
+	for (int i = 0; i < 5; i++) {
 		assert_ptr_not_equal(others[i], w.source);
 		for (int k = 0; k < i; k++)
 			assert_ptr_not_equal(others[i], others[k]);
 	}
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 5; i++)
 		credential_source_close(&others[i]);
 	credential_source_close(&same);
 	authorization_is(w.source, "Bearer t"); /* one user is left */
@@ -741,6 +781,7 @@ int main(void)
 	        SCRATCH_TEST(exec_refreshes_before_expiry_with_jitter),
 	        SCRATCH_TEST(exec_answer_that_has_ended_is_an_error),
 	        SCRATCH_TEST(exec_failure_keeps_the_last_good_and_backs_off),
+	        SCRATCH_TEST(exec_pauses_are_neither_too_short_nor_left_over),
 	        SCRATCH_TEST(exec_that_hangs_blocks_only_its_user),
 	        SCRATCH_TEST(exec_runs_are_bounded_and_take_turns),
 	        SCRATCH_TEST(exec_sources_that_are_equal_are_one),

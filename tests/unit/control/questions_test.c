@@ -199,7 +199,7 @@ static void a_pinned_list_is_resolved_again_and_again(void **state)
 	for (unsigned i = 0; i < QUESTION_PIN_DOUBLINGS + 2; i++) {
 		unsigned doubled = i < QUESTION_PIN_DOUBLINGS ? i : QUESTION_PIN_DOUBLINGS;
 		assert_false(list_empty(&q->waiting));
-		waits_again(&g, q, QUESTION_PIN_AGAIN_S << doubled);
+		waits_again(&g, q, (uint64_t)QUESTION_PIN_AGAIN_S << doubled);
 		assert_int_equal(q->failed, ERR_CONN_TIMEOUT);
 		assert_true(list_empty(&q->waiting));
 		waits_again(&g, q, QUESTION_RESOLVE_S);

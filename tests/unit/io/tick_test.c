@@ -234,7 +234,7 @@ static void notify_eventfds(void **state)
 	rig_free(r);
 }
 
-/* Busy with a batch wait: bytes and wakes come through, in fewer turns than completions. */
+/* Busy with a batch wait: bytes and wakes come through. */
 static void batches_when_busy(void **state)
 {
 	enum { N = 32 };

@@ -203,6 +203,7 @@ static void slots_and_pages_are_checked(void **state)
 	        read_slot(m->r, 5 << 4, &slot), READ_CORRUPT); /* that is the page header */
 	assert_int_equal(read_page(m->r, 0, &page), READ_CORRUPT);
 	assert_int_equal(read_page(m->r, UINT32_MAX, &page), READ_CORRUPT);
+	assert_int_equal(read_page(m->r, 1u << 28 | 5, &page), READ_CORRUPT); /* no slot number */
 	assert_int_equal(read_page(m->r, 0xfff, &page), READ_OK); /* the last of the segment */
 	assert_int_equal(read_slot(m->r, 1u << 16 | 1, &slot), READ_CORRUPT); /* no such segment */
 	assert_int_equal(read_slot(m->r, UINT32_MAX, &slot), READ_CORRUPT);
@@ -215,6 +216,9 @@ static void slots_and_pages_are_checked(void **state)
 	assert_int_equal(read_slot(m->r, 1u << 16 | 7 << 4 | 15, &slot), READ_OK);
 	assert_int_equal(read_slot(m->r, 1u << 16 | 8 << 4 | 1, &slot), READ_CORRUPT);
 	assert_int_equal(read_pages_max(m->r), 2 * 4096);
+	assert_int_equal(read_map(m->r, 4, m->blocks, BLOCK_BYTES - 8), READ_OK); /* in a slot */
+	assert_int_equal(read_slot(m->r, 1u << 16 | 7 << 4 | 15, &slot), READ_CORRUPT);
+	assert_int_equal(read_slot(m->r, SHM_SLOT_SEGMENTS_MAX << 16 | 1, &slot), READ_CORRUPT);
 	m->slots[5 << 4 | 3].ver = 1;
 	assert_int_equal(read_slot(m->r, 5 << 4 | 3, &slot), READ_STUCK);
 	image_free(m);

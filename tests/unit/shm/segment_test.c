@@ -155,8 +155,17 @@ static void attacks_work_without_seals(void **state)
 	assert_true(worked >= 10);
 }
 
+static int count_descriptors(void)
+{
+	int n = 0;
+	for (int fd = 0; fd < 256; fd++)
+		n += fcntl(fd, F_GETFD) != -1;
+	return n;
+}
+
 static void descriptor_is_sealed_and_read_only(void **state)
 {
+	int before = count_descriptors();
 	(void)state;
 	struct segment s;
 	struct stat st;
@@ -172,6 +181,7 @@ static void descriptor_is_sealed_and_read_only(void **state)
 	assert_int_equal(s.fd, -1);
 	assert_null(s.at);
 	segment_close(&s); /* twice is fine */
+	assert_int_equal(count_descriptors(), before);
 }
 
 static void child_does_not_inherit_the_mapping(void **state)
@@ -215,14 +225,6 @@ static void in_process_is_plain_memory(void **state)
 		assert_int_equal(at[i], 0);
 	memset(s.at, 9, BYTES);
 	segment_close(&s);
-}
-
-static int count_descriptors(void)
-{
-	int n = 0;
-	for (int fd = 0; fd < 256; fd++)
-		n += fcntl(fd, F_GETFD) != -1;
-	return n;
 }
 
 static void running_out_of_descriptors_says_what_to_do(void **state)

@@ -173,6 +173,62 @@ static void reuse_before_growth(void **state)
 	world_free(w);
 }
 
+/* Also where all of a run had been taken. */
+static void a_hole_in_a_full_run_is_found(void **state)
+{
+	(void)state;
+	struct world *w = world_new(1 << 20);
+	struct blocks *b = &w->blocks;
+	uint64_t first, next, again;
+	assert_ok(blocks_take(b, 1000, &first, NULL));
+	uint32_t run = b->classes[16].run, more = b->classes[16].per_run;
+	assert_int_equal(b->classes[16].bytes, 1024);
+	while (--more > 0)
+		assert_ok(blocks_take(b, 1000, &next, NULL));
+	assert_true(b->classes[16].run != run);
+	blocks_give(b, first);
+	assert_ok(blocks_take(b, 1000, &again, NULL));
+	assert_true(again == first);
+	world_free(w);
+}
+
+/* Full segments are passed over, until something of them comes back. */
+static void a_hole_in_an_early_segment_is_found(void **state)
+{
+	enum { FULL = 3 };
+	(void)state;
+	struct world *w = world_new(256 << 10);
+	struct blocks *b = &w->blocks;
+	uint64_t ref[FULL + 1], again;
+	for (int i = 0; i <= FULL; i++)
+		assert_ok(blocks_take(b, 256 << 10, &ref[i], NULL));
+	for (int i = FULL; i >= 0; i--) {
+		blocks_give(b, ref[i]);
+		assert_ok(blocks_take(b, 256 << 10, &again, NULL));
+		assert_true(again == ref[i]);
+	}
+	assert_int_equal(b->count, FULL + 1);
+	world_free(w);
+}
+
+/* Free granules on both sides of 64 that are not, which are looked at as one word. */
+static void what_is_in_between_ends_a_run(void **state)
+{
+	enum { WORD = 64 * BLOCKS_GRANULE };
+	(void)state;
+	struct world *w = world_new(3 * WORD);
+	struct blocks *b = &w->blocks;
+	uint64_t ref[3], both;
+	for (int i = 0; i < 3; i++)
+		assert_ok(blocks_take(b, WORD, &ref[i], NULL));
+	assert_int_equal(b->count, 1);
+	blocks_give(b, ref[0]);
+	blocks_give(b, ref[2]);
+	assert_ok(blocks_take(b, 2 * WORD, &both, NULL));
+	assert_int_equal(b->count, 2);
+	world_free(w);
+}
+
 static void double_give_is_caught(void **state)
 {
 	(void)state;
@@ -203,6 +259,9 @@ int main(void)
 	        cmocka_unit_test(no_two_overlap),
 	        cmocka_unit_test(granules_change_class),
 	        cmocka_unit_test(reuse_before_growth),
+	        cmocka_unit_test(a_hole_in_a_full_run_is_found),
+	        cmocka_unit_test(a_hole_in_an_early_segment_is_found),
+	        cmocka_unit_test(what_is_in_between_ends_a_run),
 	        cmocka_unit_test(double_give_is_caught),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -73,6 +73,26 @@ static void list_budget_at_its_edge(void **state)
 	}
 }
 
+/* A list in pages may have an object twice. It is charged once. */
+static void what_comes_twice_in_a_list_fits_once(void **state)
+{
+	(void)state;
+	struct store *s = test_store(SMALL);
+	struct store_budget b = {.name = "list", .bytes_max = 2 * OBJECT, .setting = "list_bytes"};
+	struct store_list *l = test_live_list(s, "pods", &b);
+	store_sync_begin(l, 1);
+	assert_ok(item(l, "a", 10));
+	assert_ok(item(l, "b", 11));
+	assert_ok(item(l, "b", 12));
+	assert_int_equal(b.bytes, 2 * OBJECT);
+	assert_int_equal(item(l, "c", 13), ERR_BUDGET);
+	assert_ok(commit(l, "20"));
+	assert_int_equal(b.bytes, 2 * OBJECT);
+	test_audit_list(s, l);
+	store_list_close(&l, 1);
+	store_free(&s);
+}
+
 static void chain_of_budgets(void **state)
 {
 	(void)state;
@@ -276,6 +296,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(list_budget_at_its_edge),
+	        cmocka_unit_test(what_comes_twice_in_a_list_fits_once),
 	        cmocka_unit_test(chain_of_budgets),
 	        cmocka_unit_test(relist_within_the_budget),
 	        cmocka_unit_test(a_budget_is_lowered_below_what_is_there),
