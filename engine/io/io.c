@@ -88,7 +88,9 @@ err_t io_open(const struct io_config *config, struct io **out, struct errmsg *wh
 		say(why, "io_uring");
 		return ERR_OK;
 	}
-	if (config->kind == IO_KIND_URING || !is_refusal(-r))
+	/* ENOMEM: newer kernels charge rings to RLIMIT_MEMLOCK, 8 MiB for all processes of a user
+	 * together, about seven reactors. */
+	if (config->kind == IO_KIND_URING || !(is_refusal(-r) || r == -ENOMEM))
 		return open_failed(why, "io_uring", step, -r);
 	char text[ERRMSG_BYTES];
 	snprintf(text, sizeof text, "epoll, because io_uring is refused: %s: %s (%s)", step,

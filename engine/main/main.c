@@ -332,11 +332,21 @@ static void warn_of_limit(size_t clusters, uint32_t reactors)
 	warn(text);
 }
 
+/* Of all reactors the one whose io is told: where not all have a ring, one without, and why. */
+static const struct worker *least(const struct worker *w, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (io_kind_of(w[i].io) != IO_KIND_URING)
+			return &w[i];
+	return w;
+}
+
 static void announce(
         const struct control_config *cc, const struct worker *w, const struct config *config)
 {
 	char clusters[32], reactors[32];
-	const char *io = io_kind_name(io_kind_of(w[0].io)), *why = w[0].why.text;
+	w = least(w, cc->reactor_count);
+	const char *io = io_kind_name(io_kind_of(w->io)), *why = w->why.text;
 	snprintf(clusters, sizeof clusters, "%zu", config->cluster_count);
 	snprintf(reactors, sizeof reactors, "%u", cc->reactor_count);
 	log_line(LOG_LEVEL_INFO, "ready", "version", KR_VERSION, "socket", cc->socket_path,
@@ -389,7 +399,8 @@ static int serve(struct control_config *cc, struct worker *w, struct control *co
 		if (w[i].err)
 			return failed("a reactor cannot start", w[i].why.text);
 	control_set_reactors(control, reactors);
-	control_set_io(control, io_kind_of(w[0].io), w[0].why.text);
+	const struct worker *told = least(w, cc->reactor_count);
+	control_set_io(control, io_kind_of(told->io), told->why.text);
 	pthread_barrier_wait(&ready);
 	announce(cc, w, cc->config);
 	running = control;
