@@ -38,9 +38,8 @@ static const char *uring_hint(int err_no)
 	case EINVAL: return "needs Linux 6.1 or newer";
 	case EMFILE: return "raise RLIMIT_NOFILE above the bound of connections";
 	case ENOMEM:
-		return "raise RLIMIT_MEMLOCK (LimitMEMLOCK=infinity in the unit, ulimit -l), or "
-		       "use "
-		       "fewer reactors";
+		return "raise RLIMIT_MEMLOCK (ulimit -l, LimitMEMLOCK= of the unit), or use fewer "
+		       "reactors";
 	default: return "unexpected";
 	}
 }
@@ -91,9 +90,10 @@ err_t io_open(const struct io_config *config, struct io **out, struct errmsg *wh
 		say(why, "io_uring");
 		return ERR_OK;
 	}
-	/* From Linux 6.13 on rings of who is not root count against RLIMIT_MEMLOCK, 8 MiB mostly:
-	 * two to three reactors' worth. What else lacks memory says so when epoll asks for it. */
-	if (config->kind == IO_KIND_URING || (!is_refusal(-r) && r != -ENOMEM))
+	/* ENOMEM: from Linux 6.13 on rings count against RLIMIT_MEMLOCK, 8 MiB mostly for all
+	 * processes of a user together: six or seven reactors. What else lacks memory says so when
+	 * epoll asks for it. */
+	if (config->kind == IO_KIND_URING || !(is_refusal(-r) || r == -ENOMEM))
 		return open_failed(why, "io_uring", step, -r);
 	char text[ERRMSG_BYTES];
 	snprintf(text, sizeof text, "epoll, because io_uring is refused: %s: %s (%s)", step,

@@ -125,11 +125,11 @@ struct io_config {
 };
 
 /* Makes the implementation that config->kind asks for (IO_KIND_SIM is not made here). AUTO tries
- * io_uring and falls back to epoll only when io_uring is refused or not known (ENOSYS, EPERM,
- * EINVAL, a missing opcode), never on ENOMEM or EMFILE: resource faults stay visible as
- * ERR_NO_MEMORY and ERR_LIMIT. why (or NULL) receives one sentence: for `kubering status` on
- * success, the error otherwise. Call it on the thread that will call io_tick(): the ring accepts
- * one thread only. */
+ * io_uring and falls back to epoll when io_uring is refused or not known (ENOSYS, EPERM, EINVAL, a
+ * missing opcode) or when its rings are more than RLIMIT_MEMLOCK lets through (ENOMEM; if memory is
+ * short indeed, epoll says so), never on EMFILE, which stays visible as ERR_LIMIT. why (or NULL)
+ * receives one sentence: for `kubering status` on success, the error otherwise. Call it on the
+ * thread that will call io_tick(): the ring accepts one thread only. */
 err_t io_open(const struct io_config *config, struct io **out, struct errmsg *why) MUST_USE;
 /* Cancels everything, drains (bounded), frees, sets *io to NULL; no handler runs any more.
  * Reactor's thread. */

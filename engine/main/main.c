@@ -348,13 +348,13 @@ static void warn_of_limit(size_t clusters, uint32_t reactors)
 	warn(text);
 }
 
-/* The first whose io is not what the others have: memory for rings may end between them. */
-static const struct worker *odd_one(const struct worker *w, uint32_t count)
+/* Of all reactors the one whose io is told: where not all have a ring, one without, and why. */
+static const struct worker *least(const struct worker *w, uint32_t count)
 {
-	for (uint32_t i = 1; i < count; i++)
-		if (io_kind_of(w[i].io) != io_kind_of(w[0].io))
+	for (uint32_t i = 0; i < count; i++)
+		if (io_kind_of(w[i].io) != IO_KIND_URING)
 			return &w[i];
-	return &w[0];
+	return w;
 }
 
 /* w: the one whose io is told. */
@@ -405,10 +405,10 @@ static int serve(struct control_config *cc, struct worker *w, struct control *co
 		if (w[i].err)
 			return failed("a reactor cannot start", w[i].why.text);
 	control_set_reactors(control, reactors);
-	const struct worker *odd = odd_one(w, cc->reactor_count);
-	control_set_io(control, io_kind_of(odd->io), odd->why.text);
+	const struct worker *told = least(w, cc->reactor_count);
+	control_set_io(control, io_kind_of(told->io), told->why.text);
 	pthread_barrier_wait(&ready);
-	announce(cc, odd, cc->config);
+	announce(cc, told, cc->config);
 	running = control;
 	catch_signals(before);
 	notify_ready();

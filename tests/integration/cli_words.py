@@ -373,7 +373,7 @@ def check_many(rig):
 
 
 def main():
-    with tempfile.TemporaryDirectory(prefix="kubering-cli-") as folder:
+    with tempfile.TemporaryDirectory(prefix="kubering-cli-", dir="/tmp") as folder:
         rig = Rig(Path(folder))
         try:
             check_usage(rig)

@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 
-from .process import Failed, Process, free_port, wait_until
+from .process import Failed, Process, free_port, socket_path, wait_until
 
 START_SECONDS = 30
 
@@ -69,11 +69,15 @@ class Backend:
 class Model(Backend):
     name = "fakekube"
 
+    def __init__(self, *parts):
+        super().__init__(*parts)
+        self.control = socket_path("control")
+
     def command(self):
         ways = [f"{name}=127.0.0.1:{port},{self.pki}/ca.crt,{self.pki}/{user}.crt,{self.pki}/{user}.key"
                 for name, (port, user) in self.contexts.items()]
         return [self.program, "--headlamp", self.port, "--kubeconfig-out", self.state / "unused", "--control",
-                self.state / "control", "--objects", 0, "--quiet", *(word for way in ways for word in ("--upstream", way))]
+                self.control, "--objects", 0, "--quiet", *(word for way in ways for word in ("--upstream", way))]
 
     def start(self):
         super().start()
@@ -83,7 +87,7 @@ class Model(Backend):
     def say(self, command):
         with socket.socket(socket.AF_UNIX) as link:
             link.settimeout(START_SECONDS)
-            link.connect(str(self.state / "control"))
+            link.connect(str(self.control))
             link.sendall(f"{command}\n".encode())
             answer = link.makefile().readline().rstrip("\n")
         if not answer.startswith("ok"):

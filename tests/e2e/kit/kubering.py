@@ -7,7 +7,7 @@ import signal
 import subprocess
 
 from . import canon
-from .process import Failed, Process, wait_until
+from .process import Failed, Process, socket_path, wait_until
 
 GET_SECONDS = 60
 SYS_IO_URING_SETUP = 425
@@ -26,7 +26,7 @@ class Kubering:
 
     def __init__(self, daemon, cli, state, kubeconfig, *flags):
         self.daemon, self.cli, self.state = daemon, cli, state
-        self.socket = state / "kubering.sock"
+        self.socket = socket_path("kubering.sock")
         self.command = [daemon, "--kubeconfig", kubeconfig, "--socket", self.socket, *flags]
         self.environment = os.environ | {"KUBERING_SOCKET": str(self.socket)}
         self.process = None

@@ -1,10 +1,12 @@
 """Child processes of a test, waiting, and the one way of failing."""
 
+import atexit
 import ctypes
-import random
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -35,16 +37,24 @@ def wait_until(what, condition, seconds):
         time.sleep(min(0.02 + passed / 20, 0.5))  # short waits end soon, long ones cost little
 
 
+KEEPERS = []
+
+
 def free_port():
-    """A free port below the range from which the kernel takes ports for outgoing connections."""
-    while True:
-        port = random.SystemRandom().randrange(20000, 30000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
+    """A port that is this test's until it ends, whoever else looks for one meanwhile, also while its server is down: a socket stays
+    bound to it, which those who set SO_REUSEADDR may be as well, and for the kernel it is taken."""
+    keeper = socket.socket()
+    keeper.bind(("127.0.0.1", 0))
+    keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # behind bind(), or two tests could get one port
+    KEEPERS.append(keeper)
+    return keeper.getsockname()[1]
+
+
+def socket_path(name):
+    """For a UNIX socket, whose path may have 107 bytes: that of a build folder can be longer."""
+    folder = tempfile.mkdtemp(prefix="kr-e2e-", dir="/tmp")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder) / name
 
 
 def end_with_parent():

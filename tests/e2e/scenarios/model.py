@@ -13,7 +13,7 @@ import signal
 import socket
 import ssl
 
-from kit.process import Failed, Helper, wait_until
+from kit.process import Failed, Helper, socket_path, wait_until
 from kit.rig import CONFIGMAPS, WIDGETS
 from kit.servers import Api
 
@@ -166,10 +166,11 @@ def start_real(rig):
 
 def start_model(rig):
     kubeconfig, token = rig.state / "model.conf", secrets.token_hex(16)
+    rig.control = socket_path("model.sock")
     rig.model = Helper("fakekube", [
         rig.options.fakekube, "--port", "0", "--clusters", "1", "--objects", OBJECTS, "--namespaces", "1", "--resources",
         "configmaps,widgets.v1.kubering.test", "--object-bytes", "300", "--no-stamp", "--tls", "--token", token,
-        "--control", rig.state / "model.sock", "--kubeconfig-out", kubeconfig], rig.state / "fakekube.log")
+        "--control", rig.control, "--kubeconfig-out", kubeconfig], rig.state / "fakekube.log")
     ready = rig.model.child.stdout.readline()
     if not ready.startswith("ready port="):
         raise Failed(f"fakekube is not ready: {ready}{rig.model.tail()}")
@@ -192,7 +193,7 @@ def forget(rig):
     rig.stack.restart_apiserver(signal.SIGKILL)
     rig.stack.compact()
     with socket.socket(socket.AF_UNIX) as control:
-        control.connect(str(rig.state / "model.sock"))
+        control.connect(str(rig.control))
         for command in ("create fake-1 configmaps ns-000/one-more", "compact fake-1"):
             control.sendall(command.encode() + b"\n")
             if not (answer := control.recv(4096)).startswith(b"ok"):

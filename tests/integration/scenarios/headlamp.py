@@ -3,17 +3,10 @@ the watches take is the daemon's choice here, but for `ways`: every way at once,
 
 import json
 import re
-import socket
 
 from kit.fold import Watch
 from kit.servers import TOKEN, Daemon, Fakekube, kubeconfig
-from kit.world import World, expect, expect_all, wait_until
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+from kit.world import World, expect, expect_all, free_port, wait_until
 
 
 def hub(port, **more):

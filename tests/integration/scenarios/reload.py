@@ -11,8 +11,8 @@ from random import Random
 from kit.attach import QUERY_RESOLVE, Refused
 from kit.fold import Watch
 from kit.servers import TOKEN, Daemon, Fakekube, kubeconfig
-from kit.world import World, expect, expect_all, wait_until
-from scenarios.headlamp import equal, free_port, hub
+from kit.world import World, expect, expect_all, free_port, need_root, wait_until
+from scenarios.headlamp import equal, hub
 
 EARLY_STARTS = 5
 
@@ -218,6 +218,7 @@ def broken(programs):
 
 def many(programs):
     """A hundred times: descriptors, clusters and rows do not grow."""
+    need_root("counting the daemon's descriptors")
     with World(programs, "reload") as world:
         rig = Rig(world, limits={"lingerSeconds": 1})
         def turn(i):

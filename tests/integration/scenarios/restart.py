@@ -8,7 +8,7 @@ import time
 from kit.attach import Gone
 from kit.fold import Watch, wait_equal
 from kit.servers import Daemon, Fakekube
-from kit.world import LIBC, World, expect, expect_all, need_root, wait_until
+from kit.world import LIBC, World, expect, expect_all, need_ring, need_root, wait_until
 
 
 PTRACE_ATTACH, PTRACE_DETACH = 16, 17
@@ -176,4 +176,26 @@ def streams(programs):
         expect(daemon.end() == 0, f"exit {daemon.process.child.returncode}")
 
 
-SCENARIOS = {f"restart.{f.__name__}": f for f in (killed, stopped, second, paused, hung, told, streams)}
+def locked(programs):
+    """With less locked memory than the rings of all reactors take, which newer kernels count, it starts, and says what is missing."""
+    need_ring()
+    with World(programs, "locked") as world:
+        little = ["/bin/sh", "-c", 'ulimit -l 2048 && exec "$0" "$@"']
+        if os.geteuid() == 0:  # root may lock what it likes
+            little = ["setpriv", "--bounding-set=-ipc_lock", "--inh-caps=-ipc_lock", "--", *little]
+        fake = Fakekube(world)
+        daemon = Daemon(world, fake.kubeconfig, "--list", "pods.v1", "--reactors", 16, wait=False)
+        daemon.end(signal.SIGKILL)
+        daemon.command = [*little, *daemon.command]
+        daemon.start()
+        daemon.wait_row("live", lambda row: row["state"] == "live", resource="pods")
+        status = daemon.status()
+        kinds = [row["io"] for row in status["reactors"]]
+        print("    ", kinds, status["io"])
+        if "epoll" in kinds:  # an older kernel does not count them
+            expect(status["io"]["kind"] == "epoll", f"{status['io']}")
+            expect_all(daemon.said(), "RLIMIT_MEMLOCK")
+        expect(daemon.end() == 0, lambda: f"SIGTERM: {daemon.said()}")
+
+
+SCENARIOS = {f"restart.{f.__name__}": f for f in (killed, stopped, second, paused, hung, told, streams, locked)}

@@ -46,7 +46,7 @@ def network(programs):
         watch = Watch(world, daemon, "pods", "-A", cluster="good")
         wait_until("the good cluster is there", lambda: watch.check() and watch.digest("good") == fake.digest("fake-1", "pods"))
         told(daemon, "refused", "CONN_REFUSED", "127.0.0.1:1")
-        told(daemon, "unresolvable", "DNS", "no-such-host.invalid")
+        told(daemon, "unresolvable", "DNS", "no-such-host.invalid", timeout="20s")  # a name server that swallows questions: 6 s
         told(daemon, "wrong-ca", "TLS_VERIFY", "certificate")
         told(daemon, "wrong-name", "TLS_HOSTNAME", "other.example")
         told(daemon, "no-tls", "CONN_TIMEOUT", "TLS handshake", timeout="20s")  # it waits for a request, and we for a certificate

@@ -6,16 +6,22 @@
 
 #include "unit/control/rig.h"
 
-/* One that is free now. */
+/* One that stays ours: the socket stays bound to it, beside which only those who set SO_REUSEADDR
+ * may be, as the daemon does. Behind bind(), or two of us could get the same. */
 static uint16_t free_port(void)
 {
+	static int keeper = -1;
+	const int one = 1;
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t n = sizeof a;
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_true(fd >= 0);
 	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
 	assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &n), 0);
-	close(fd);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one), 0);
+	if (keeper >= 0)
+		close(keeper);
+	keeper = fd;
 	return ntohs(a.sin_port);
 }
 

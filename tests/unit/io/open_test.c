@@ -156,13 +156,13 @@ static void auto_falls_back_when_refused(void **state)
 	        {{SYS_io_uring_register, EPERM, 0, 0}, "io_uring_register(probe)"},
 	        {{SYS_io_uring_register, ENOSYS, 0, 0}, "io_uring_register(probe)"},
 	        {{SYS_io_uring_register, EINVAL, 2, REGISTER_BUF_RING}, "(buffers)"},
-	        {{SYS_io_uring_setup, ENOMEM, 0, 0}, "LimitMEMLOCK"},
-	        {{SYS_io_uring_register, ENOMEM, 0, 0}, "io_uring_register(probe)"},
-	        {{SYS_io_uring_register, ENOMEM, 2, REGISTER_FILES2}, "(files)"},
-	        {{SYS_io_uring_register, ENOMEM, 2, REGISTER_BUF_RING}, "(buffers)"},
+	        {{SYS_io_uring_setup, ENOMEM, 0, 0}, "RLIMIT_MEMLOCK"},
+	        {{SYS_io_uring_register, ENOMEM, 0, 0}, "RLIMIT_MEMLOCK"},
+	        {{SYS_io_uring_register, ENOMEM, 2, REGISTER_FILES2}, "RLIMIT_MEMLOCK"},
+	        {{SYS_io_uring_register, ENOMEM, 2, REGISTER_BUF_RING}, "RLIMIT_MEMLOCK"},
 	        {{SYS_mmap, ENOMEM, 2, RECV_BUFFERS * (BUFS_RESERVE + 1) * BUFS_STRIDE},
-	                "(buffers)"},
-	        {{SYS_mmap, ENOMEM, 2, BUFS_LARGE_ALL * BUFS_LARGE_STRIDE}, "(buffers)"},
+	                "RLIMIT_MEMLOCK"},
+	        {{SYS_mmap, ENOMEM, 2, BUFS_LARGE_ALL * BUFS_LARGE_STRIDE}, "RLIMIT_MEMLOCK"},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct outcome o = open_refused(IO_KIND_AUTO, &cases[i].fault, 0);
@@ -213,6 +213,10 @@ static void named_kind_does_not_fall_back(void **state)
 	assert_int_equal(o.err, ERR_IO);
 	assert_non_null(strstr(o.why.text, "io_uring_setup"));
 	assert_non_null(strstr(o.why.text, "kernel.io_uring_disabled"));
+	f.err_no = ENOMEM;
+	o = open_refused(IO_KIND_URING, &f, 0);
+	assert_int_equal(o.err, ERR_NO_MEMORY);
+	assert_non_null(strstr(o.why.text, "RLIMIT_MEMLOCK"));
 	f = (struct fault){SYS_epoll_create1, EMFILE, 0, 0};
 	o = open_refused(IO_KIND_EPOLL, &f, 0);
 	assert_int_equal(o.err, ERR_LIMIT);
