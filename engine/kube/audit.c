@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/version.h"
-#include "kube/url.h"
+#include "kube/watch_priv.h"
 
 static void drop_token(struct audit *a)
 {
@@ -48,15 +48,10 @@ enum audit_next audit_look(struct audit *a, const struct audit_view *now)
 
 size_t audit_target(const struct audit *a, char *buf, size_t cap, const char **accept)
 {
-	const struct watch_conf *c = a->conf;
 	struct url u;
 	bool first = true;
 	url_init(&u, buf, cap);
-	url_collection(
-	        &u, &(struct url_collection){span_of(c->prefix), span_of(c->group),
-	                    span_of(c->version), span_of(c->namespace_), span_of(c->resource)});
-	url_query(&u, &first, "labelSelector", span_of(c->labels));
-	url_query(&u, &first, "fieldSelector", span_of(c->fields));
+	watch_target_begin(a->conf, &u, &first);
 	url_query(&u, &first, "limit", SPAN("500"));
 	if (a->token) { /* it names the version, and none may be named beside it */
 		url_query(&u, &first, "continue", span_of(a->token));

@@ -2,12 +2,16 @@
 #ifndef KR_KUBE_WATCH_PRIV_H
 #define KR_KUBE_WATCH_PRIV_H
 
+#include "kube/url.h"
 #include "kube/watch.h"
 
 /* watch_state.c */
 void watch_enter(struct watch *w, enum watch_state s);
 /* CHECKs what holds between two inputs. */
 void watch_invariant(const struct watch *w);
+
+/* watch_target.c: the path of the list and its selectors, which every request begins with. */
+void watch_target_begin(const struct watch_conf *c, struct url *u, bool *first);
 
 /* watch_pages.c */
 /* Longer ones than we keep do not exist (decimal integers): such a server counts as broken. */

@@ -2,7 +2,6 @@
 #include <stdio.h>
 
 #include "base/version.h"
-#include "kube/url.h"
 #include "kube/watch_priv.h"
 
 static void query_of_watch(struct watch *w, struct url *u, bool *first)
@@ -26,17 +25,22 @@ static void query_of_watch(struct watch *w, struct url *u, bool *first)
 	url_query(u, first, "timeoutSeconds", span_of(seconds));
 }
 
+void watch_target_begin(const struct watch_conf *c, struct url *u, bool *first)
+{
+	url_collection(
+	        u, &(struct url_collection){span_of(c->prefix), span_of(c->group),
+	                   span_of(c->version), span_of(c->namespace_), span_of(c->resource)});
+	url_query(u, first, "labelSelector", span_of(c->labels));
+	url_query(u, first, "fieldSelector", span_of(c->fields));
+}
+
 size_t watch_target(struct watch *w, char *buf, size_t cap, const char **accept)
 {
 	const struct watch_conf *c = w->conf;
 	struct url u;
 	bool first = true;
 	url_init(&u, buf, cap);
-	url_collection(
-	        &u, &(struct url_collection){span_of(c->prefix), span_of(c->group),
-	                    span_of(c->version), span_of(c->namespace_), span_of(c->resource)});
-	url_query(&u, &first, "labelSelector", span_of(c->labels));
-	url_query(&u, &first, "fieldSelector", span_of(c->fields));
+	watch_target_begin(c, &u, &first);
 	if (w->request == WATCH_REQ_PAGE) {
 		if (!w->unlimited)
 			url_query(&u, &first, "limit", SPAN("500"));

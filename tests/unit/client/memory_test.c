@@ -1,54 +1,18 @@
 /* memory_test.c - the n-th allocation of the library fails, for every n that a program reaches: it
  * is told, and the same call again goes on where it was. Nothing is lost and nothing comes twice.
- * The linker gives this program's allocations to the functions below (tests/CMakeLists.txt). */
+ * */
 #include "client_world.h"
 
-/* Of this thread: the daemon's is none of the library. 0: nothing fails. */
-static _Thread_local uint64_t countdown;
-static _Thread_local bool armed, failed;
-
-static bool fault(void)
-{
-	if (!armed || countdown == 0 || --countdown > 0)
-		return false;
-	failed = true;
-	return true;
-}
-
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t bytes);
-void *__real_realloc(void *p, size_t n);
-char *__real_strdup(const char *s);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t bytes);
-void *__wrap_realloc(void *p, size_t n);
-char *__wrap_strdup(const char *s);
-
-void *__wrap_malloc(size_t n)
-{
-	return fault() ? NULL : __real_malloc(n);
-}
-void *__wrap_calloc(size_t n, size_t bytes)
-{
-	return fault() ? NULL : __real_calloc(n, bytes);
-}
-void *__wrap_realloc(void *p, size_t n)
-{
-	return fault() ? NULL : __real_realloc(p, n);
-}
-char *__wrap_strdup(const char *s)
-{
-	return fault() ? NULL : __real_strdup(s);
-}
+#include "harness/no_memory.h"
 
 /* A call of the library; once more if there was no memory for it. */
 #define CALL(r, call)                                                                              \
 	do {                                                                                       \
-		armed = true;                                                                      \
+		no_memory_paused = false;                                                          \
 		(r) = (call);                                                                      \
 		if ((r) == KR_ERR_MEMORY)                                                          \
 			(r) = (call);                                                              \
-		armed = false;                                                                     \
+		no_memory_paused = true;                                                           \
 	} while (0)
 
 enum { OBJECTS = 20, CHANGES = 5 };
@@ -134,8 +98,9 @@ static void whichever_allocation_fails(void **state)
 		struct kr_change ch;
 		struct kr_object o;
 		int r;
-		failed = false;
-		countdown = ++n;
+		no_memory_failed = false;
+		no_memory_paused = true;
+		no_memory_in = ++n;
 		world_init(&w, 0);
 		struct kr_list *l = open_list(&w);
 		world_sync(&w, "pods", OBJECTS);
@@ -155,7 +120,7 @@ static void whichever_allocation_fails(void **state)
 		follow_into_the_next_life(&w, &v);
 		kr_follow_end(&v.follow);
 		world_fini(&w);
-	} while (failed);
+	} while (no_memory_failed);
 	assert_true(n > 20);
 }
 

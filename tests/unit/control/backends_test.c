@@ -15,9 +15,8 @@
 #include "control/core.h"
 #include "control/questions.h"
 #include "control/report.h"
-#include "harness/fake_io.h"
 #include "include/kubering.h"
-#include "reactor/core.h"
+#include "unit/control/reactor.h"
 
 struct rig {
 	char dir[64], path[96];
@@ -97,22 +96,7 @@ static void rig_start(struct rig *g)
 	        .warn = warn};
 	assert_int_equal(control_new(&cc, &g->control, &m), ERR_OK);
 	for (uint32_t i = 0; i < 2; i++) {
-		struct reactor_config rc = {.index = i,
-		        .count = 2,
-		        .seed = 7,
-		        .ring_entries = 256,
-		        .lists_max = 64,
-		        .shard_bytes_max = 64 << 20,
-		        .retained_bytes_max = 1 << 20,
-		        .block_segment_bytes = 1 << 22,
-		        .objects_max = 1000,
-		        .user_agent = "test/1",
-		        .in_process = true,
-		        .note = control_note,
-		        .note_arg = g->control};
-		assert_int_equal(reactor_new(&rc, &g->reactors[i]), ERR_OK);
-		fake_io_init(&g->io[i], &reactor_io_handlers, g->reactors[i]);
-		reactor_set_io(g->reactors[i], &g->io[i].io);
+		g->reactors[i] = reactor_of_test(g->control, &g->io[i], i, 2);
 	}
 	control_set_reactors(g->control, g->reactors);
 	backends_start(g->control); /* as control_run does */

@@ -5,8 +5,7 @@
 #include "base/check.h"
 #include "config/config.h"
 #include "control/core.h"
-#include "harness/fake_io.h"
-#include "reactor/core.h"
+#include "unit/control/reactor.h"
 #include "wire/tls.h"
 
 struct rig {
@@ -59,20 +58,7 @@ static void rig_start(struct rig *g, size_t count)
 	        .reactor_count = 1,
 	        .warn = warn};
 	assert_int_equal(control_new(&cc, &g->control, &m), ERR_OK);
-	struct reactor_config rc = {.count = 1,
-	        .ring_entries = 256,
-	        .lists_max = 64,
-	        .shard_bytes_max = 64 << 20,
-	        .retained_bytes_max = 1 << 20,
-	        .block_segment_bytes = 1 << 22,
-	        .objects_max = 1000,
-	        .user_agent = "test/1",
-	        .in_process = true,
-	        .note = control_note,
-	        .note_arg = g->control};
-	assert_int_equal(reactor_new(&rc, &g->reactor), ERR_OK);
-	fake_io_init(&g->io, &reactor_io_handlers, g->reactor);
-	reactor_set_io(g->reactor, &g->io.io);
+	g->reactor = reactor_of_test(g->control, &g->io, 0, 1);
 	control_set_reactors(g->control, &g->reactor);
 }
 

@@ -1,45 +1,9 @@
 /* memory_test.c - the n-th allocation fails, for every n that a consumer's visit reaches: it is
  * answered, with a list or with an error; it is woken for the list that it has; it can leave, and
- * its place is free again. The linker gives this program's allocations to the functions below
- * (tests/CMakeLists.txt). */
+ * its place is free again. */
 #include "unit/control/rig.h"
 
-static uint64_t countdown; /* 0: nothing fails */
-static bool failed;
-
-static bool fault(void)
-{
-	if (countdown == 0 || --countdown > 0)
-		return false;
-	failed = true;
-	return true;
-}
-
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t bytes);
-void *__real_realloc(void *p, size_t n);
-char *__real_strdup(const char *s);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t bytes);
-void *__wrap_realloc(void *p, size_t n);
-char *__wrap_strdup(const char *s);
-
-void *__wrap_malloc(size_t n)
-{
-	return fault() ? NULL : __real_malloc(n);
-}
-void *__wrap_calloc(size_t n, size_t bytes)
-{
-	return fault() ? NULL : __real_calloc(n, bytes);
-}
-void *__wrap_realloc(void *p, size_t n)
-{
-	return fault() ? NULL : __real_realloc(p, n);
-}
-char *__wrap_strdup(const char *s)
-{
-	return fault() ? NULL : __real_strdup(s);
-}
+#include "harness/no_memory.h"
 
 /* --- a visit -----------------------------------------------------------------------------------
  */
@@ -182,15 +146,15 @@ static void a_visit_ends_well_whichever_allocation_fails(void **state)
 	do {
 		struct rig g;
 		rig_init(&g);
-		failed = false;
-		countdown = ++n;
+		no_memory_failed = false;
+		no_memory_in = ++n;
 		if (come(&g))
 			(void)look(&g);
 		leave(&g);
-		countdown = 0;
+		no_memory_in = 0;
 		check_all_is_well(&g);
 		rig_fini(&g);
-	} while (failed);
+	} while (no_memory_failed);
 	assert_true(n > 50);
 }
 
@@ -203,10 +167,10 @@ static void control_starts_or_says_why_not(void **state)
 		struct rig g;
 		struct errmsg m = {0};
 		rig_config(&g);
-		failed = false;
-		countdown = ++n;
+		no_memory_failed = false;
+		no_memory_in = ++n;
 		err = rig_control(&g, &m);
-		countdown = 0;
+		no_memory_in = 0;
 		if (err) {
 			assert_int_equal(err, ERR_NO_MEMORY);
 			assert_string_not_equal(m.text, "");
@@ -218,7 +182,7 @@ static void control_starts_or_says_why_not(void **state)
 		snprintf(lock, sizeof lock, "%s.lock", g.path);
 		(void)!unlink(lock);
 		assert_int_equal(rmdir(g.dir), 0);
-	} while (failed);
+	} while (no_memory_failed);
 	assert_int_equal(err, ERR_OK);
 	assert_true(n > 10);
 }

@@ -18,9 +18,8 @@
 #include "config/config.h"
 #include "control/core.h"
 #include "control/questions.h"
-#include "harness/fake_io.h"
 #include "include/kubering.h"
-#include "reactor/core.h"
+#include "unit/control/reactor.h"
 
 struct rig {
 	char dir[64], path[96];
@@ -88,21 +87,7 @@ static inline void rig_start(struct rig *g)
 {
 	struct errmsg m = {0};
 	assert_int_equal(rig_control(g, &m), ERR_OK);
-	struct reactor_config rc = {.count = 1,
-	        .seed = 7,
-	        .ring_entries = 256,
-	        .lists_max = 8192,
-	        .shard_bytes_max = 64 << 20,
-	        .retained_bytes_max = 1 << 20,
-	        .block_segment_bytes = 1 << 22,
-	        .objects_max = 1000,
-	        .user_agent = "test/1",
-	        .in_process = true,
-	        .note = control_note,
-	        .note_arg = g->control};
-	assert_int_equal(reactor_new(&rc, &g->reactor), ERR_OK);
-	fake_io_init(&g->io, &reactor_io_handlers, g->reactor);
-	reactor_set_io(g->reactor, &g->io.io);
+	g->reactor = reactor_of_test(g->control, &g->io, 0, 1);
 	control_set_reactors(g->control, &g->reactor);
 }
 
