@@ -46,9 +46,11 @@ bool user_is_ours(uid_t uid)
 err_t user_takes_list(
         const struct control *c, const struct user *u, uint32_t reactor, struct errmsg *m)
 {
-	uint64_t all = c->config.settings->limits.lists_max;
-	uint64_t most = (all + USER_LISTS_PART - 1) / USER_LISTS_PART;
-	if (user_is_ours(u->uid) || (u->lists_at[reactor] < most && u->lists < LISTS_MAX / 2))
+	uint64_t there = c->config.settings->limits.lists_max;
+	uint64_t most = there - there / USER_LISTS_PARTS;
+	bool room =
+	        u->lists_at[reactor] < most && u->lists < LISTS_MAX - LISTS_MAX / USER_LISTS_PARTS;
+	if (room || user_is_ours(u->uid))
 		return ERR_OK;
 	return errmsg_set(m, ERR_LIMIT,
 	        "user %u has opened %u lists, as many as one user may: close some, or raise "

@@ -14,8 +14,10 @@ struct control;
 
 enum {
 	USER_OPENINGS_MAX = 262144, /* of all its consumers: each costs the daemon 0.2 KiB */
-	USER_LISTS_PART = 4,        /* of limits.listsMax, at each reactor; of LISTS_MAX half */
-	USER_STATUSES_MAX = 32,     /* asked for and not read, of all its consumers */
+	/* One part of so many of limits.listsMax, at each reactor, and of LISTS_MAX is for others.
+	 */
+	USER_LISTS_PARTS = 4,
+	USER_STATUSES_MAX = 32, /* asked for and not read, of all its consumers */
 };
 
 /* Owner: those who hold a reference (consumers, lists). Thread: control. */
@@ -35,8 +37,8 @@ struct user *user_ref(struct user *u);
 void user_put(struct user **u);
 /* Root and the daemon's own user look after it: what is kept from others is not kept from them. */
 bool user_is_ours(uid_t uid);
-/* May it open one more list at that reactor? Each is a socket too, and most places are for others.
- */
+/* May it open one more list at that reactor? A platform with one user for all must find room, and
+ * whoever else there is a place. */
 err_t user_takes_list(
         const struct control *c, const struct user *u, uint32_t reactor, struct errmsg *m) MUST_USE;
 
