@@ -359,7 +359,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	bool restless = !quiet && (flags & 31) == 31; /* threads are dear */
 	pthread_t thread;
 	if (map_image(&client)) {
-		struct kr_list list = {.refs = 1000, .client = &client};
+		char spec[] = "cv1pods";
+		struct kr_list list = {.refs = 1000,
+		        .client = &client,
+		        .text = spec,
+		        .length = {[ATTACH_CLUSTER] = 1,
+		                [ATTACH_API_VERSION] = 2,
+		                [ATTACH_RESOURCE] = 4}};
 		list.home = (struct home){&mapping, image.row[which], image.gen[which], 0, 0};
 		stop = false;
 		if (restless)
