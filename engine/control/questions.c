@@ -195,19 +195,27 @@ void questions_status(struct control *c, struct consumer *k, uint32_t request)
 	loop_timer_set(c->loop, &q->deadline, loop_now_ns(c->loop) + QUESTION_STATUS_NS);
 }
 
+/* That a reactor answers. NULL: whoever asked has left. */
+static struct question *question_of(const struct control *c, uint32_t id, enum question_kind kind)
+{
+	LIST_EACH (it, &c->questions) {
+		struct question *q = CONTAINER_OF(it, struct question, link);
+		if (q->id == id && q->kind == kind)
+			return q;
+	}
+	return NULL;
+}
+
 void questions_on_status(struct control *c, struct reactor_note *n)
 {
-	LIST_EACH_SAFE (it, &c->questions) {
-		struct question *q = CONTAINER_OF(it, struct question, link);
-		if (q->id != n->id || q->kind != QUESTION_STATUS || !q->status)
-			continue;
-		free(q->status[n->reactor]);
-		q->status[n->reactor] = n->status;
-		n->status = NULL;
-		if (--q->answers_due == 0)
-			finish_status(q);
+	struct question *q = question_of(c, n->id, QUESTION_STATUS);
+	if (!q || !q->status)
 		return;
-	}
+	free(q->status[n->reactor]);
+	q->status[n->reactor] = n->status;
+	n->status = NULL;
+	if (--q->answers_due == 0)
+		finish_status(q);
 }
 
 /* --- resolve ----------------------------------------------------------------------------- */
@@ -497,7 +505,7 @@ void questions_audit(struct control *c, struct consumer *k, uint32_t request, co
         const char *list)
 {
 	struct open_list *l = list_of(c, cluster, list);
-	if (k->uid != 0 && k->uid != geteuid()) {
+	if (!user_is_ours(k->uid)) {
 		consumer_fail(k, request, KR_ERR_DENIED, ERR_DENIED,
 		        "an audit costs the API server a LIST: be kuberingd's user or root");
 		return;
@@ -525,19 +533,9 @@ void questions_audit(struct control *c, struct consumer *k, uint32_t request, co
 	control_post(c, l->cluster->reactor, m);
 }
 
-static struct question *audit_asked(const struct control *c, uint32_t id)
-{
-	LIST_EACH (it, &c->questions) {
-		struct question *q = CONTAINER_OF(it, struct question, link);
-		if (q->id == id && q->kind == QUESTION_AUDIT)
-			return q;
-	}
-	return NULL; /* whoever asked has left */
-}
-
 void questions_on_audited(struct control *c, const struct reactor_note *n)
 {
-	struct question *q = audit_asked(c, n->id);
+	struct question *q = question_of(c, n->id, QUESTION_AUDIT);
 	struct report doc = {0};
 	if (!q)
 		return;
