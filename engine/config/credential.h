@@ -13,8 +13,8 @@
  *                      after a failure 5 s to 5 min, doubling
  *
  * A 401 asks for one refresh at once (credential_source_refresh), whoever of many lists sees it
- * first. Sources with the same exec plugin, arguments, environment and cluster information, and
- * nothing else, are one source (client-go: one authenticator per distinct config).
+ * first. Sources with the same exec plugin, arguments, environment and cluster information are one
+ * source (client-go: one authenticator per distinct config).
  *
  * All sources of a process live in a pool, which has one descriptor to poll, one deadline, a bound
  * on plugins that run at once, and a queue of sources that have news. Pool and sources: control

@@ -1,9 +1,9 @@
 /* credential_conf.h - how one user of a kubeconfig proves who they are: what is written down, not
  * yet read or run.
  *
- * The parts are combined as client-go combines them: a token file wins over a token, and both (or a
- * user name and password) win over the token of an exec plugin; a client certificate from the file
- * wins over the plugin's. Made by kubeconfig_resolve, consumed by credential.h.
+ * The parts are combined as client-go combines them: a token file wins over a token, and an exec
+ * plugin is run for a user who has nothing else. Made by kubeconfig_resolve, consumed by
+ * credential.h.
  */
 #ifndef KR_CONFIG_CREDENTIAL_CONF_H
 #define KR_CONFIG_CREDENTIAL_CONF_H
@@ -38,7 +38,7 @@ struct credential_conf {
 	const char *username, *password;
 	struct span cert_pem, key_pem;
 	const char *cert_file, *key_file;
-	const struct credential_exec_conf *exec;
+	const struct credential_exec_conf *exec; /* NULL if anything above is given */
 	const char *impersonate; /* header lines "Impersonate-User: x\r\n...", to be sent as they
 	                            are; NULL: none */
 };

@@ -41,7 +41,7 @@ struct credential_source {
 	struct list waiting;      /* in pool->waiting: the plugin is due, but too many run */
 	struct list news;         /* in pool->news */
 	struct hash_node by_exec; /* in pool->by_exec */
-	bool in_by_exec;          /* nothing but its plugin, and may be shared */
+	bool in_by_exec;          /* may be shared */
 	struct credential_pool *pool;
 	uint32_t users;
 	bool has_answer;

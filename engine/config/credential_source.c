@@ -73,14 +73,14 @@ static err_t credential_source_rebuild(struct credential_source *s)
 	        .password = span_of(c->password),
 	        .cert_pem = credential_source_or(w->cert.bytes, c->cert_pem),
 	        .key_pem = credential_source_or(w->key.bytes, c->key_pem),
-	        .expires_s = w->answer.has_expiry ? w->answer.expires_s : 0,
 	};
-	if (parts.token.n == 0 && parts.username.n == 0 && parts.password.n == 0)
-		parts.token = w->answer.token;
-	if (parts.cert_pem.n == 0) {
-		parts.cert_pem = w->answer.cert_pem;
-		parts.key_pem = w->answer.key_pem;
-	}
+	if (c->exec) /* and nothing else */
+		parts = (struct credential_parts){
+		        .token = w->answer.token,
+		        .cert_pem = w->answer.cert_pem,
+		        .key_pem = w->answer.key_pem,
+		        .expires_s = w->answer.has_expiry ? w->answer.expires_s : 0,
+		};
 	struct credential *c_new = credential_new(&parts);
 	if (c_new && s->current && credential_equal(c_new, s->current)) {
 		credential_put(&c_new);
@@ -412,17 +412,10 @@ void credential_source_on_policy(struct credential_source *s, uint64_t now_ns)
 
 /* --- life -------------------------------------------------------------------------------- */
 
-/* Only a source that is nothing but its plugin may be shared. */
-static bool credential_source_is_shareable(const struct credential_conf *c)
-{
-	return c->exec && !c->token && !c->token_file && !c->username && !c->password &&
-	       c->cert_pem.n == 0 && !c->cert_file;
-}
-
 static struct credential_source *credential_source_find(
         struct credential_pool *p, const struct credential_conf *conf)
 {
-	if (!credential_source_is_shareable(conf))
+	if (!conf->exec)
 		return NULL;
 	uint64_t hash = credential_exec_conf_hash(conf->exec, p->exec_seed);
 	struct hash_node *n = hash_index_first(&p->by_exec, hash);
@@ -438,7 +431,7 @@ static struct credential_source *credential_source_find(
 static void credential_source_index(struct credential_source *s)
 {
 	struct credential_pool *p = s->pool;
-	if (!credential_source_is_shareable(&s->conf) || hash_index_reserve(&p->by_exec))
+	if (!s->conf.exec || hash_index_reserve(&p->by_exec))
 		return;
 	hash_index_add(
 	        &p->by_exec, &s->by_exec, credential_exec_conf_hash(s->conf.exec, p->exec_seed));

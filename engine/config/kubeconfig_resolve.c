@@ -90,8 +90,7 @@ static err_t resolve_cluster(struct resolver *r, bool has_client_cert)
 static void resolve_drop_credential(struct resolver *r)
 {
 	struct credential_conf *c = &r->out->credential;
-	bool any = c->token || c->token_file || c->username || c->password || c->cert_pem.n > 0 ||
-	           c->cert_file || c->exec;
+	bool any = c->exec || resolve_has_credential(c);
 	*c = (struct credential_conf){.user = c->user, .impersonate = c->impersonate};
 	if (any)
 		resolve_warn(r, "its credential is not used, because the server is plain http");

@@ -47,6 +47,8 @@ err_t resolve_strings(struct resolver *r, const struct yaml_node *map, const cha
 /* A user entry (resolve_user.c) but for its exec stanza, which may need the cluster
  * (resolve_exec.c). */
 err_t resolve_user(struct resolver *r);
+/* Has it anything but an exec plugin? */
+bool resolve_has_credential(const struct credential_conf *c);
 err_t resolve_exec(
         struct resolver *r, const struct yaml_node *body, const struct yaml_node *cluster);
 

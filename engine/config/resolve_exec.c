@@ -160,6 +160,12 @@ err_t resolve_exec(
 		e = resolve_bool(r, exec, "provideClusterInfo", &provide);
 	if (e == ERR_OK && provide)
 		e = resolve_exec_cluster(r, cluster, x);
-	r->out->credential.exec = x;
-	return e;
+	if (e != ERR_OK)
+		return e;
+	/* As client-go does it (exec.go, UpdateTransportConfig). */
+	if (resolve_has_credential(&r->out->credential))
+		resolve_warn(r, "its exec plugin is never run, because it has another credential");
+	else
+		r->out->credential.exec = x;
+	return ERR_OK;
 }

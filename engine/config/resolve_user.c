@@ -179,6 +179,12 @@ static err_t resolve_client_cert(struct resolver *r, const struct yaml_node *bod
 	return ERR_OK;
 }
 
+bool resolve_has_credential(const struct credential_conf *c)
+{
+	return c->token || c->token_file || c->username || c->password || c->cert_pem.n > 0 ||
+	       c->cert_file;
+}
+
 /* The parts that the scheme of the server may depend on come first. */
 err_t resolve_user(struct resolver *r)
 {

@@ -40,6 +40,7 @@ static void check_credential(const struct credential_conf *c)
 {
 	bool basic = c->username || c->password;
 	CHECK(!basic || (!c->token && !c->token_file));
+	CHECK(!c->exec || !(basic || c->token || c->token_file || c->cert_file));
 	CHECK(!c->token || !strpbrk(c->token, "\r\n"));
 	CHECK((c->cert_pem.n > 0 || c->cert_file) == (c->key_pem.n > 0 || c->key_file));
 	CHECK(!c->impersonate || is_header_lines(c->impersonate));

@@ -658,45 +658,27 @@ static void exec_sources_that_are_equal_are_one(void **state)
 	b.args = args;
 	b.arg_count = 1;
 	conf.exec = &b;
-	struct credential_source *others[5];
+	struct credential_source *others[4];
 	others[0] = open_source(&w, &conf);
 	b = a;
 	b.cluster_info = "{}";
 	others[1] = open_source(&w, &conf);
-	conf.exec = &a;
-	conf.token = "static"; /* not only a plugin: not shared */
-	others[2] = open_source(&w, &conf);
-	conf.token = NULL;
-	conf.exec = &b;
 	for (int i = 0; i < 2; i++) { /* the value is the same, the variable is not */
 		struct credential_env env = {i ? "TWO" : "ONE", "value"};
 		b = a;
 		b.env = &env;
 		b.env_count = 1;
-		others[3 + i] = open_source(&w, &conf);
+		others[2 + i] = open_source(&w, &conf);
 	}
-	for (int i = 0; i < 5; i++) {
+	for (int i = 0; i < 4; i++) {
 		assert_ptr_not_equal(others[i], w.source);
 		for (int k = 0; k < i; k++)
 			assert_ptr_not_equal(others[i], others[k]);
 	}
-	for (int i = 0; i < 5; i++)
+	for (int i = 0; i < 4; i++)
 		credential_source_close(&others[i]);
 	credential_source_close(&same);
 	authorization_is(w.source, "Bearer t"); /* one user is left */
-	world_close(&w);
-}
-
-static void exec_static_parts_win_over_the_answer(void **state)
-{
-	struct world w;
-	world_open(&w, *state, 0);
-	struct credential_exec_conf exec = plugin(w.s, "p", "{\"token\":\"from-plugin\"}");
-	struct credential_conf conf = {.user = "u", .exec = &exec, .token = "static"};
-	w.source = open_source(&w, &conf);
-	authorization_is(w.source, NULL); /* the plugin may bring a certificate: wait for it */
-	assert_ptr_equal(wait_news(&w), w.source);
-	authorization_is(w.source, "Bearer static");
 	world_close(&w);
 }
 
@@ -785,7 +767,6 @@ int main(void)
 	        SCRATCH_TEST(exec_that_hangs_blocks_only_its_user),
 	        SCRATCH_TEST(exec_runs_are_bounded_and_take_turns),
 	        SCRATCH_TEST(exec_sources_that_are_equal_are_one),
-	        SCRATCH_TEST(exec_static_parts_win_over_the_answer),
 	        SCRATCH_TEST(exec_policy_and_missing_programs_are_news),
 	        SCRATCH_TEST(closing_a_running_source_frees_its_place),
 	};

@@ -389,6 +389,36 @@ static void resolve_exec_fields(void **state)
 	release(&r);
 }
 
+/* Regression: the plugin was run, and waited for, though the user has another credential; where it
+ * is not installed, kubectl worked and the cluster here did not. It is checked all the same. */
+static void resolve_exec_is_not_run_beside_another_credential(void **state)
+{
+	static const char *const others[] = {"token: t", "tokenFile: f", "username: u",
+	        "password: p", "client-certificate: c, client-key: k"};
+	struct scratch *s = *state;
+	struct resolved r;
+	char user[256];
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+		snprintf(user, sizeof user,
+		        "{%s, exec: {command: x, apiVersion: "
+		        "client.authentication.k8s.io/v1beta1}}",
+		        others[i]);
+		fine(&r, s, HTTPS, user);
+		assert_null(r.conf.credential.exec);
+		assert_int_equal(r.conf.warning_count, 1);
+		scratch_has(r.conf.warnings[0], "user \"u\": its exec plugin is never run");
+		release(&r);
+	}
+	resolve(&r, s, HTTPS, "{token: t, exec: {command: x}}");
+	scratch_has(r.m.text, "exec.apiVersion: is missing");
+	release(&r);
+	fine(&r, s, HTTPS, /* "kubectl ignores a key without a certificate" */
+	        "{client-key: k, exec: {command: x, apiVersion: "
+	        "client.authentication.k8s.io/v1beta1}}");
+	assert_non_null(r.conf.credential.exec);
+	release(&r);
+}
+
 static void resolve_exec_cluster_info(void **state)
 {
 	struct scratch *s = *state;
@@ -509,6 +539,7 @@ int main(void)
 	        SCRATCH_TEST(resolve_credentials_never_go_over_http),
 	        SCRATCH_TEST(resolve_impersonation_headers),
 	        SCRATCH_TEST(resolve_exec_fields),
+	        SCRATCH_TEST(resolve_exec_is_not_run_beside_another_credential),
 	        SCRATCH_TEST(resolve_exec_cluster_info),
 	        SCRATCH_TEST(resolve_exec_cluster_info_has_a_limit),
 	        SCRATCH_TEST(resolve_default_namespace_and_name_limit),
