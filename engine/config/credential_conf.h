@@ -15,6 +15,9 @@
 #include "base/span.h"
 #include "config/arena.h"
 
+/* Lines of credential_conf.impersonate: a request has room for that many, and a few more. */
+enum { CREDENTIAL_IMPERSONATE_MAX = 60 };
+
 struct credential_env {
 	const char *name, *value;
 };

@@ -8,6 +8,7 @@
 #include "config/text.h"
 
 enum { RESOLVE_HEADERS_MAX = 16 << 10 };
+_Static_assert(CREDENTIAL_IMPERSONATE_MAX == 60, "as resolve_impersonate() says");
 
 /* --- impersonation ----------------------------------------------------------------------- */
 
@@ -104,12 +105,23 @@ static err_t resolve_impersonate_into(
 	return resolve_extras(r, body, t);
 }
 
+static size_t resolve_lines(const struct text *t)
+{
+	size_t lines = 0;
+	for (size_t i = 0; i < t->n; i++)
+		lines += t->p[i] == '\n';
+	return lines;
+}
+
 static err_t resolve_impersonate(struct resolver *r, const struct yaml_node *body)
 {
 	struct text t = {.bytes_max = RESOLVE_HEADERS_MAX};
 	err_t e = resolve_impersonate_into(r, body, &t);
 	if (e == ERR_OK && t.broken)
 		e = resolve_fail(r, yaml_get(body, "as"), "as", "the headers are too large", "");
+	if (e == ERR_OK && resolve_lines(&t) > CREDENTIAL_IMPERSONATE_MAX)
+		e = resolve_fail(r, yaml_get(body, "as"), "as",
+		        "with its groups and extras comes to more than 60 headers", "");
 	if (e == ERR_OK && t.n > 0) {
 		r->out->credential.impersonate =
 		        arena_copy(&r->out->arena, (struct span){t.p, t.n});

@@ -367,6 +367,26 @@ static void resolve_impersonation_headers(void **state)
 	release(&r);
 }
 
+/* Regression: a cluster whose user has more groups than a request has room for was "out of memory"
+ * for ever. */
+static void resolve_impersonation_has_a_limit(void **state)
+{
+	struct scratch *s = *state;
+	for (size_t over = 0; over < 2; over++) {
+		struct resolved r;
+		char user[1024];
+		size_t n = (size_t)snprintf(user, sizeof user, "{as: bob, as-groups: [g");
+		for (size_t i = 2; i < CREDENTIAL_IMPERSONATE_MAX + over; i++)
+			n += (size_t)snprintf(user + n, sizeof user - n, ", g");
+		snprintf(user + n, sizeof user - n, "]}");
+		resolve(&r, s, HTTPS, user);
+		assert_int_equal(r.err, over ? ERR_CONFIG : ERR_OK);
+		if (over)
+			scratch_has(r.m.text, "as: with its groups and extras comes to more than");
+		release(&r);
+	}
+}
+
 static void resolve_exec_fields(void **state)
 {
 	struct scratch *s = *state;
@@ -538,6 +558,7 @@ int main(void)
 	        SCRATCH_TEST(resolve_user_fields),
 	        SCRATCH_TEST(resolve_credentials_never_go_over_http),
 	        SCRATCH_TEST(resolve_impersonation_headers),
+	        SCRATCH_TEST(resolve_impersonation_has_a_limit),
 	        SCRATCH_TEST(resolve_exec_fields),
 	        SCRATCH_TEST(resolve_exec_is_not_run_beside_another_credential),
 	        SCRATCH_TEST(resolve_exec_cluster_info),
