@@ -77,7 +77,8 @@ static err_t resolve_cluster(struct resolver *r, bool has_client_cert)
 		e = resolve_bool(r, body, "disable-compression", &c->disable_compression);
 	if (e != ERR_OK)
 		return e;
-	if (c->tls_server_name && !server_url_is_host(span_of(c->tls_server_name)))
+	if (c->tls_server_name && !server_url_is_host(span_of(c->tls_server_name)) &&
+	        !server_url_is_address6(c->tls_server_name))
 		return resolve_fail(r, yaml_get(body, "tls-server-name"), "tls-server-name",
 		        "is not a host name", "");
 	return ERR_OK;

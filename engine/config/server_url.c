@@ -25,6 +25,12 @@ bool server_url_is_host(struct span name)
 	return true;
 }
 
+bool server_url_is_address6(const char *text)
+{
+	struct in6_addr ignored;
+	return inet_pton(AF_INET6, text, &ignored) == 1;
+}
+
 static bool server_url_is_hex(char c)
 {
 	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
@@ -71,11 +77,10 @@ static const char *server_url_address6(
 	if (!end)
 		return "'[' without ']'";
 	struct span inside = {authority.p + 1, (size_t)(end - authority.p) - 1};
-	struct in6_addr ignored;
 	out->host = arena_copy(arena, inside);
 	if (!out->host)
 		return "out of memory";
-	if (strlen(out->host) != inside.n || inet_pton(AF_INET6, out->host, &ignored) != 1)
+	if (strlen(out->host) != inside.n || !server_url_is_address6(out->host))
 		return "what is in brackets is no IPv6 address (zones are not supported)";
 	out->host_is_address = true;
 	*rest = (struct span){end + 1, authority.n - inside.n - 2};

@@ -35,5 +35,7 @@ const char *server_url_parse(
 
 /* Is name a host name that a certificate or a URL may hold: letters, digits, '-', '_', '.'? */
 bool server_url_is_host(struct span name);
+/* An IPv6 address, without brackets and zone? */
+bool server_url_is_address6(const char *text);
 
 #endif

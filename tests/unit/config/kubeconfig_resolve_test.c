@@ -82,6 +82,7 @@ static const struct {
         {insecure_ca, "{}", "certificate-authority-data: is not allowed together with insecure"},
         {"{server: h, certificate-authority: none.crt}", "{}", "/d/none.crt no such file"},
         {"{server: h, tls-server-name: 'a b'}", "{}", "tls-server-name: is not a host name"},
+        {"{server: h, tls-server-name: 'a:1'}", "{}", "tls-server-name: is not a host name"},
         /* user */
         {HTTPS, cert_only, "client-key: or client-key-data is missing"},
         {HTTPS, bad_key, "client-key-data: no PEM private key inside"},
@@ -241,6 +242,10 @@ static void resolve_cluster_fields(void **state)
 	assert_true(r.conf.insecure);
 	assert_int_equal(r.conf.ca_pem.n, 0);
 	assert_null(r.conf.credential.user);
+	release(&r);
+	/* Regression: the address of a server behind a tunnel was taken for no host name. */
+	fine(&r, s, "{server: 'https://localhost:1', tls-server-name: 'fd00::1'}", NULL);
+	assert_string_equal(r.conf.tls_server_name, "fd00::1");
 	release(&r);
 	fine(&r, s, HTTPS, "{}");
 	assert_false(r.conf.insecure);
