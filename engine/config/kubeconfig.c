@@ -22,7 +22,7 @@ static const struct {
 };
 
 struct kubeconfig_paths {
-	const char *path[KUBECONFIG_FILES_MAX];
+	const char **path; /* in the arena; room for all that are named */
 	size_t count;
 	bool must_exist;
 };
@@ -52,13 +52,23 @@ static void kubeconfig_paths_push(struct kubeconfig_paths *p, const char *path)
 	for (size_t i = 0; i < p->count; i++)
 		if (strcmp(p->path[i], path) == 0)
 			return;
-	if (p->count < KUBECONFIG_FILES_MAX)
-		p->path[p->count++] = path;
+	p->path[p->count++] = path;
+}
+
+static bool kubeconfig_paths_reserve(struct kubeconfig_paths *p, size_t count, struct arena *arena)
+{
+	p->path = arena_array(arena, count, sizeof(*p->path));
+	return p->path != NULL;
 }
 
 static bool kubeconfig_paths_split(
         struct kubeconfig_paths *p, const char *list, struct arena *arena)
 {
+	size_t parts = 1;
+	for (const char *colon = list; (colon = strchr(colon, ':')); colon++)
+		parts++;
+	if (!kubeconfig_paths_reserve(p, parts, arena))
+		return false;
 	while (*list != '\0') {
 		size_t n = strcspn(list, ":");
 		if (n > 0) {
@@ -76,13 +86,13 @@ static bool kubeconfig_paths_find(
         struct kubeconfig_paths *p, const struct kubeconfig_source *s, struct arena *arena)
 {
 	*p = (struct kubeconfig_paths){.must_exist = s->file_count > 0};
+	if (s->file_count == 0 && s->env && s->env[0] != '\0')
+		return kubeconfig_paths_split(p, s->env, arena);
+	if (!kubeconfig_paths_reserve(p, s->file_count + 1, arena))
+		return false;
 	for (size_t i = 0; i < s->file_count; i++)
 		kubeconfig_paths_push(p, s->files[i]);
-	if (s->file_count > 0)
-		return true;
-	if (s->env && s->env[0] != '\0')
-		return kubeconfig_paths_split(p, s->env, arena);
-	if (!s->home)
+	if (s->file_count > 0 || !s->home)
 		return true;
 	const char *path = arena_format(arena, "%s/.kube/config", s->home);
 	if (path)
@@ -329,9 +339,10 @@ err_t kubeconfig_load(
 	struct kubeconfig *kc = calloc(1, sizeof *kc);
 	if (kc) {
 		arena_init(&kc->arena, KUBECONFIG_ARENA_BYTES);
-		kc->files = arena_array(&kc->arena, KUBECONFIG_FILES_MAX, sizeof *kc->files);
+		if (kubeconfig_paths_find(&paths, s, &kc->arena))
+			kc->files = arena_array(&kc->arena, paths.count, sizeof *kc->files);
 	}
-	if (!kc || !kc->files || !kubeconfig_paths_find(&paths, s, &kc->arena)) {
+	if (!kc || !kc->files) {
 		problem_add(
 		        problems, PROBLEM_LEVEL_ERROR, (struct problem_place){0}, "out of memory");
 		kubeconfig_free(&kc);

@@ -25,8 +25,6 @@
 #include "config/cluster_conf.h"
 #include "config/problem.h"
 
-enum { KUBECONFIG_FILES_MAX = 256 };
-
 #define KUBECONFIG_IN_CLUSTER  "in-cluster"
 #define KUBECONFIG_SERVICE_DIR "/var/run/secrets/kubernetes.io/serviceaccount"
 

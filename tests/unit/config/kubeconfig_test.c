@@ -94,6 +94,34 @@ static void kubeconfig_env_splits_skips_and_merges(void **state)
 	unload(&l);
 }
 
+/* Regression: files behind the 256th were left out, and nothing said so. */
+static void kubeconfig_has_room_for_all_files(void **state)
+{
+	enum { N = 400 };
+	struct scratch *s = *state;
+	struct loaded l;
+	const char *last = scratch_write(s, "last", ENTRY("a", "https://a"));
+	char names[N][16];
+	const char *files[N];
+	size_t size = N * sizeof names[0] + strlen(last) + 1, n = 0;
+	char *env = malloc(size);
+	for (int i = 0; i < N - 1; i++) {
+		n += (size_t)snprintf(env + n, size - n, "/no%d:", i);
+		snprintf(names[i], sizeof names[i], "/no%d", i);
+		files[i] = names[i];
+	}
+	snprintf(env + n, size - n, "%s", last);
+	load(&l, &(struct kubeconfig_source){.env = env});
+	free(env);
+	assert_int_equal(kubeconfig_count(l.kc), 1);
+	server_is(l.kc, "a", "https://a");
+	unload(&l);
+	files[N - 1] = "/no";
+	load(&l, &(struct kubeconfig_source){.files = files, .file_count = N});
+	assert_int_equal(l.problems.errors, N); /* each is told */
+	unload(&l);
+}
+
 static void kubeconfig_first_file_wins_the_whole_entry(void **state)
 {
 	struct scratch *s = *state;
@@ -408,6 +436,7 @@ int main(void)
 	        SCRATCH_TEST(kubeconfig_flag_reads_that_file_only),
 	        SCRATCH_TEST(kubeconfig_flag_missing_file_is_an_error),
 	        SCRATCH_TEST(kubeconfig_env_splits_skips_and_merges),
+	        SCRATCH_TEST(kubeconfig_has_room_for_all_files),
 	        SCRATCH_TEST(kubeconfig_first_file_wins_the_whole_entry),
 	        SCRATCH_TEST(kubeconfig_all_missing_is_a_warning),
 	        SCRATCH_TEST(kubeconfig_home_is_the_last_resort),
