@@ -317,10 +317,8 @@ err_t conn_ask(struct conn *c, struct http1_request *q, const struct http1_field
 	q->user_agent = span_of(r->config.user_agent);
 	/* client-go loads credentials only for https; so do we: a token never goes out in the clear
 	 */
-	if (a && a->authorization && c->cluster->spec.tls) {
-		q->auth = HTTP1_AUTH_READY;
+	if (a && c->cluster->spec.tls)
 		q->authorization = span_of(a->authorization);
-	}
 	for (size_t i = 0; i < more_count; i++)
 		fields[q->field_count++] = more[i];
 	for (size_t i = 0; a && i < a->field_count && i < AUTH_FIELDS_MAX; i++)

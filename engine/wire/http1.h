@@ -155,31 +155,15 @@ struct http1_field {
 	struct span name, value;
 };
 
-enum http1_auth {
-	HTTP1_AUTH_NONE,
-	HTTP1_AUTH_BEARER, /* token */
-	HTTP1_AUTH_BASIC,  /* user, password */
-	HTTP1_AUTH_READY,  /* authorization: the whole value, as a credential source made it */
-};
-
-/* A request without a body. Empty spans are left out, but target and host must be there. Nothing
- * is escaped, except the keys of impersonation extras; a byte that has no place is an error. */
+/* A GET without a body. Empty spans are left out, but target and host must be there. Nothing is
+ * escaped; a byte that has no place is an error. */
 struct http1_request {
-	bool head; /* HEAD instead of GET */
-	bool gzip; /* Accept-Encoding: gzip instead of identity */
-	enum http1_auth auth;
+	bool gzip;              /* Accept-Encoding: gzip instead of identity */
 	struct span target;     /* origin form: "/api/v1/pods?watch=1" */
 	struct span host;       /* "name", "name:port" or "[v6]:port" */
 	struct span user_agent; /* must not begin with curl, Wget or Mozilla/5.0: pretty-printing */
 	struct span accept;
-	struct span token;            /* BEARER */
-	struct span authorization;    /* READY */
-	struct span user, password;   /* BASIC */
-	struct span as_user, as_uid;  /* Impersonate-User, Impersonate-Uid */
-	const struct span *as_groups; /* Impersonate-Group, one line each */
-	size_t as_group_count;
-	const struct http1_field *as_extra; /* Impersonate-Extra-<name> */
-	size_t as_extra_count;
+	struct span authorization;        /* the whole value, as a credential source made it */
 	const struct http1_field *fields; /* further headers, as they are */
 	size_t field_count;
 };
