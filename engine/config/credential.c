@@ -51,7 +51,7 @@ static bool credential_authorize(struct credential *c, const struct credential_p
 	struct text t = {.bytes_max = CREDENTIAL_HEADER_MAX};
 	if (parts->token.n > 0) {
 		text_push(&t, SPAN("Bearer "));
-		text_push(&t, parts->token);
+		text_push(&t, text_trim(parts->token));
 	} else if (parts->username.n > 0 || parts->password.n > 0) {
 		credential_push_basic(&t, parts);
 	}

@@ -4,6 +4,7 @@
 
 #include "config/pem.h"
 #include "config/rfc3339.h"
+#include "config/text.h"
 #include "json/json.h"
 
 static err_t credential_answer_text(
@@ -17,15 +18,6 @@ static err_t credential_answer_text(
 	return out->p ? ERR_OK : ERR_NO_MEMORY;
 }
 
-/* RFC 9110 5.5, for a value that goes into a header line. */
-static bool credential_answer_is_header(struct span s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f)
-			return false;
-	return true;
-}
-
 static const char *credential_answer_check(const struct credential_answer *a)
 {
 	bool cert = a->cert_pem.n > 0, key = a->key_pem.n > 0;
@@ -34,7 +26,7 @@ static const char *credential_answer_check(const struct credential_answer *a)
 	if (cert != key)
 		return "its answer has only one of status.clientCertificateData and "
 		       "status.clientKeyData";
-	if (!credential_answer_is_header(a->token))
+	if (!text_is_header(a->token))
 		return "status.token has a control character";
 	return cert ? pem_check_pair(a->cert_pem, a->key_pem, NULL) : NULL;
 }

@@ -7,6 +7,7 @@
 #include "config/file.h"
 #include "config/pem.h"
 #include "config/rfc3339.h"
+#include "config/text.h"
 
 #define SECOND_NS                1000000000ull
 #define CREDENTIAL_TOKEN_NS      (50 * SECOND_NS)
@@ -152,25 +153,6 @@ static void credential_source_settle(struct credential_source *s, uint64_t now_n
 
 /* --- files ------------------------------------------------------------------------------- */
 
-static struct span credential_source_trim(struct span s)
-{
-	while (s.n > 0 && strchr(" \t\r\n\v\f", s.p[s.n - 1]))
-		s.n--;
-	while (s.n > 0 && strchr(" \t\r\n\v\f", *s.p)) {
-		s.p++;
-		s.n--;
-	}
-	return s;
-}
-
-static bool credential_source_is_header(struct span s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f)
-			return false;
-	return true;
-}
-
 /* Reads path into *part, which must be empty. NULL: fine. */
 static const char *credential_part_read(
         struct credential_part *part, const char *path, size_t bytes_max)
@@ -204,10 +186,10 @@ static void credential_source_read_token(struct credential_source *s, uint64_t n
 	const char *path = s->conf.token_file;
 	const char *wrong = credential_part_read(&part, path, CREDENTIAL_TOKEN_BYTES_MAX);
 	if (!wrong) {
-		part.bytes = credential_source_trim(part.bytes);
+		part.bytes = text_trim(part.bytes);
 		if (part.bytes.n == 0)
 			wrong = "is empty";
-		else if (!credential_source_is_header(part.bytes))
+		else if (!text_is_header(part.bytes))
 			wrong = "has a line break or control character inside the token";
 	}
 	uint64_t again_ns = wrong ? CREDENTIAL_FILE_RETRY_NS : CREDENTIAL_TOKEN_NS;

@@ -12,21 +12,11 @@ _Static_assert(CREDENTIAL_IMPERSONATE_MAX == 60, "as resolve_impersonate() says"
 
 /* --- impersonation ----------------------------------------------------------------------- */
 
-/* RFC 9110 5.5: visible characters, space and bytes above 0x7f; a line break would let a kubeconfig
- * write headers of its own. */
-static bool resolve_is_header(const char *s)
-{
-	for (; *s != '\0'; s++)
-		if (((unsigned char)*s < 0x20 && *s != '\t') || *s == 0x7f)
-			return false;
-	return true;
-}
-
 static void resolve_push_header(struct text *t, const char *name, const char *value)
 {
 	text_push(t, span_of(name));
 	text_push(t, SPAN(": "));
-	text_push(t, span_of(value));
+	text_push(t, text_trim(span_of(value))); /* as Go writes headers */
 	text_push(t, SPAN("\r\n"));
 }
 
@@ -63,7 +53,7 @@ static err_t resolve_extras(struct resolver *r, const struct yaml_node *body, st
 		if (e != ERR_OK)
 			return e;
 		for (size_t k = 0; k < count; k++) {
-			if (!resolve_is_header(values[k]))
+			if (!text_is_header(span_of(values[k])))
 				return resolve_fail(
 				        r, extras, "as-user-extra", "has a control character", "");
 			resolve_push_extra(t, extras->pairs[i].key, values[k]);
@@ -91,9 +81,9 @@ static err_t resolve_impersonate_into(
 		        "is missing, but as-uid, as-groups or as-user-extra is given", "");
 	if (!as)
 		return ERR_OK;
-	bool fine = resolve_is_header(as) && (!uid || resolve_is_header(uid));
+	bool fine = text_is_header(span_of(as)) && text_is_header(span_of(uid));
 	for (size_t i = 0; i < group_count; i++)
-		fine = fine && resolve_is_header(groups[i]);
+		fine = fine && text_is_header(span_of(groups[i]));
 	if (!fine)
 		return resolve_fail(r, yaml_get(body, "as"), "as",
 		        "or as-uid or as-groups has a control character", "");
@@ -220,7 +210,7 @@ err_t resolve_user(struct resolver *r)
 		e = resolve_impersonate(r, body);
 	if (e != ERR_OK)
 		return e;
-	if (c->token && !resolve_is_header(c->token))
+	if (!text_is_header(span_of(c->token)))
 		return resolve_fail(
 		        r, yaml_get(body, "token"), "token", "has a control character", "");
 	if ((c->token || c->token_file) && (c->username || c->password))

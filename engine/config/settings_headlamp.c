@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "config/settings_priv.h"
+#include "config/text.h"
 
 static const struct fields_row headlamp_rows[] = {
         FIELDS_ROW("url", TEXT, struct settings_headlamp, url),
@@ -62,14 +63,6 @@ static void settings_check_url(const struct settings_headlamp_at *a)
 		        h->server.host);
 }
 
-static bool settings_is_header(const char *s)
-{
-	for (; *s; s++)
-		if ((unsigned char)*s < 0x20 || *s == 0x7f)
-			return false;
-	return true;
-}
-
 /* One of the two tokens: field is its name, file_field that of its file. */
 static void settings_check_one(const struct settings_headlamp_at *a, const char *field,
         const char *token, const char *file_field, const char *file)
@@ -77,7 +70,7 @@ static void settings_check_one(const struct settings_headlamp_at *a, const char 
 	if (token && file)
 		fields_fail(a->f, yaml_get(a->node, file_field), a->path,
 		        "%s is given together with %s; only one is allowed", file_field, field);
-	if (token && !settings_is_header(token))
+	if (token && !text_is_header(span_of(token)))
 		fields_fail(a->f, yaml_get(a->node, field), a->path, "%s has a control character",
 		        field);
 }

@@ -4,6 +4,30 @@
 #include <stdlib.h>
 #include <string.h>
 
+static bool text_is_blank(char c)
+{
+	return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+struct span text_trim(struct span s)
+{
+	while (s.n > 0 && text_is_blank(s.p[s.n - 1]))
+		s.n--;
+	while (s.n > 0 && text_is_blank(*s.p)) {
+		s.p++;
+		s.n--;
+	}
+	return s;
+}
+
+bool text_is_header(struct span s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (((unsigned char)s.p[i] < 0x20 && s.p[i] != '\t') || s.p[i] == 0x7f)
+			return false;
+	return true;
+}
+
 void text_fini(struct text *t)
 {
 	if (t->p)

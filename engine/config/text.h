@@ -1,5 +1,7 @@
-/* text.h - a growing text with a limit, for the JSON handed to exec plugins. Appends never fail
- * loudly: they set `broken`, which is asked once at the end. The bytes are wiped when it goes. */
+/* text.h - what header values and JSON for exec plugins are made with.
+ *
+ * A growing text with a limit: appends never fail loudly, they set `broken`, which is asked once at
+ * the end. The bytes are wiped when it goes. */
 #ifndef KR_CONFIG_TEXT_H
 #define KR_CONFIG_TEXT_H
 
@@ -21,5 +23,11 @@ void text_push(struct text *t, struct span s);
 void text_push_json(struct text *t, struct span s);
 /* Standard base64 with padding (RFC 4648 section 4). */
 void text_push_base64(struct text *t, struct span bytes);
+
+/* Without white space at its ends. */
+struct span text_trim(struct span s);
+/* RFC 9110 5.5: visible characters, blanks and bytes above 0x7f. A line break would let a
+ * kubeconfig or a plugin write headers of its own. */
+bool text_is_header(struct span s);
 
 #endif

@@ -110,6 +110,7 @@ static void static_parts_are_there_at_once(void **state)
 		const char *authorization;
 	} rows[] = {
 	        {{.user = "u", .token = "tok"}, "Bearer tok"},
+	        {{.user = "u", .token = "tok "}, "Bearer tok"}, /* Regression: it was sent */
 	        {{.user = "u", .username = "Aladdin", .password = "open sesame"},
 	                "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="},
 	        {{.user = "u", .username = "x"}, "Basic eDo="},

@@ -366,6 +366,11 @@ static void resolve_impersonation_headers(void **state)
 	        "Impersonate-Group: g 2\r\nImpersonate-Extra-scopes: a\r\n"
 	        "Impersonate-Extra-scopes: b\r\nImpersonate-Extra-acme.com%2Fx%25: c\r\n");
 	release(&r);
+	/* Regression: each request was refused for the blank, which Go does not send. */
+	fine(&r, s, HTTPS, "{as: 'bob ', as-groups: [' g 1\t']}");
+	assert_string_equal(r.conf.credential.impersonate,
+	        "Impersonate-User: bob\r\nImpersonate-Group: g 1\r\n");
+	release(&r);
 	fine(&r, s, HTTPS, "{act-as: bob}"); /* kubectl ignores it; saying so helps */
 	assert_null(r.conf.credential.impersonate);
 	scratch_has(r.conf.warnings[0], "act-as has no effect");
