@@ -5,6 +5,7 @@
 #include "config/pem.h"
 #include "config/rfc3339.h"
 #include "config/text.h"
+#include "config/yaml_json.h"
 #include "json/json.h"
 
 static err_t credential_answer_text(
@@ -34,7 +35,7 @@ static const char *credential_answer_check(const struct credential_answer *a)
 static const char *credential_answer_head(struct json_node root, const char *api_version)
 {
 	if (json_dom_type(root) != JSON_OBJECT)
-		return "its answer is not a JSON object";
+		return "its answer is not an object";
 	if (!span_is(json_dom_string(json_dom_get(root, "kind")), "ExecCredential"))
 		return "its answer is not of kind ExecCredential";
 	if (!span_is(json_dom_string(json_dom_get(root, "apiVersion")), api_version))
@@ -63,6 +64,25 @@ static err_t credential_answer_status(
 	return ERR_OK;
 }
 
+/* JSON, or YAML, which client-go's decoder takes too. */
+static err_t credential_answer_read(struct json_dom *dom, struct span doc, struct json_node *root)
+{
+	struct yaml yaml;
+	err_t e = json_dom_parse(dom, doc, root);
+	if (e != ERR_JSON_SYNTAX || doc.n == 0)
+		return e;
+	err_t load = yaml_load(&yaml, "", doc, NULL);
+	if (load != ERR_OK)
+		return load == ERR_NO_MEMORY ? load : e;
+	struct text t = {.bytes_max = 2 * CREDENTIAL_ANSWER_BYTES_MAX};
+	yaml_json_push(&t, yaml.root);
+	if (!t.broken)
+		e = json_dom_parse(dom, (struct span){t.p, t.n}, root);
+	text_fini(&t);
+	yaml_fini(&yaml);
+	return e;
+}
+
 err_t credential_answer_parse(
         struct span doc, const char *api_version, struct credential_answer *out, struct errmsg *m)
 {
@@ -71,11 +91,11 @@ err_t credential_answer_parse(
 	*out = (struct credential_answer){0};
 	arena_init(&out->arena, 2 * CREDENTIAL_ANSWER_BYTES_MAX);
 	struct json_dom *dom = json_dom_new();
-	err_t e = dom ? json_dom_parse(dom, doc, &root) : ERR_NO_MEMORY;
+	err_t e = dom ? credential_answer_read(dom, doc, &root) : ERR_NO_MEMORY;
 	if (e == ERR_OK)
 		wrong = credential_answer_head(root, api_version);
 	else if (e != ERR_NO_MEMORY)
-		wrong = doc.n > 0 ? "its answer is not valid JSON" : "it printed nothing";
+		wrong = doc.n > 0 ? "its answer is neither JSON nor YAML" : "it printed nothing";
 	if (e == ERR_OK && !wrong)
 		e = credential_answer_status(json_dom_get(root, "status"), out, &wrong);
 	json_dom_free(&dom);

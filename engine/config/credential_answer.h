@@ -1,6 +1,6 @@
 /* credential_answer.h - what an exec plugin printed: an ExecCredential document
- * (client.authentication.k8s.io/v1 or v1beta1), checked as client-go checks it. Error texts name
- * the field and never quote the document. */
+ * (client.authentication.k8s.io/v1 or v1beta1) in JSON or YAML, checked as client-go checks it.
+ * Error texts name the field and never quote the document. */
 #ifndef KR_CONFIG_CREDENTIAL_ANSWER_H
 #define KR_CONFIG_CREDENTIAL_ANSWER_H
 

@@ -1,6 +1,6 @@
 /* yaml_json.h - a YAML tree as JSON text, as kubectl converts it: a plain true, 12 or null becomes
- * a boolean, number or null, everything else a string. Used for the plugin configuration in
- * `extensions` of a kubeconfig cluster. */
+ * a boolean, number or null, everything else a string. Of the plugin configuration in `extensions`
+ * of a kubeconfig cluster, and of a plugin's answer. */
 #ifndef KR_CONFIG_YAML_JSON_H
 #define KR_CONFIG_YAML_JSON_H
 

@@ -246,9 +246,9 @@ static void exec_failures_say_how_it_ended(void **state)
 	        {"kill -9 $$", "died by signal 9"},
 	        {"kill -TERM $$", "died by signal 15"},
 	        {"exit 0", "it printed nothing"},
-	        {"echo not json", "its answer is not valid JSON"},
-	        {"echo '{\"token\":\"" SECRET "\"'", "its answer is not valid JSON"},
-	        {"echo '[]'", "its answer is not a JSON object"},
+	        {"echo not json", "its answer is not an object"},
+	        {"echo '{\"token\":\"" SECRET "\"'", "its answer is neither JSON nor YAML"},
+	        {"echo '[]'", "its answer is not an object"},
 	        {"echo '{}'", "its answer is not of kind ExecCredential"},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -453,6 +453,8 @@ static void exec_allowlist_is_not_led_around(void **state)
 	assert_int_equal(access(scratch_path(s, "ran"), F_OK), 0);
 }
 
+#define YAML "kind: ExecCredential\napiVersion: " V1 "\n"
+
 static void answer_is_checked_as_client_go_does(void **state)
 {
 	(void)state;
@@ -478,7 +480,13 @@ static void answer_is_checked_as_client_go_does(void **state)
 	        {ANSWER("{\"token\":\"t\",\"expirationTimestamp\":5}"), V1, "no RFC 3339 time"},
 	        {ANSWER("{\"clientCertificateData\":\"x\",\"clientKeyData\":\"y\"}"), V1, "no PEM"},
 	        {"", V1, "printed nothing"},
-	        {"{", V1, "not valid JSON"},
+	        {"{", V1, "neither JSON nor YAML"},
+	        /* Regression: client-go reads YAML here, too. */
+	        {YAML "status:\n  token: t\n", V1, NULL},
+	        {YAML "status: {token: 5}\n", V1, "neither status.token nor a certificate"},
+	        {YAML "status: {token: t, expirationTimestamp: soon}\n", V1, "no RFC 3339 time"},
+	        {"please log in", V1, "is not an object"},
+	        {"# nothing", V1, "is not an object"},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		struct credential_answer a;
