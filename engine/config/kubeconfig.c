@@ -40,6 +40,7 @@ void kubeconfig_source_from_env(struct kubeconfig_source *s)
 	s->service_host = kubeconfig_getenv("KUBERNETES_SERVICE_HOST");
 	s->service_port = kubeconfig_getenv("KUBERNETES_SERVICE_PORT");
 	s->service_dir = NULL;
+	s->pod_namespace = kubeconfig_getenv("POD_NAMESPACE");
 	s->https_proxy = kubeconfig_getenv("HTTPS_PROXY");
 	if (!s->https_proxy)
 		s->https_proxy = kubeconfig_getenv("https_proxy");
@@ -308,7 +309,9 @@ static void kubeconfig_try_in_cluster(struct kubeconfig *kc, const struct kubeco
 		return;
 	kc->service_host = arena_copy(&kc->arena, span_of(s->service_host));
 	kc->service_port = arena_copy(&kc->arena, span_of(s->service_port));
-	if (kc->service_host && kc->service_port)
+	if (s->pod_namespace)
+		kc->pod_namespace = arena_copy(&kc->arena, span_of(s->pod_namespace));
+	if (kc->service_host && kc->service_port && !kc->pod_namespace == !s->pod_namespace)
 		kc->service_dir = arena_copy(&kc->arena, span_of(dir));
 	if (kc->service_dir)
 		kc->current = KUBECONFIG_IN_CLUSTER;

@@ -34,11 +34,12 @@ struct kubeconfig_source {
 	const char *const *files; /* --kubeconfig, or `kubeconfig:` of kubering.yaml: these only,
 	                             each must exist */
 	size_t file_count;
-	const char *env;          /* $KUBECONFIG */
-	const char *home;         /* $HOME */
-	const char *service_host; /* $KUBERNETES_SERVICE_HOST */
-	const char *service_port; /* $KUBERNETES_SERVICE_PORT */
-	const char *service_dir;  /* NULL: KUBECONFIG_SERVICE_DIR */
+	const char *env;           /* $KUBECONFIG */
+	const char *home;          /* $HOME */
+	const char *service_host;  /* $KUBERNETES_SERVICE_HOST */
+	const char *service_port;  /* $KUBERNETES_SERVICE_PORT */
+	const char *service_dir;   /* NULL: KUBECONFIG_SERVICE_DIR */
+	const char *pod_namespace; /* $POD_NAMESPACE: wins over the service account's */
 	const char
 	        *https_proxy; /* $HTTPS_PROXY or $https_proxy: only to warn that it is not used */
 };

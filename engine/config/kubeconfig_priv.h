@@ -41,6 +41,7 @@ struct kubeconfig {
 	const char *current;
 	const char *service_host, *service_port,
 	        *service_dir; /* set: the only context is "in-cluster" */
+	const char *pod_namespace;
 };
 
 const struct kubeconfig_entry *kubeconfig_find(

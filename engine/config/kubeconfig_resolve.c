@@ -181,6 +181,10 @@ static err_t resolve_in_cluster(struct resolver *r, const struct kubeconfig *kc)
 		        r, "ca.crt of the service account cannot be used; system roots are used");
 		c->ca_file = NULL;
 	}
+	if (kc->pod_namespace) {
+		c->namespace_ = arena_copy(&c->arena, span_of(kc->pod_namespace));
+		return c->namespace_ ? ERR_OK : resolve_memory(r);
+	}
 	if (file_read(namespace_file, CLUSTER_CONF_NAME_MAX, &c->arena, &bytes, &why) == ERR_OK) {
 		bytes.p[strcspn(bytes.p, " \t\r\n")] = '\0';
 		if (bytes.p[0] != '\0')

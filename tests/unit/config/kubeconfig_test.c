@@ -342,6 +342,12 @@ static void kubeconfig_in_a_pod_makes_a_context(void **state)
 	assert_int_equal(c.warning_count, 0);
 	cluster_conf_fini(&c);
 	unload(&l);
+	source.pod_namespace = "team-a"; /* as kubectl does it in a pod */
+	load(&l, &source);
+	assert_int_equal(kubeconfig_resolve(l.kc, "in-cluster", &c, NULL), ERR_OK);
+	assert_string_equal(c.namespace_, "team-a");
+	cluster_conf_fini(&c);
+	unload(&l);
 }
 
 static void kubeconfig_in_a_pod_survives_a_missing_ca(void **state)
