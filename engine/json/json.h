@@ -30,7 +30,10 @@
 enum {
 	JSON_PADDING = 64, /* equals SIMDJSON_PADDING: simd.h */
 	JSON_DEPTH_MAX = 256,
-	JSON_NAME_MAX = 253, /* DNS subdomain, RFC 1123 */
+	/* DNS subdomains have 253 (RFC 1123), but names of roles and their bindings are segments of
+	 * a path, to which an API server sets no limit, and so are those of some aggregated APIs.
+	 */
+	JSON_NAME_MAX = 2048,
 	JSON_NAMESPACE_MAX = 63,
 	JSON_UID_MAX = 255,      /* 36 from Kubernetes; other servers may print something else */
 	JSON_VERSION_MAX = 1024, /* 20 digits from Kubernetes; opaque elsewhere */

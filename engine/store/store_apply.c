@@ -72,7 +72,7 @@ void store_trace_begin(
         const struct store_list *l, struct span namespace_, struct span name, struct store_trace *t)
 {
 	const struct store *s = l->store;
-	struct key k;
+	struct key k __attribute__((uninitialized)); /* clearing it would cost most */
 	*t = (struct store_trace){0};
 	if (key_init_name(&k, s->config.hash_seed, l->row, namespace_, name) != ERR_OK)
 		return;
@@ -108,7 +108,7 @@ bool store_peek(const struct store_list *l, struct span namespace_, struct span 
         struct store_held *out)
 {
 	const struct store *s = l->store;
-	/* not s->key: an event may be under way; and clearing it would cost most */
+	/* not s->key: an event may be under way */
 	struct key k __attribute__((uninitialized));
 	if (key_init_name(&k, s->config.hash_seed, l->row, namespace_, name) != ERR_OK)
 		return false;

@@ -322,7 +322,7 @@ static void words_are_bounded(void **state)
 		size_t bytes_max;
 	} words[] = {{"name", JSON_NAME_MAX}, {"namespace", JSON_NAMESPACE_MAX},
 	        {"uid", JSON_UID_MAX}, {"resourceVersion", JSON_VERSION_MAX}};
-	static char value[6 * (JSON_VERSION_MAX + 1) + 1], text[8192];
+	static char value[6 * (JSON_NAME_MAX + 1) + 1], text[sizeof value + 64];
 	for (size_t w = 0; w < ARRAY_LEN(words); w++) {
 		for (size_t over = 0; over < 2; over++) {
 			for (int escaped = 0; escaped < 2; escaped++) {
@@ -337,6 +337,16 @@ static void words_are_bounded(void **state)
 			}
 		}
 	}
+}
+
+/* Regression: one role with such a name, which an API server takes, and no list of roles was read.
+ */
+static void names_are_longer_than_those_of_hosts(void **state)
+{
+	(void)state;
+	char text[512];
+	snprintf(text, sizeof text, "{\"metadata\":{\"name\":\"%0300d\"}}", 7);
+	assert_int_equal(object_error(text), ERR_OK);
 }
 
 static void words_that_are_no_text_are_refused(void **state)
@@ -522,6 +532,7 @@ int main(void)
 	        cmocka_unit_test(what_must_be_there_must_be_there),
 	        cmocka_unit_test(items_need_a_name_but_no_version),
 	        cmocka_unit_test(words_are_bounded),
+	        cmocka_unit_test(names_are_longer_than_those_of_hosts),
 	        cmocka_unit_test(words_that_are_no_text_are_refused),
 	        cmocka_unit_test(a_bookmark_needs_a_version_only),
 	        cmocka_unit_test(the_cut_takes_one_comma_along),

@@ -346,15 +346,18 @@ static void broken_objects_are_refused(void **state)
 	struct store_list *l = test_live_list(s, "pods", NULL);
 	struct test_object t;
 	enum store_outcome what;
-	char big[300];
+	char big[300], bigger[JSON_NAME_MAX + 2];
+	memset(bigger, 'x', sizeof bigger - 1);
+	bigger[sizeof bigger - 1] = 0;
 	memset(big, 'x', sizeof big - 1);
 	big[sizeof big - 1] = 0;
 	uint64_t commit = test_header(s)->commit;
 	assert_int_equal(
 	        store_upsert(l, test_object(&t, "n", "", "u", "1", 50), 1, &what), ERR_JSON_SHAPE);
-	assert_int_equal(
-	        store_upsert(l, test_object(&t, "n", big, "u", "1", 50), 1, &what), ERR_JSON_LIMIT);
-	assert_non_null(strstr(store_list_refusal(l), "name 299 of 253"));
+	struct json_object *o = test_object(&t, "n", "a", "u", "1", 50);
+	o->name = test_span(bigger);
+	assert_int_equal(store_upsert(l, o, 1, &what), ERR_JSON_LIMIT);
+	assert_non_null(strstr(store_list_refusal(l), "name 2049 of 2048"));
 	assert_int_equal(
 	        store_delete(l, test_object(&t, "n", "a", big, "1", 50), 1, &what), ERR_JSON_LIMIT);
 	assert_true(test_header(s)->commit == commit);
@@ -736,7 +739,7 @@ static void peek_shows_what_is_published(void **state)
 	assert_true(peek(l, "default", "a", &h));
 	assert_true(span_eq(h.known.json, t.o.raw) && h.rv == 11 && h.slot == first.slot);
 	/* another namespace, name, list; a name too long for any object */
-	char longer[600];
+	char longer[JSON_NAME_MAX + 2];
 	memset(longer, 'a', sizeof longer - 1);
 	longer[sizeof longer - 1] = 0;
 	assert_false(peek(l, "", "a", &h) || peek(l, "default", "", &h) ||
@@ -882,7 +885,7 @@ static void a_trace_changes_nothing(void **state)
 	struct store *s = test_store(SMALL);
 	struct store_list *l = test_live_list(s, "pods", NULL);
 	struct test_object t;
-	char longer[600];
+	char longer[JSON_NAME_MAX + 2];
 	memset(longer, 'a', sizeof longer - 1);
 	longer[sizeof longer - 1] = 0;
 	const char *names[] = {"a", "b", "", longer};
