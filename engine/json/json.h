@@ -112,6 +112,13 @@ err_t json_scan_event(struct json_parser *p, struct span doc, bool strip_managed
 err_t json_scan_object(struct json_parser *p, struct span doc, bool strip_managed_fields,
         struct json_hint *hint, struct json_object *out) MUST_USE;
 
+/* A '?' for each byte of doc that is no UTF-8, in its memory, which must be the caller's to write.
+ * API servers print what they keep of raw JSON (runtime.RawExtension: claims of devices, revisions
+ * of controllers) as it was given to them, and that need not be text. Readers in Go take it so;
+ * here it is refused as ERR_JSON_SYNTAX, and may be read again when this says that it was changed.
+ */
+bool json_mend_utf8(struct span doc);
+
 /* A Status document, or the object of an ERROR event. Anything that is JSON but no Status gives
  * code 0. Spans live as those of json_scan_event. */
 err_t json_scan_status(struct json_parser *p, struct span doc, struct json_status *out) MUST_USE;

@@ -121,7 +121,10 @@ static void on_new_document(struct feed *f, struct span doc)
 	struct json_parser *p = reactor_of(f)->parser;
 	struct json_event ev;
 	struct json_status st = {0};
-	err_t err = json_scan_event(p, doc, !f->spec.keep_managed_fields, &f->hint, &ev);
+	bool strip = !f->spec.keep_managed_fields;
+	err_t err = json_scan_event(p, doc, strip, &f->hint, &ev);
+	if (UNLIKELY(err == ERR_JSON_SYNTAX) && json_mend_utf8(doc))
+		err = json_scan_event(p, doc, strip, &f->hint, &ev);
 	if (!err && ev.type == JSON_EVENT_ERROR)
 		err = json_scan_status(p, ev.object.raw, &st);
 	else if (!err && ev.type != JSON_EVENT_BOOKMARK && is_too_much(f, &ev.object))
@@ -212,7 +215,10 @@ static bool on_item(struct feed *f, struct span item)
 	struct reactor *r = reactor_of(f);
 	if (UNLIKELY(f->secret))
 		feed_secret_blank(item);
-	err_t err = json_scan_object(r->parser, item, !f->spec.keep_managed_fields, &f->hint, &o);
+	bool strip = !f->spec.keep_managed_fields;
+	err_t err = json_scan_object(r->parser, item, strip, &f->hint, &o);
+	if (UNLIKELY(err == ERR_JSON_SYNTAX) && json_mend_utf8(item))
+		err = json_scan_object(r->parser, item, strip, &f->hint, &o);
 	if (!err && is_too_much(f, &o))
 		err = ERR_KUBE_WHOLE;
 	if (!err)

@@ -209,6 +209,31 @@ static void names_are_known_however_they_are_spelled(void **state)
 	doc_free(&nul);
 }
 
+static void what_is_no_utf8_becomes_question_marks(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *was, *is;
+	} rows[] = {
+	        {"", ""}, {"plain \x7f", "plain \x7f"},
+	        {"\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80", "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80"},
+	        {"\xff", "?"}, {"a\x80z", "a?z"}, {"\xc0\xaf", "??"}, /* overlong */
+	        {"\xed\xa0\x80", "???"},                              /* a surrogate */
+	        {"\xf4\x90\x80\x80", "????"},                         /* above U+10FFFF */
+	        {"\xe2\x82", "??"},                                   /* cut off by the end, */
+	        {"\xe2\x82\xc3\xa4", "??\xc3\xa4"},                   /* or by the next one */
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		size_t n = strlen(rows[i].was);
+		char *copy = malloc(n + 1);
+		memcpy(copy, rows[i].was, n + 1);
+		bool mended = json_mend_utf8((struct span){copy, n});
+		assert_string_equal(copy, rows[i].is);
+		assert_int_equal(mended, strcmp(rows[i].was, rows[i].is) != 0);
+		free(copy);
+	}
+}
+
 /* Otherwise the audit would be one that cannot fail. */
 static void the_second_reader_sees_every_difference(void **state)
 {
@@ -261,6 +286,7 @@ int main(void)
 	        cmocka_unit_test(escapes_become_text),
 	        cmocka_unit_test(only_whole_names_are_known),
 	        cmocka_unit_test(names_are_known_however_they_are_spelled),
+	        cmocka_unit_test(what_is_no_utf8_becomes_question_marks),
 	        cmocka_unit_test(the_second_reader_sees_every_difference),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

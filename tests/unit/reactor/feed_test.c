@@ -258,6 +258,41 @@ static void a_version_with_nul_is_refused(void **state)
 	world_fini(&w);
 }
 
+/* Regression: a claim of a device with a byte that is no text, which an API server keeps and prints
+ * as it is, and nobody could read any claim of the cluster. */
+static void bytes_that_are_no_text_do_not_spoil_a_list(void **state)
+{
+#define OBJECT(rv, text)                                                                           \
+	"{\"metadata\":{\"name\":\"a\",\"uid\":\"u\",\"resourceVersion\":\"" rv                    \
+	"\"},\"raw\":\"" text "\"}"
+#define CHANGE(rv, text) "{\"type\":\"MODIFIED\",\"object\":" OBJECT(rv, text) "}\n"
+	static const char changes[] = CHANGE("11", "\xff") CHANGE("12", "\x80z") CHANGE("13", "z");
+	struct world w;
+	(void)state;
+	world_init(&w);
+	add_cluster(&w, 0, false);
+	struct feed *f = open_list(&w, 0, 0);
+	connect_ok(&w, 0);
+	struct fake_sock *s = fake_io_sock(&w.io, 0);
+	answer(&w, s, "200 OK", LIST_JSON("10", OBJECT("5", "x\xff\xc3\xa4")));
+	assert_int_equal(row_at(f)->whole, 1);
+	struct store_held held;
+	assert_true(store_peek(f->list, SPAN_NONE, SPAN("a"), &held));
+	assert_true(span_is(held.known.json, OBJECT("5", "x?\xc3\xa4")));
+	fake_io_bytes(s, STREAM_HEAD);
+	chunk(s, changes, sizeof changes - 1);
+	turn(&w);
+	assert_int_equal(f->events, 3);
+	assert_string_equal(f->watch.rv, "13");
+	assert_true(store_peek(f->list, SPAN_NONE, SPAN("a"), &held));
+	assert_true(span_is(held.known.json, OBJECT("13", "z")));
+	/* what is wrong elsewhere is refused as before */
+	chunk(s, "{\"type\":\xff}\n", 11);
+	turn(&w);
+	assert_int_equal(row_at(f)->last_error, ERR_JSON_SYNTAX);
+	world_fini(&w);
+}
+
 /* A server that answers more than it was asked, before our first send is through. */
 static void answers_to_requests_that_were_not_sent(void **state)
 {
@@ -406,6 +441,7 @@ int main(void)
 	        cmocka_unit_test(an_end_inside_an_event_is_no_clean_end),
 	        cmocka_unit_test(a_request_that_waits_for_a_connection_may_be_given_up),
 	        cmocka_unit_test(a_version_with_nul_is_refused),
+	        cmocka_unit_test(bytes_that_are_no_text_do_not_spoil_a_list),
 	        cmocka_unit_test(answers_to_requests_that_were_not_sent),
 	        cmocka_unit_test(renewals_do_not_put_off_the_verification),
 	        cmocka_unit_test(a_stream_that_drips_is_left_in_the_end),
