@@ -111,7 +111,7 @@ def run(h, args):
 
     failed = {}
     for _ in range(1 if args.quick else args.runs):
-        for name in got:
+        for name in list(got):
             try:
                 row = once(name, 5000 if args.quick else 30000, 3600) | once(name, 5000 if args.quick else 30000, 14500)
             except Failed as why:
