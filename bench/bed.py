@@ -81,6 +81,8 @@ class Bed(Control):
         self.bin = Path(bin_dir)
         self.dir = tempfile.TemporaryDirectory(prefix="kubering-bench-")
         self.path = Path(self.dir.name)
+    servers = None  # where fakekube is, if not beside the daemon: two builds get their load from the same one
+
         self.children, self.others, self.metrics_port = [], list(others), None
         self.control = None
         must_be_built(self.bin)
@@ -105,7 +107,7 @@ class Bed(Control):
 
     def start_server(self, who, prefix, options, tls):
         ctl = self.path / f"ctl{prefix}"
-        argv = [self.bin / "fakekube", "--kubeconfig-out", self.conf(prefix), "--control", ctl, "--quiet", "--stamp-writes", *options] + (["--tls"] if tls else [])
+        argv = [(self.servers or self.bin) / "fakekube", "--kubeconfig-out", self.conf(prefix), "--control", ctl, "--quiet", "--stamp-writes", *options] + (["--tls"] if tls else [])
         child = self.start("0", argv, nice=getattr(who, "nice", 0), stdout=subprocess.PIPE)
         if not child.stdout.readline().startswith(b"ready"):
             raise Failed("fakekube did not start")

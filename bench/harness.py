@@ -11,7 +11,7 @@ from pathlib import Path
 import goals
 import report
 from bed import Bed
-from figures import BUILD_COMMAND, Failed, Figure, Result, compare, gather, must_be_built
+from figures import UNCOUNTED, Failed, Figure, Result, compare, gather, must_be_built, reason
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -90,20 +90,22 @@ def say_figures(found):
 
 
 def run_in_turns(measure, args):
-    """Figures, merged histograms, the comparison with the other build (A B A B), and what did not count."""
+    """Figures, merged histograms, the comparison with the other build (A B B A: what changes steadily meets both alike), and what did not
+    count."""
     builds = [args.bin] + ([args.against] if args.against else [])
     results, rates = [[] for _ in builds], {}
+    turns = list(zip(builds, results, ("A", "B")))
     for n in range(args.runs):
-        for build, had in zip(builds, results):
-            print(f"  run {n + 1} of {args.runs}" + (f", {'A' if build is args.bin else 'B'}" if args.against else ""), flush=True)
+        for build, had, word in turns[::-1] if n % 2 else turns:
+            print(f"  run {n + 1} of {args.runs}" + (f", {word}" if args.against else ""), flush=True)
             try:
                 had.append(measure(Run(args, build, rates)))
-            except Failed as why:
-                had.append(Result(problems=[str(why)]))
+            except UNCOUNTED as why:
+                had.append(Result(problems=[reason(why)]))
     found, histograms = gather(results[0], not (args.quick or args.clusters or args.sockets or args.rate))
     against = compare(found, gather(results[1])[0]) if args.against else []
     say_figures(found + against)
-    problems = [p for had in results for r in had for p in r.problems]
+    problems = dict.fromkeys(p for had in results for r in had for p in r.problems)
     return found, histograms, against, "\n".join(problems) or None
 
 
@@ -119,14 +121,12 @@ def run_one(name, bench, args):
     where = machine(args, args.bin)
     print(f"# {name}: " + ", ".join(f"{k} {v}" for k, v in where.items()), flush=True)
     h, histograms, against, problem = Whole(args), {}, [], None
+    Bed.servers = args.bin
     try:
         if bench.whole:
             run_whole(bench.function, args, h)
         else:
             h.found, histograms, against, problem = run_in_turns(bench.function, args)
-    except FileNotFoundError as why:
-        ours = str(why.filename).startswith((str(args.bin), str(args.against)))
-        problem = f"{why.filename} is not there; to build it: {BUILD_COMMAND}" if ours else str(why)
-    except (Failed, subprocess.TimeoutExpired, OSError) as why:
-        problem = str(why) or type(why).__name__
+    except UNCOUNTED as why:
+        problem = reason(why)
     return report.record(where, name, h.found, histograms, against, problem)
