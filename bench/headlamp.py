@@ -23,7 +23,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from bed import Bed, free_port
+import goals
+from bed import Bed, cpu_ns, free_port
 from figures import Failed
 
 FRONTEND = Path(__file__).resolve().parent / "peers/headlamp/frontend.mjs"
@@ -112,9 +113,6 @@ class Way(Bed):
 
     def relists(self):
         return int(self.metrics()["kubering_open_lists_relists"])
-
-    def server_cpu_ns(self):
-        return int(Path(f"/proc/{self.server.pid}/schedstat").read_text().split()[0])
 
 
 # --- CPU per event ---
@@ -245,10 +243,10 @@ def work(way, clusters, writing):
 def recover(way, lists):
     """A restart of the backend: until every list is watched again, the first back-off (0.25 to 0.5 s) included, as later ones are longer until
     a minute has been quiet; CPU time of the reactor and of the server."""
-    before, server = way.threads(), way.server_cpu_ns()
+    before, server = way.threads(), cpu_ns(way.server.pid)
     way.ask("headlamp restart 0")
     seconds = way.wait_live(lists, 300)
-    return seconds, way.spent(before) / 1e6, (way.server_cpu_ns() - server) / 1e6
+    return seconds, way.spent(before) / 1e6, (cpu_ns(way.server.pid) - server) / 1e6
 
 
 def many(args, strategy, clusters, resources):
