@@ -129,6 +129,7 @@ class Bed(Control):
             if time.monotonic() > deadline or self.daemon.poll() is not None:
                 raise Failed("kuberingd did not start:\n" + self.log_end())
             time.sleep(0.01)
+        self.start_seconds = time.monotonic() - self.began
 
     def log_end(self):
         return (self.path / "log").read_text()[-2000:]

@@ -33,6 +33,9 @@ def build_flags(bin_dir):
     return flags or "unknown", output([compiler, "--version"]).split("\n")[0]
 
 
+SIZES = ("tls", "part", "clusters", "sockets", "rate", "strategy", "consumer_cpu")  # options that change what is measured
+
+
 def machine(args, bin_dir):
     """Where, when and with what a figure was taken."""
     cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
@@ -43,7 +46,8 @@ def machine(args, bin_dir):
     return {"cpu": cpu[1] if cpu else platform.machine(), "cpus": os.cpu_count(), "kernel": f"Linux {platform.release().split('-')[0]}",
             "commit": commit, "program": output([Path(bin_dir) / "kuberingd", "--version"]), "flags": flags, "compiler": compiler,
             "load_at_start": round(os.getloadavg()[0], 2), "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "runs": args.runs,
-            "quick": args.quick, "limits": bool(args.limits)}
+            "quick": args.quick, "limits": bool(args.limits), **{k: v for k, v in vars(args).items() if k in SIZES and v is not None},
+            **({"against": ", ".join([output([args.against / "kuberingd", "--version"]), *build_flags(args.against)])} if args.against else {})}
 
 
 class Run:
@@ -71,14 +75,10 @@ class Whole:
     def __init__(self, args):
         self.args, self.found = args, []
 
-    def figure(self, name, value, unit, vs=("none", 0), ratio=None, goal=None, ok=None, values=None, vs_values=None):
-        """value: the median; values: those of the runs. goal and ok win over the table's goal of that name."""
-        beside = list(vs_values or ([vs[1]] if vs[0] != "none" else []))
-        f = Figure(name, unit, list(values or [value]), vs[0], beside, ratio, goal, ok)
-        known = goals.GOALS.get(name)
-        if known and goal is None:
-            f.goal, f.ok = str(known), known.met(f.value, ratio)
-        self.found.append(f)
+    def figure(self, name, values, unit, vs="none", vs_values=(), goal=None, judged=True):
+        """values: those of the runs. judged: it was measured in each of them. --quick gets no verdict."""
+        f = Figure(name, unit, list(values), vs, list(vs_values))
+        self.found.append(f.finished(True, goal or goals.GOALS.get(name), judged and not self.args.quick))
         say_figures([f])
 
 
