@@ -18,6 +18,7 @@ from figures import Failed  # noqa: E402
 
 class Server:
     """Stands for a run, a bed and the load on it: of what is asked, `most` events/s come, and none in the first `bad` looks."""
+    quick = False
 
     def __init__(self, most, bad=0):
         self.most, self.bad, self.rates, self.said, self.asked = most, bad, {}, [], []
@@ -69,6 +70,10 @@ def rates():
     nearly = Server(97000)  # 97 % of it is it
     assert nearly.kept(100000)[0].full
     assert "20,000 of 100,000" in fails(lambda: Server(1000).kept(100000))
+    looks = Server(1000)
+    looks.quick = True
+    fails(lambda: looks.kept(100000))
+    assert len(looks.asked) == 8, "--quick looks for a rate longer than it has"
 
 
 def bound():
