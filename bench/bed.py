@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import socket
 import subprocess
 import tempfile
@@ -136,9 +137,17 @@ class Bed(Control):
 
     def start(self, cpu, argv, nice=0, **kw):
         front = ["nice", "-n", str(nice)] if nice else []
-        child = subprocess.Popen([*front, "taskset", "-c", cpu] + [str(a) for a in argv], **kw)
-        self.children.append(child)
-        return child
+        return self.own([*front, "taskset", "-c", cpu] + [str(a) for a in argv], **kw)
+
+    def own(self, argv, **kw):
+        """Starts a program that ends with the bed. What ends the bench waits until it is known: it would be left behind."""
+        had = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+        try:
+            child = subprocess.Popen(argv, preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, had), **kw)
+            self.children.append(child)
+            return child
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, had)
 
     # --- the oracle ---
 
@@ -147,8 +156,7 @@ class Bed(Control):
 
     def consumer(self, mode, *args, **kw):
         """A probe that runs until its input is closed; it ends with the bed."""
-        child = subprocess.Popen(self.probe(mode, *args, **kw), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.children.append(child)
+        child = self.own(self.probe(mode, *args, **kw), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         child.said = child.stdout.readline()
         if not child.said:
             raise Failed(f"the probe ({mode}) ended")
