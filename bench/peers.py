@@ -7,6 +7,8 @@ whole process by getrusage; ours is daemon and consumer together. A figure count
 KUBERING_PEERS=client-go-json,kube-rs-typed names the peers to run; the default is all of them (with --quick: four of them).
 """
 
+from dataclasses import dataclass
+
 import goals
 import pace
 from figures import UNCOUNTED, Failed, Result, reason
@@ -15,7 +17,25 @@ from peers_report import ORDER, PACES, report
 from peers_subject import Subject
 
 
-def measure(subject, quick):
+@dataclass(frozen=True)
+class Size:
+    """How much of everything: for a figure, or to see that it works, which has a minute for all subjects."""
+    objects: int
+    warm_up: int       # events
+    warm_up_ours: int
+    events: int
+    churn: int
+    again: int         # events after the forced collection
+    idle: float        # seconds
+    paced: float
+    bounds: int
+
+
+FIGURE = Size(30000, 2000, 80000, 50000, 100000, 20000, 3, 4, 3)
+QUICK = Size(2000, 200, 5000, 1000, 1000, 200, 0.5, 0.5, 1)
+
+
+def measure(subject, size_of):
     """Everything with one subject; name: value."""
     out, s = {}, subject
     size = "14k5" if s.large else "3k6"
@@ -29,24 +49,23 @@ def measure(subject, quick):
         s.say("synced")
     out["content"] = s.count()["content"]
     # First touches of memory and code that is compiled as it runs are no steady state; ours first fills what it keeps for followers.
-    s.blast(80000 if s.ours else 2000)
-    events = 10000 if quick else 50000
-    out[f"event_{size}"], reactor, _ = s.blast(events if s.large else events * 2)
+    s.blast(size_of.warm_up_ours if s.ours else size_of.warm_up)
+    out[f"event_{size}"], reactor, _ = s.blast(size_of.events * (1 if s.large else 2))
     if s.ours:
         out[f"event_{size}_reactor"] = reactor
-    out["idle"] = s.idle_cpu(1 if quick else 3)
+    out["idle"] = s.idle_cpu(size_of.idle)
     for rate in PACES:
-        got = s.paced(rate, 1 if quick else 4)
+        got = s.paced(rate, size_of.paced)
         if got:
             cpu, reactor, out[f"late_{size}_at_{rate}_p50"], out[f"late_{size}_at_{rate}_p99"] = got
             out[f"event_{size}_at_{rate}"] = cpu
             if s.ours:
                 out[f"event_{size}_at_{rate}_reactor"] = reactor
     if s.large:
-        s.churn(10000 if quick else 100000)
+        s.churn(size_of.churn)
         out["pss_churn"] = s.count("stat")["pss"] / s.objects / 1000
         out["pss_churn_gc"] = s.count("gc")["pss"] / s.objects / 1000
-        s.churn(2000 if quick else 20000)  # as it runs, and not as the forced collection left it: what the relist's peak is set beside
+        s.churn(size_of.again)  # as it runs, and not as the forced collection left it: what the relist's peak is set beside
         s.check()
         out |= s.relist(300)
         if s.ours and out["relist_calls"] != out["relist_changed"]:
@@ -55,10 +74,9 @@ def measure(subject, quick):
     return out
 
 
-def wake_bound(limits):
-    """us of CPU per event at each pace of one thread that only waits, receives and looks, three times: one wake-up, where daemon and consumer
-    have two."""
-    return {f"event_3k6_at_{rate}": [1e6 / pace.epoll_run(limits, 1, rate).per_cpu_s for _ in range(3)] for rate in PACES}
+def wake_bound(limits, runs):
+    """us of CPU per event at each pace of one thread that only waits, receives and looks: one wake-up, where daemon and consumer have two."""
+    return {f"event_3k6_at_{rate}": [1e6 / pace.epoll_run(limits, 1, rate).per_cpu_s for _ in range(runs)] for rate in PACES}
 
 
 # --- the first list alone ---
@@ -103,11 +121,13 @@ def run(h, args):
     print("  " + ", ".join(f"{n} {version(n)}" for n in built) + "; one process on CPU 1, plain loopback, nothing compressed", flush=True)
     got = {n: [] for n in [*list(OURS)[: 1 if args.quick else None], *names]}
 
-    def once(name, objects, object_bytes):
-        subject = Subject(args, name, argv_of(name), objects, object_bytes)
+    size = QUICK if args.quick else FIGURE
+
+    def once(name, object_bytes):
+        subject = Subject(args, name, argv_of(name), size.objects, object_bytes)
         try:
             subject.large = object_bytes > 8000
-            return measure(subject, args.quick)
+            return measure(subject, size)
         finally:
             subject.close()
 
@@ -115,7 +135,7 @@ def run(h, args):
     for n in range(runs):
         for name in order[::-1] if n % 2 else order:
             try:
-                row = once(name, 5000 if args.quick else 30000, 3600) | once(name, 5000 if args.quick else 30000, 14500)
+                row = once(name, 3600) | once(name, 14500)
             except UNCOUNTED as why:
                 failed[name] = reason(why)
                 print(f"  {name}: NOT COUNTED: {failed[name]}", flush=True)
@@ -127,6 +147,6 @@ def run(h, args):
             print(f"  {name}: " + ", ".join(f"{k} {row[k]:.3g}" for k in ORDER if k in row), flush=True)
     if not got["kubering"]:
         raise Failed(f"kubering itself was not measured: {failed.get('kubering')}")
-    report(h, {n: v for n, v in got.items() if v}, runs, wake_bound(args.limits) if args.limits else {})
+    report(h, {n: v for n, v in got.items() if v}, runs, wake_bound(args.limits, size.bounds) if args.limits else {})
     if failed:
         raise Failed(f"not counted: {', '.join(failed)}")

@@ -195,7 +195,7 @@ def peers_one_after_the_other():
         def close(self):
             pass
 
-    def measure(s, _quick):
+    def measure(s, _size):
         if s.name == "kube-rs-typed":
             raise BrokenPipeError("it died")
         return dict(row)

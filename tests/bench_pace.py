@@ -91,7 +91,7 @@ def bound():
         server.limits = folder
         assert pace.epoll_bound(server, 1, 5000) == 11
         assert pace.epoll_bound(server, 1, 6000) is None and len(server.said) == 1 + pace.BOUND_TRIES
-        assert peers.wake_bound(folder) == {f"event_3k6_at_{rate}": [1e6 / 43967] * 3 for rate in (1000, 5000)}
+        assert peers.wake_bound(folder, 3) == {f"event_3k6_at_{rate}": [1e6 / 43967] * 3 for rate in (1000, 5000)}
         says("no figure")
         assert "printed no figure" in fails(lambda: pace.epoll_run(folder, 1, 5000))
 
@@ -146,7 +146,7 @@ def peers_runs():
 
 def peers_at_a_pace():
     class Kept:
-        name, asked, made = "peer", [], 1.0
+        name, asked, made, quick = "peer", [], 1.0, False
 
         def rv(self):
             return int(self.made * sum(self.asked))
