@@ -6,6 +6,7 @@ import platform
 import re
 import subprocess
 import time
+import traceback
 from pathlib import Path
 
 import goals
@@ -129,4 +130,7 @@ def run_one(name, bench, args):
             h.found, histograms, against, problem = run_in_turns(bench.function, args)
     except UNCOUNTED as why:
         problem = reason(why)
+    except Exception as why:  # a mistake of ours takes no other bench along, nor what this one has counted
+        traceback.print_exc()
+        problem = f"{type(why).__name__}: {why}"
     return report.record(where, name, h.found, histograms, against, problem)

@@ -63,6 +63,21 @@ def one_run_ends_alone():
         assert found[0].ok is None
 
 
+def a_mistake_of_a_bench():
+    def whole(h, _args):
+        h.figure("storm_live", [5.0], "s")
+        raise RuntimeError("dictionary changed size during iteration")
+
+    had, harness.must_be_built = harness.must_be_built, lambda _: None
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            got = quiet(harness.run_one, "storm", types.SimpleNamespace(function=whole, whole=True), arguments())
+    finally:
+        harness.must_be_built = had
+        bed.Bed.servers = None
+    assert got["problem"] == "RuntimeError: dictionary changed size during iteration" and got["figures"][0]["value"] == 5
+
+
 # --- the bed ---
 
 def cpu_of_threads_that_have_ended():
@@ -260,8 +275,9 @@ def nobody_is_left_behind(ends):
 
 
 def main():
-    for check in (builds_in_turns, one_run_ends_alone, cpu_of_threads_that_have_ended, interrupted_twice, one_server_for_both_builds,
-                  all_events_came, peer_that_died, a_consumer_for_each_library, peers_one_after_the_other, said_before_it_measures):
+    for check in (builds_in_turns, one_run_ends_alone, a_mistake_of_a_bench, cpu_of_threads_that_have_ended, interrupted_twice,
+                  one_server_for_both_builds, all_events_came, peer_that_died, a_consumer_for_each_library, peers_one_after_the_other,
+                  said_before_it_measures):
         check()
         print(check.__name__)
     if 0 in os.sched_getaffinity(0):  # where a bench has its servers
