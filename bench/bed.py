@@ -1,8 +1,8 @@
 """The bed of a bench: fakekube servers on CPU 0 and one kuberingd on CPU 1, in a folder of their own, and what can be asked of them."""
 
 import json
-import os
 import re
+import signal
 import socket
 import subprocess
 import tempfile
@@ -33,6 +33,11 @@ def cpu_of(pid):
         except (FileNotFoundError, ProcessLookupError):
             pass
     return out
+
+
+def cpu_ns(pid):
+    """CPU time of a process: of all its threads, those that have ended included (the clock that clock_getcpuclockid gives)."""
+    return time.clock_gettime_ns(~pid << 3 | 2)
 
 
 class Control:
@@ -77,6 +82,8 @@ def merged(configs):
 class Bed(Control):
     """others: more servers. lists: kept open by the daemon itself, with metrics to ask how they are (wait_live)."""
 
+    servers = None  # where fakekube is, if not beside the daemon: two builds get their load from the same one
+
     def __init__(self, bin_dir, objects, object_bytes, tls=False, extra=(), settings="", reactors=1, daemon_cpus="1", others=(), lists=None):
         self.bin = Path(bin_dir)
         self.dir = tempfile.TemporaryDirectory(prefix="kubering-bench-")
@@ -105,7 +112,7 @@ class Bed(Control):
 
     def start_server(self, who, prefix, options, tls):
         ctl = self.path / f"ctl{prefix}"
-        argv = [self.bin / "fakekube", "--kubeconfig-out", self.conf(prefix), "--control", ctl, "--quiet", "--stamp-writes", *options] + (["--tls"] if tls else [])
+        argv = [(self.servers or self.bin) / "fakekube", "--kubeconfig-out", self.conf(prefix), "--control", ctl, "--quiet", "--stamp-writes", *options] + (["--tls"] if tls else [])
         child = self.start("0", argv, nice=getattr(who, "nice", 0), stdout=subprocess.PIPE)
         if not child.stdout.readline().startswith(b"ready"):
             raise Failed("fakekube did not start")
@@ -123,15 +130,24 @@ class Bed(Control):
             if time.monotonic() > deadline or self.daemon.poll() is not None:
                 raise Failed("kuberingd did not start:\n" + self.log_end())
             time.sleep(0.01)
+        self.start_seconds = time.monotonic() - self.began
 
     def log_end(self):
         return (self.path / "log").read_text()[-2000:]
 
     def start(self, cpu, argv, nice=0, **kw):
         front = ["nice", "-n", str(nice)] if nice else []
-        child = subprocess.Popen([*front, "taskset", "-c", cpu] + [str(a) for a in argv], **kw)
-        self.children.append(child)
-        return child
+        return self.own([*front, "taskset", "-c", cpu] + [str(a) for a in argv], **kw)
+
+    def own(self, argv, **kw):
+        """Starts a program that ends with the bed. What ends the bench waits until it is known: it would be left behind."""
+        had = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+        try:
+            child = subprocess.Popen(argv, preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, had), **kw)
+            self.children.append(child)
+            return child
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, had)
 
     # --- the oracle ---
 
@@ -140,8 +156,7 @@ class Bed(Control):
 
     def consumer(self, mode, *args, **kw):
         """A probe that runs until its input is closed; it ends with the bed."""
-        child = subprocess.Popen(self.probe(mode, *args, **kw), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.children.append(child)
+        child = self.own(self.probe(mode, *args, **kw), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         child.said = child.stdout.readline()
         if not child.said:
             raise Failed(f"the probe ({mode}) ended")
@@ -191,7 +206,7 @@ class Bed(Control):
         """Waits until the daemon has nothing to do."""
         last, quiet, deadline = None, 0, time.monotonic() + 60
         while quiet < 4 and time.monotonic() < deadline:
-            now = sum(self.threads().values())
+            now = cpu_ns(self.daemon.pid)
             quiet = quiet + 1 if last is not None and now - last < 300000 else 0
             last = now
             time.sleep(0.01)
@@ -200,7 +215,7 @@ class Bed(Control):
         """Waits until the server has sent what it can: it has used no CPU for a while."""
         deadline, last, quiet = time.monotonic() + 60, -1, 0
         while quiet < 5 and time.monotonic() < deadline:
-            used = int(Path(f"/proc/{self.server.pid}/schedstat").read_text().split()[0])
+            used = cpu_ns(self.server.pid)
             quiet = quiet + 1 if used - last < 2000000 else 0
             last = used
             time.sleep(0.05)
@@ -247,15 +262,20 @@ class Bed(Control):
         return int(self.metrics()["kubering_open_lists_events"]) - self.server_stats()["bookmarks"]
 
     def close(self):
-        for child in reversed(self.children):
-            if child.poll() is None:
-                child.terminate()
-        for child in self.children:
-            try:
-                child.wait(10)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
+        try:
+            for child in reversed(self.children):
+                if child.poll() is None:
+                    child.terminate()
+            for child in self.children:
+                try:
+                    child.wait(10)
+                except subprocess.TimeoutExpired:
+                    pass
+        finally:  # who interrupts this, too, leaves nobody behind
+            for child in self.children:
+                if child.poll() is None:
+                    child.kill()
+                    child.wait()
         for who in (self, *getattr(self, "others", ())):
             if who.control:
                 who.control.close()

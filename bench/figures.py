@@ -1,6 +1,7 @@
 """Figures: values of several runs and what they are measured beside, histograms, and the line that says them."""
 
 import statistics
+import subprocess
 from dataclasses import dataclass, field
 
 import goals
@@ -18,6 +19,16 @@ BUILD_COMMAND = "cmake --preset release && cmake --build --preset release"
 
 class Failed(Exception):
     """The figure does not count: something did not start, or the oracle differs."""
+
+
+UNCOUNTED = (Failed, OSError, subprocess.TimeoutExpired)  # end a run, a part of it or a peer, and nothing else
+
+
+def reason(why):
+    """What is said of one of them."""
+    if isinstance(why, FileNotFoundError) and why.filename:
+        return f"{why.filename} is not there; what this repository builds: {BUILD_COMMAND}"
+    return str(why) or type(why).__name__
 
 
 def must_be_built(bin_dir):
@@ -73,6 +84,7 @@ class Sample:
     vs_value: float | None = None
     same: bool = True  # the two can be divided by each other
     judged: bool = True  # it was measured at the size, or rate, that its goal means
+    load: float | None = None  # events/s that it was measured at, where that is not always what was asked for
 
 
 @dataclass
@@ -82,8 +94,8 @@ class Result:
     histograms: dict = field(default_factory=dict)
     problems: list = field(default_factory=list)
 
-    def add(self, name, value, unit, vs="none", vs_value=None, same=True, judged=True):
-        self.samples[name] = Sample(float(value), unit, vs, None if vs_value is None else float(vs_value), same, judged)
+    def add(self, name, value, unit, vs="none", vs_value=None, same=True, judged=True, load=None):
+        self.samples[name] = Sample(float(value), unit, vs, None if vs_value is None else float(vs_value), same, judged, load)
 
     def histogram(self, name, h):
         self.histograms[name] = h
@@ -92,8 +104,8 @@ class Result:
         """A part that does not count takes the others not with it: measure(self, *args) adds when it is done."""
         try:
             measure(self, *args)
-        except Failed as why:
-            self.problems.append(str(why))
+        except UNCOUNTED as why:
+            self.problems.append(reason(why))
 
 
 @dataclass
@@ -107,18 +119,26 @@ class Figure:
     ratio: float | None = None
     goal: str | None = None
     ok: bool | None = None
+    load: float | None = None
 
     @staticmethod
     def of(name, samples, judged=True):
-        """From the samples of the runs. The goal is the table's; judged: it was measured at the size that the goal means."""
+        """From the samples of the runs. Where they are of several loads, those of the least count: medians are of one load."""
+        judged = judged and all(s.judged for s in samples)
+        load = min((s.load for s in samples if s.load is not None), default=None)
+        samples = [s for s in samples if s.load in (None, load)]
         first = next((s for s in samples if s.vs_value is not None), samples[0])
-        f = Figure(name, first.unit, [s.value for s in samples], first.vs, [s.vs_value for s in samples if s.vs_value is not None])
-        if first.same and f.vs_values and f.vs_value:
-            f.ratio = f.value / f.vs_value
-        goal = goals.GOALS.get(name)
+        beside = [s.vs_value for s in samples if s.vs_value is not None]
+        return Figure(name, first.unit, [s.value for s in samples], first.vs, beside, load=load).finished(first.same, goals.GOALS.get(name), judged)
+
+    def finished(self, same=True, goal=None, judged=True):
+        """With the ratio of the medians, if the two can be divided, and with its goal. judged: it was measured in every run, at the size
+        that the goal means."""
+        if same and self.vs_value:
+            self.ratio = self.value / self.vs_value
         if goal:
-            f.goal, f.ok = str(goal), goal.met(f.value, f.ratio) if judged and all(s.judged for s in samples) else None
-        return f
+            self.goal, self.ok = str(goal), goal.met(self.value, self.ratio) if judged else None
+        return self
 
     @property
     def value(self):
@@ -146,13 +166,15 @@ class Figure:
         """For JSON."""
         return {"name": self.name, "unit": self.unit, "value": self.value, "values": self.values, "min": min(self.values),
                 "max": max(self.values), "vs": self.vs, "vs_value": self.vs_value, "vs_values": self.vs_values, "ratio": self.ratio,
-                "goal": self.goal, "ok": self.ok}
+                "goal": self.goal, "ok": self.ok, "load": self.load}
 
 
 def gather(results, judged=True):
-    """Figures and merged histograms of the runs' results, in the order in which they were measured."""
+    """Figures and merged histograms of the runs' results, in the order in which they were measured. A figure that a run lacks, because it
+    did not count there, has no verdict: the runs that are left may be those that went well."""
     names = list(dict.fromkeys(name for r in results for name in r.samples))
-    found = [Figure.of(name, [r.samples[name] for r in results if name in r.samples], judged) for name in names]
+    found = [Figure.of(name, [r.samples[name] for r in results if name in r.samples], judged and all(name in r.samples for r in results))
+             for name in names]
     histograms = {}
     for r in results:
         for name, h in r.histograms.items():
@@ -161,8 +183,7 @@ def gather(results, judged=True):
 
 
 def compare(ours, theirs):
-    """The same figures of two builds, one line each: `figure NAME_against ...`."""
+    """The same figures of two builds, one line each: `figure NAME_against ...`. No ratio where one of them was measured at less load."""
     by_name = {f.name: f for f in theirs}
-    return [Figure(f.name + "_against", f.unit, f.values, "against", by_name[f.name].values,
-                   f.value / by_name[f.name].value if by_name[f.name].value else None)
+    return [Figure(f.name + "_against", f.unit, f.values, "against", by_name[f.name].values).finished(f.load == by_name[f.name].load)
             for f in ours if f.name in by_name]

@@ -6,12 +6,13 @@ import platform
 import re
 import subprocess
 import time
+import traceback
 from pathlib import Path
 
 import goals
 import report
 from bed import Bed
-from figures import BUILD_COMMAND, Failed, Figure, Result, compare, gather, must_be_built
+from figures import UNCOUNTED, Failed, Figure, Result, compare, gather, must_be_built, reason
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -33,6 +34,9 @@ def build_flags(bin_dir):
     return flags or "unknown", output([compiler, "--version"]).split("\n")[0]
 
 
+SIZES = ("tls", "part", "clusters", "sockets", "rate", "strategy", "consumer_cpu")  # options that change what is measured
+
+
 def machine(args, bin_dir):
     """Where, when and with what a figure was taken."""
     cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
@@ -43,7 +47,8 @@ def machine(args, bin_dir):
     return {"cpu": cpu[1] if cpu else platform.machine(), "cpus": os.cpu_count(), "kernel": f"Linux {platform.release().split('-')[0]}",
             "commit": commit, "program": output([Path(bin_dir) / "kuberingd", "--version"]), "flags": flags, "compiler": compiler,
             "load_at_start": round(os.getloadavg()[0], 2), "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "runs": args.runs,
-            "quick": args.quick, "limits": bool(args.limits)}
+            "quick": args.quick, "limits": bool(args.limits), **{k: v for k, v in vars(args).items() if k in SIZES and v is not None},
+            **({"against": ", ".join([output([args.against / "kuberingd", "--version"]), *build_flags(args.against)])} if args.against else {})}
 
 
 class Run:
@@ -71,14 +76,10 @@ class Whole:
     def __init__(self, args):
         self.args, self.found = args, []
 
-    def figure(self, name, value, unit, vs=("none", 0), ratio=None, goal=None, ok=None, values=None, vs_values=None):
-        """value: the median; values: those of the runs. goal and ok win over the table's goal of that name."""
-        beside = list(vs_values or ([vs[1]] if vs[0] != "none" else []))
-        f = Figure(name, unit, list(values or [value]), vs[0], beside, ratio, goal, ok)
-        known = goals.GOALS.get(name)
-        if known and goal is None:
-            f.goal, f.ok = str(known), known.met(f.value, ratio)
-        self.found.append(f)
+    def figure(self, name, values, unit, vs="none", vs_values=(), goal=None, judged=True):
+        """values: those of the runs. judged: it was measured in each of them. --quick gets no verdict."""
+        f = Figure(name, unit, list(values), vs, list(vs_values))
+        self.found.append(f.finished(True, goal or goals.GOALS.get(name), judged and not self.args.quick))
         say_figures([f])
 
 
@@ -90,20 +91,22 @@ def say_figures(found):
 
 
 def run_in_turns(measure, args):
-    """Figures, merged histograms, the comparison with the other build (A B A B), and what did not count."""
+    """Figures, merged histograms, the comparison with the other build (A B B A: what changes steadily meets both alike), and what did not
+    count."""
     builds = [args.bin] + ([args.against] if args.against else [])
     results, rates = [[] for _ in builds], {}
+    turns = list(zip(builds, results, ("A", "B")))
     for n in range(args.runs):
-        for build, had in zip(builds, results):
-            print(f"  run {n + 1} of {args.runs}" + (f", {'A' if build is args.bin else 'B'}" if args.against else ""), flush=True)
+        for build, had, word in turns[::-1] if n % 2 else turns:
+            print(f"  run {n + 1} of {args.runs}" + (f", {word}" if args.against else ""), flush=True)
             try:
                 had.append(measure(Run(args, build, rates)))
-            except Failed as why:
-                had.append(Result(problems=[str(why)]))
+            except UNCOUNTED as why:
+                had.append(Result(problems=[reason(why)]))
     found, histograms = gather(results[0], not (args.quick or args.clusters or args.sockets or args.rate))
     against = compare(found, gather(results[1])[0]) if args.against else []
     say_figures(found + against)
-    problems = [p for had in results for r in had for p in r.problems]
+    problems = dict.fromkeys(p for had in results for r in had for p in r.problems)
     return found, histograms, against, "\n".join(problems) or None
 
 
@@ -119,14 +122,15 @@ def run_one(name, bench, args):
     where = machine(args, args.bin)
     print(f"# {name}: " + ", ".join(f"{k} {v}" for k, v in where.items()), flush=True)
     h, histograms, against, problem = Whole(args), {}, [], None
+    Bed.servers = args.bin
     try:
         if bench.whole:
             run_whole(bench.function, args, h)
         else:
             h.found, histograms, against, problem = run_in_turns(bench.function, args)
-    except FileNotFoundError as why:
-        ours = str(why.filename).startswith((str(args.bin), str(args.against)))
-        problem = f"{why.filename} is not there; to build it: {BUILD_COMMAND}" if ours else str(why)
-    except (Failed, subprocess.TimeoutExpired, OSError) as why:
-        problem = str(why) or type(why).__name__
+    except UNCOUNTED as why:
+        problem = reason(why)
+    except Exception as why:  # a mistake of ours takes no other bench along, nor what this one has counted
+        traceback.print_exc()
+        problem = f"{type(why).__name__}: {why}"
     return report.record(where, name, h.found, histograms, against, problem)

@@ -6,10 +6,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from bed import cpu_ns
 from figures import Failed
 
 KEPT = 0.97      # of the rate must have come for it to be kept
 STEP = 0.9       # to the next rate that is tried
+QUICK_STEP = 0.6  # with --quick, which has a minute for all
 LEAST = 0.2      # of what was asked for; below it there is nothing to measure
 BOUND_TRIES = 3  # the bound's own sender is disturbed like ours
 
@@ -21,6 +23,7 @@ class Paced:
     rate: float
     events: int
     spent: int  # CPU of the busiest thread of the daemon, ns
+    process: int  # of all its threads
     took: float
     server: float  # CPU of the server, share of a core
 
@@ -41,20 +44,16 @@ class Paced:
                 f"the server used {self.server * 100:.0f} % of its CPU")
 
 
-def server_cpu_ns(bed):
-    return int(Path(f"/proc/{bed.server.pid}/schedstat").read_text().split()[0])
-
-
 def at_rate(bed, asked, rate, seconds, warm_up=1):
     """Load for so long."""
     bed.ask(f"rate {rate:.0f} status=1")
     time.sleep(warm_up)
-    before, events, server, began = bed.threads(), bed.changes(), server_cpu_ns(bed), time.monotonic()
+    threads, daemon, events, server, began = bed.threads(), cpu_ns(bed.daemon.pid), bed.changes(), cpu_ns(bed.server.pid), time.monotonic()
     time.sleep(seconds)
-    spent, events, took = bed.spent(before), bed.changes() - events, time.monotonic() - began
-    server = (server_cpu_ns(bed) - server) / took / 1e9
+    spent, daemon = bed.spent(threads), cpu_ns(bed.daemon.pid) - daemon
+    events, server, took = bed.changes() - events, cpu_ns(bed.server.pid) - server, time.monotonic() - began
     bed.ask("rate 0")
-    return Paced(asked, rate, events, spent, took, server)
+    return Paced(asked, rate, events, spent, daemon, took, server / took / 1e9)
 
 
 def steps(run, word, asked):
@@ -64,7 +63,7 @@ def steps(run, word, asked):
     while rate >= LEAST * asked:
         yield rate
         yield rate
-        rate *= STEP
+        rate *= QUICK_STEP if run.quick else STEP
 
 
 def kept(run, bed, word, asked, measure):

@@ -7,17 +7,35 @@ whole process by getrusage; ours is daemon and consumer together. A figure count
 KUBERING_PEERS=client-go-json,kube-rs-typed names the peers to run; the default is all of them (with --quick: four of them).
 """
 
-import statistics
+from dataclasses import dataclass
 
 import goals
 import pace
-from figures import Failed, Result
+from figures import UNCOUNTED, Failed, Result, reason
 from peers_programs import OURS, PEERS, chosen, prepared, version
-from peers_report import ORDER, PACES, middle, report
+from peers_report import ORDER, PACES, report
 from peers_subject import Subject
 
 
-def measure(subject, quick):
+@dataclass(frozen=True)
+class Size:
+    """How much of everything: for a figure, or to see that it works, which has a minute for all subjects."""
+    objects: int
+    warm_up: int       # events
+    warm_up_ours: int
+    events: int
+    churn: int
+    again: int         # events after the forced collection
+    idle: float        # seconds
+    paced: float
+    bounds: int
+
+
+FIGURE = Size(30000, 2000, 80000, 50000, 100000, 20000, 3, 4, 3)
+QUICK = Size(2000, 200, 5000, 1000, 1000, 200, 0.5, 0.5, 1)
+
+
+def measure(subject, size_of):
     """Everything with one subject; name: value."""
     out, s = {}, subject
     size = "14k5" if s.large else "3k6"
@@ -31,32 +49,34 @@ def measure(subject, quick):
         s.say("synced")
     out["content"] = s.count()["content"]
     # First touches of memory and code that is compiled as it runs are no steady state; ours first fills what it keeps for followers.
-    s.blast(80000 if s.ours else 2000)
-    events = 10000 if quick else 50000
-    out[f"event_{size}"], reactor, _ = s.blast(events if s.large else events * 2)
+    s.blast(size_of.warm_up_ours if s.ours else size_of.warm_up)
+    out[f"event_{size}"], reactor, _ = s.blast(size_of.events * (1 if s.large else 2))
     if s.ours:
         out[f"event_{size}_reactor"] = reactor
-    out["idle"] = s.idle_cpu(1 if quick else 3)
+    out["idle"] = s.idle_cpu(size_of.idle)
     for rate in PACES:
-        got = s.paced(rate, 1 if quick else 4)
-        out[f"event_{size}_at_{rate}"] = got["cpu"]
-        if s.ours:
-            out[f"event_{size}_at_{rate}_reactor"] = got["reactor"]
-        out[f"late_{size}_at_{rate}"] = (got["p50_ns"] / 1000, got["p99_ns"] / 1000)
+        got = s.paced(rate, size_of.paced)
+        if got:
+            cpu, reactor, out[f"late_{size}_at_{rate}_p50"], out[f"late_{size}_at_{rate}_p99"] = got
+            out[f"event_{size}_at_{rate}"] = cpu
+            if s.ours:
+                out[f"event_{size}_at_{rate}_reactor"] = reactor
     if s.large:
-        s.churn(10000 if quick else 100000)
+        s.churn(size_of.churn)
         out["pss_churn"] = s.count("stat")["pss"] / s.objects / 1000
         out["pss_churn_gc"] = s.count("gc")["pss"] / s.objects / 1000
+        s.churn(size_of.again)  # as it runs, and not as the forced collection left it: what the relist's peak is set beside
         s.check()
         out |= s.relist(300)
+        if s.ours and out["relist_calls"] != out["relist_changed"]:
+            raise Failed(f"{s.name}: {out['relist_calls']} handler calls for {out['relist_changed']} changes by a relist")
     s.check()
     return out
 
 
-def wake_bound(limits):
+def wake_bound(limits, runs):
     """us of CPU per event at each pace of one thread that only waits, receives and looks: one wake-up, where daemon and consumer have two."""
-    runs = {rate: [pace.epoll_run(limits, 1, rate) for _ in range(3)] for rate in PACES}
-    return {f"event_3k6_at_{rate}": 1e6 / statistics.median(r.per_cpu_s for r in got) for rate, got in runs.items()}
+    return {f"event_3k6_at_{rate}": [1e6 / pace.epoll_run(limits, 1, rate).per_cpu_s for _ in range(runs)] for rate in PACES}
 
 
 # --- the first list alone ---
@@ -101,31 +121,32 @@ def run(h, args):
     print("  " + ", ".join(f"{n} {version(n)}" for n in built) + "; one process on CPU 1, plain loopback, nothing compressed", flush=True)
     got = {n: [] for n in [*list(OURS)[: 1 if args.quick else None], *names]}
 
-    def once(name, objects, object_bytes):
-        subject = Subject(args, name, argv_of(name), objects, object_bytes)
+    size = QUICK if args.quick else FIGURE
+
+    def once(name, object_bytes):
+        subject = Subject(args, name, argv_of(name), size.objects, object_bytes)
         try:
             subject.large = object_bytes > 8000
-            return measure(subject, args.quick)
+            return measure(subject, size)
         finally:
             subject.close()
 
-    failed = {}
-    for _ in range(1 if args.quick else args.runs):
-        for name in got:
+    failed, runs, order = {}, 1 if args.quick else args.runs, list(got)
+    for n in range(runs):
+        for name in order[::-1] if n % 2 else order:
             try:
-                row = once(name, 5000 if args.quick else 30000, 3600) | once(name, 5000 if args.quick else 30000, 14500)
-            except Failed as why:
-                failed[name] = str(why)
-                print(f"  {name}: NOT COUNTED: {why}", flush=True)
+                row = once(name, 3600) | once(name, 14500)
+            except UNCOUNTED as why:
+                failed[name] = reason(why)
+                print(f"  {name}: NOT COUNTED: {failed[name]}", flush=True)
                 continue
             if PEERS.get(name, ("", ""))[1].split(",")[0] in ("protobuf", "metadata") and "protobuf" not in row["content"]:
                 name = name.replace("protobuf", "fallback-json").replace("metadata", "metadata-fallback-json")
                 print(f"  {name}: asked for protobuf; the server answered {row['content']}, so this is not what its users have", flush=True)
             got.setdefault(name, []).append(row)
             print(f"  {name}: " + ", ".join(f"{k} {row[k]:.3g}" for k in ORDER if k in row), flush=True)
-    rows = {n: middle(v) for n, v in got.items() if v}
-    if "kubering" not in rows:
+    if not got["kubering"]:
         raise Failed(f"kubering itself was not measured: {failed.get('kubering')}")
-    report(h, rows, wake_bound(args.limits) if args.limits else {})
+    report(h, {n: v for n, v in got.items() if v}, runs, wake_bound(args.limits, size.bounds) if args.limits else {})
     if failed:
         raise Failed(f"not counted: {', '.join(failed)}")

@@ -88,12 +88,13 @@ def build(work_dir, programs=tuple(MAKERS)):
     return built
 
 
-def build_consumer(bin_dir, to):
-    """kubering's consumer, against the library beside these binaries."""
+def build_consumer(bin_dir, cache):
+    """kubering's consumer, against the library beside these binaries. Each library has its own: another clone may measure, too."""
     lib = Path(bin_dir).resolve().parent / "lib"
+    to = cache / f"follow-{hashlib.sha256(str(lib).encode()).hexdigest()[:16]}"
     nice(["cc", "-std=gnu11", "-D_GNU_SOURCE", "-O3", "-Wall", "-I", HERE.parent / "engine/include", SOURCES / "kubering/follow.c", "-o",
-          to / "follow", f"-L{lib}", f"-Wl,-rpath,{lib}", "-lkubering"])
-    return to / "follow"
+          to, f"-L{lib}", f"-Wl,-rpath,{lib}", "-lkubering"])
+    return to
 
 
 def version(name):

@@ -8,7 +8,8 @@ import subprocess
 import time
 from pathlib import Path
 
-from bed import Bed
+import pace
+from bed import Bed, cpu_ns
 from figures import Failed
 from peers_programs import OURS
 
@@ -22,40 +23,52 @@ def touch_memory():
     mmap.mmap(-1, min(TOUCHED, available // 2), mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE).close()
 
 
+def edge(low):
+    """The largest value of the bucket that begins there; the programs have 16 to a power of two."""
+    return low + (1 << max(0, low.bit_length() - 5)) - 1
+
+
 class Subject(Bed):
     def __init__(self, args, name, argv_of, objects, object_bytes):
-        touch_memory()
+        if not args.quick:
+            touch_memory()
         super().__init__(args.bin, objects, object_bytes, False, ["--namespaces", 16], OURS.get(name, ("", ""))[1])
-        self.name, self.objects, self.ours = name, objects, name in OURS
-        self.log = open(self.path / "subject.log", "w")
-        self.daemon_before = self.daemon_cpu()
-        self.child = self.start("1", argv_of(self), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, bufsize=0)
+        self.name, self.objects, self.ours, self.quick = name, objects, name in OURS, args.quick
+        try:
+            self.log = open(self.path / "subject.log", "w")
+            self.child = self.start("1", argv_of(self), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, bufsize=0)
+        except BaseException:
+            self.close()
+            raise
 
     def say(self, word, seconds=120):
-        self.child.stdin.write(word.encode() + b"\n")
+        try:
+            self.child.stdin.write(word.encode() + b"\n")
+        except BrokenPipeError:
+            pass  # it has ended: its output has, too
         if not select.select([self.child.stdout], [], [], seconds)[0]:
             raise Failed(f"{self.name}: no answer to {word} within {seconds} s")
         line = self.child.stdout.readline()
-        if not line:
+        if not line.endswith(b"\n"):
             raise Failed(f"{self.name}: ended: {(self.path / 'subject.log').read_text()[-2000:]}")
         return json.loads(line)
 
-    def daemon_cpu(self):
-        return sum(int((t / "schedstat").read_text().split()[0]) for t in Path(f"/proc/{self.daemon.pid}/task").iterdir())
-
     def synced(self, seconds=120):
-        """When all objects are there and were handled: seconds, and us of CPU per object, the daemon's included in ours."""
+        """When all objects are there and were handled: seconds since the start, and us of CPU per object. Ours begins with the daemon's
+        start, as a peer's does with its process."""
         first = self.say("synced", seconds)
         if first["objects"] != self.objects:
             raise Failed(f"{self.name}: synced with {first['objects']} of {self.objects} objects")
-        cpu = first["cpu_ns"] + (self.daemon_cpu() - self.daemon_before if self.ours else 0)
-        return first["wall_ns"] / 1e9, cpu / self.objects / 1000
+        wall, cpu = first["wall_ns"] / 1e9, first["cpu_ns"]
+        if self.ours:
+            wall, cpu = wall + self.start_seconds, cpu + cpu_ns(self.daemon.pid)
+        return wall, cpu / self.objects / 1000
 
     def count(self, word="count"):
         """With the daemon's CPU and memory in ours."""
         out = self.say(word)
         if self.ours:
-            out["cpu_ns"] += self.daemon_cpu() - self.daemon_before
+            out["cpu_ns"] += cpu_ns(self.daemon.pid)
             out["reactor_ns"] = self.reactor_cpu_ns()
             if "pss" in out:
                 out["pss"] += self.memory(self.daemon.pid)
@@ -87,15 +100,25 @@ class Subject(Bed):
         return self.events(lambda: self.ask(f"blast fake-1 pods {n}") and n)
 
     def paced(self, rate, seconds):
-        def load():
-            before = self.rv()
-            self.ask(f"rate {rate} status=1")
-            time.sleep(seconds)
-            self.ask("rate 0")
-            return self.rv() - before
-        self.say("latency")
-        cpu, reactor, wall = self.events(load)
-        return {"cpu": cpu, "reactor": reactor, "behind": wall - seconds, **self.say("latency")}
+        """At a rate that the server has kept: CPU per event, the reactor's, p50 and p99 of the latency in us. None: it has not, three times."""
+        for _ in range(1 if self.quick else 3):
+            made = []
+
+            def load():
+                before, began = self.rv(), time.monotonic()
+                self.ask(f"rate {rate} status=1")
+                time.sleep(seconds)
+                self.ask("rate 0")
+                made.extend((self.rv() - before, time.monotonic() - began))
+                return made[0]
+
+            self.say("latency")
+            cpu, reactor, _ = self.events(load)
+            late = self.say("latency")
+            if made[0] >= pace.KEPT * rate * made[1]:
+                return cpu, reactor, edge(late["p50_ns"]) / 1000, edge(late["p99_ns"]) / 1000
+            print(f"  {self.name}: the server made {made[0] / made[1]:,.0f} of {rate:,} events/s", flush=True)
+        return None
 
     def idle_cpu(self, seconds):
         """Milliseconds of CPU per second without an event."""

@@ -3,6 +3,7 @@
 import html
 import json
 import math
+import os
 
 import goals
 from figures import Histogram, readable
@@ -16,8 +17,18 @@ def record(machine, name, found, histograms, against, problem):
             "histograms": {k: {"max": h.max, "buckets": sorted(h.buckets.items())} for k, h in histograms.items()}, "machine": machine}
 
 
+def write(file, text):
+    """What was there stays until all of the new one is: a disk may be full."""
+    if file.exists() and not file.is_file():  # /dev/stdout
+        file.write_text(text)
+        return
+    new = file.with_name(file.name + ".new")
+    new.write_text(text)
+    os.replace(new, file)
+
+
 def write_json(file, benches):
-    file.write_text(json.dumps({"kubering_bench": 1, "benches": benches}, indent=1) + "\n")
+    write(file, json.dumps({"kubering_bench": 1, "benches": benches}, indent=1) + "\n")
 
 
 def read_json(file):
@@ -27,9 +38,13 @@ def read_json(file):
 # --- the closing table ---
 
 def rows_of(benches):
-    """(row, its figures) for each row of the goals; the newest figure of a name counts."""
-    newest = {f["name"]: f | {"machine": b["machine"]} for b in benches for f in b["figures"]}
-    return [(row, [f for name, f in newest.items() if goals.row_of(name) is row]) for row in goals.ROWS]
+    """(row, its figures, goals that no figure has) for each row of the goals. The newest figure of a name counts, a quick one only where
+    there is no other."""
+    by_age = sorted(benches, key=lambda b: (not b["machine"].get("quick"), b["machine"].get("time", "")))
+    newest = {f["name"]: f | {"machine": b["machine"]} for b in by_age for f in b["figures"]}
+    for row in goals.ROWS:
+        missing = [name for name in goals.GOALS if goals.row_of(name) is row and name not in newest]
+        yield row, [f for name, f in newest.items() if goals.row_of(name) is row], missing
 
 
 def verdict(f):
@@ -46,9 +61,10 @@ def cells(f):
 def table(benches):
     """For a terminal, and as Markdown."""
     out = ["| figure | measured (range) | goal | bound or peer of the same run | |", "|---|---|---|---|---|"]
-    for row, found in rows_of(benches):
+    for row, found, missing in rows_of(benches):
         out.append(f"| **{row.figure}** | | {row.goal} | | |")
         out += ["| " + " | ".join(cells(f)) + " |" for f in found] or ["| not measured | | | | |"]
+        out += [f"| {name} | not measured | {goals.GOALS[name]} | - | - |" for name in missing if found]
     failed = [f"{b['bench']}: {b['problem'].splitlines()[0]}" for b in benches if b["problem"]]
     return "\n".join(out + ["", *failed]).rstrip()
 
@@ -110,10 +126,12 @@ def curve(histograms):
     return svg(width, height, body, "latency by percentile") + f"<ul>{legend}</ul>"
 
 
-STYLE = """body{font:14px/1.45 system-ui,sans-serif;max-width:75rem;margin:2rem auto;padding:0 1rem;color:#1e293b;background:#fff}
-table{border-collapse:collapse;width:100%}td,th{border-bottom:1px solid #cbd5e1;padding:.3rem .5rem;text-align:left;vertical-align:middle}
-.ok{color:#047857}.short,.problem{color:#b91c1c;font-weight:600}svg text{font-size:11px;fill:#475569}.axis{stroke:#cbd5e1}.ours{fill:#2563eb;fill-opacity:.7}
-.bound{stroke:#d97706;stroke-width:3}pre{background:#f1f5f9;padding:.5rem;overflow:auto}ul{list-style:none;padding:0}"""
+STYLE = """:root{color-scheme:light dark;--text:#1e293b;--back:#fff;--line:#cbd5e1;--pale:#475569;--box:#f1f5f9;--good:#047857;--bad:#b91c1c}
+@media(prefers-color-scheme:dark){:root{--text:#e2e8f0;--back:#0f172a;--line:#334155;--pale:#94a3b8;--box:#1e293b;--good:#34d399;--bad:#f87171}}
+body{font:14px/1.45 system-ui,sans-serif;max-width:75rem;margin:2rem auto;padding:0 1rem;color:var(--text);background:var(--back)}
+table{border-collapse:collapse;width:100%}td,th{border-bottom:1px solid var(--line);padding:.3rem .5rem;text-align:left;vertical-align:middle}
+.ok{color:var(--good)}.short,.problem{color:var(--bad);font-weight:600}svg text{font-size:11px;fill:var(--pale)}.axis{stroke:var(--line)}
+.ours{fill:#3b82f6;fill-opacity:.8}.bound{stroke:#d97706;stroke-width:3}pre{background:var(--box);padding:.5rem;overflow:auto}ul{list-style:none;padding:0}"""
 
 
 def figure_rows(found, machine):
@@ -143,7 +161,7 @@ def page(benches):
         out += [f"<h3>{html.escape(g)}</h3>" + curve(hs) for g, hs in groups.items() if any(h.count for h in hs.values())]
     rows = "".join(f'<tr><th colspan="5">{html.escape(row.figure)}</th><td>{html.escape(row.goal)}</td></tr>' + "".join(
         "<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in cells(f)) + "<td></td></tr>" for f in found)
-        for row, found in rows_of(benches) if found)
+        for row, found, _ in rows_of(benches) if found)
     if rows:
         out.append(f"<h2>Goals</h2><table>{rows}</table>")
     return "\n".join(out) + "</body></html>\n"

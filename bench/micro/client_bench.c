@@ -241,7 +241,7 @@ static void bench_get(struct bench *b, const char *rate, unsigned flags)
 {
 	struct kr_object o;
 	char name[32];
-	uint64_t n = 0, torn = 0;
+	uint64_t n = 0, torn = 0, w0 = b->orders->written;
 	double t0 = now_s(), c0 = cpu_s(), t;
 	do {
 		for (int i = 0; i < 64; i++, n++) {
@@ -255,9 +255,10 @@ static void bench_get(struct bench *b, const char *rate, unsigned flags)
 		}
 		t = now_s() - t0;
 	} while (t < b->seconds);
-	printf("get     %-8s %-8s %9.0f gets/s, %4.0f ns each (cpu %4.0f), torn %" PRIu64 "\n",
+	printf("get     %-8s %-8s %9.0f gets/s, %4.0f ns each (cpu %4.0f), torn %" PRIu64
+	       " (writer did %.0f/s)\n",
 	        rate, flags ? "borrowed" : "copied", (double)n / t, t / (double)n * 1e9,
-	        (cpu_s() - c0) / (double)n * 1e9, torn);
+	        (cpu_s() - c0) / (double)n * 1e9, torn, (double)(b->orders->written - w0) / t);
 }
 
 static int by_value(const void *a, const void *b)

@@ -29,10 +29,10 @@ enum { BYTES_MAX = 65536 };
 struct wake {
 	uint64_t gap_ns;
 	size_t count, bytes;
-	int from, to; /* the socket's ends */
-	int event;    /* what the last thread sleeps on */
-	int cpu;      /* of the last thread */
-	_Atomic uint64_t stamp;
+	int from, to;             /* the socket's ends */
+	int event;                /* what the last thread sleeps on */
+	int cpu;                  /* of the last thread */
+	_Atomic uint64_t *stamps; /* own; of each message: many may be on their way */
 	struct histogram *h;
 };
 
@@ -68,7 +68,7 @@ static void *consume(void *arg)
 			die("eventfd");
 		uint64_t now = now_ns();
 		if (i >= w->count / 10)
-			histogram_add(w->h, now - atomic_load(&w->stamp));
+			histogram_add(w->h, now - atomic_load(&w->stamps[i]));
 	}
 	return NULL;
 }
@@ -108,7 +108,7 @@ static void produce(struct wake *w)
 	for (size_t i = 0; i < w->count; i++, next += w->gap_ns) {
 		struct timespec t = {(time_t)(next / 1000000000u), (long)(next % 1000000000u)};
 		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL);
-		atomic_store(&w->stamp, now_ns());
+		atomic_store(&w->stamps[i], now_ns());
 		ssize_t n = w->from < 0 ? write(w->event, &(uint64_t){1}, 8)
 		                        : send(w->from, message, w->bytes, MSG_NOSIGNAL);
 		if (n <= 0)
@@ -136,9 +136,10 @@ static void run(struct wake w, bool chain)
 	pthread_t last, middle;
 	w.event = eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE);
 	w.h = calloc(1, sizeof *w.h);
+	w.stamps = calloc(w.count, sizeof *w.stamps);
 	w.from = w.to = -1;
 	w.cpu = chain ? 0 : 1;
-	if (w.event < 0 || !w.h)
+	if (w.event < 0 || !w.h || !w.stamps)
 		die("eventfd");
 	if (chain)
 		connect_pair(&w);
@@ -154,6 +155,7 @@ static void run(struct wake w, bool chain)
 	}
 	histogram_print(w.h, chain ? "chain" : "eventfd");
 	close(w.event);
+	free(w.stamps);
 	free(w.h);
 }
 

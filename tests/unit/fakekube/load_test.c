@@ -102,6 +102,36 @@ static void what_is_no_profile_is_refused(void **state)
 	finish(&d);
 }
 
+/* Writes until 3.5 s, with no turn between 0 and late. */
+static uint64_t written_when_late(uint64_t late)
+{
+	struct load_drive d;
+	start(&d, 1);
+	assert_true(read_text(
+	        &d, "phase 1 rate=100 status=1\nphase 1 rate=50 status=1\ndo compact *\nrepeat\n"));
+	uint64_t before = writes_of(&d, 0), now = 0;
+	load_turn(&d.load, now, on_command, &d);
+	for (now = late; now <= 7 * SECOND_NS / 2;) {
+		uint64_t next = load_turn(&d.load, now, on_command, &d);
+		assert_true(next >= now);
+		now = next;
+	}
+	TEXT_LIT(&d.commands, "\0");
+	assert_string_equal(d.commands.p, "compact *;compact *;");
+	uint64_t made = writes_of(&d, 0) - before;
+	finish(&d);
+	return made;
+}
+
+/* An open loop: who comes late makes up for it, over the end of a phase, too. */
+static void late_turns_leave_out_no_write(void **state)
+{
+	(void)state;
+	assert_int_equal(written_when_late(0), 100 + 50 + 100 + 26);
+	assert_int_equal(written_when_late(SECOND_NS * 4 / 5), 276);
+	assert_int_equal(written_when_late(7 * SECOND_NS / 2), 276);
+}
+
 static void a_rolling_restart_meets_each_cluster_once(void **state)
 {
 	(void)state;
@@ -198,6 +228,7 @@ int main(void)
 	        cmocka_unit_test(the_dead_come_back),
 	        cmocka_unit_test(a_flood_is_of_one_cluster),
 	        cmocka_unit_test(late_writes_carry_their_time),
+	        cmocka_unit_test(late_turns_leave_out_no_write),
 	        cmocka_unit_test(works_are_found_by_cluster),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

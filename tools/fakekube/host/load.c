@@ -345,19 +345,19 @@ void load_set_weights(struct load *l, const struct model_weights *w)
 	}
 }
 
-static void enter_phase(struct load *l, uint64_t now_ns, load_command_fn command, void *arg)
+static void enter_phase(struct load *l, uint64_t begin_ns, load_command_fn command, void *arg)
 {
 	const struct load_phase *p = &l->phases[l->phase];
-	l->phase_end_ns = now_ns + (uint64_t)(p->seconds * SECOND_NS);
+	l->phase_end_ns = begin_ns + (uint64_t)(p->seconds * SECOND_NS);
 	load_set_weights(l, &p->weights);
-	load_set_rate(l, p->rate, now_ns);
+	load_set_rate(l, p->rate, begin_ns);
 	if (p->flood) {
 		size_t one = l->per_cluster < l->work_count ? l->per_cluster : l->work_count;
-		stream_set(&l->main, p->rate, 0, one, now_ns);
-		stream_set(&l->trickle, p->trickle, one, l->work_count - one, now_ns);
+		stream_set(&l->main, p->rate, 0, one, begin_ns);
+		stream_set(&l->trickle, p->trickle, one, l->work_count - one, begin_ns);
 	}
 	stream_set(&l->restarts, p->restart ? (double)l->clusters / p->seconds : 0, 0, l->clusters,
-	        now_ns);
+	        begin_ns);
 	l->down_ms = p->down_ms;
 	if (p->dead != l->dead) {
 		char line[32];
@@ -369,30 +369,43 @@ static void enter_phase(struct load *l, uint64_t now_ns, load_command_fn command
 		command(arg, l->commands[p->first_command + i]);
 }
 
-static void turn_profile(struct load *l, uint64_t now_ns, load_command_fn command, void *arg)
-{
-	if (!l->phase_count)
-		return;
-	if (!l->started) {
-		l->started = true;
-		enter_phase(l, now_ns, command, arg);
-	} else if (l->phase < l->phase_count && now_ns >= l->phase_end_ns) {
-		l->phase++;
-		if (l->phase == l->phase_count && l->repeat)
-			l->phase = 0;
-		if (l->phase < l->phase_count)
-			enter_phase(l, now_ns, command, arg);
-		else
-			load_set_rate(l, l->restarts.rate = 0, now_ns);
-	}
-}
-
 /* When the next of a stream is due; UINT64_MAX: never. */
 static uint64_t stream_due(const struct load_stream *s)
 {
 	if (s->rate <= 0 || s->count == 0)
 		return UINT64_MAX;
 	return s->begun_ns + (uint64_t)((double)s->made * (SECOND_NS / s->rate));
+}
+
+/* Until when writes belong to what is asked for now: a phase's to itself, however late they are. */
+static uint64_t load_end(const struct load *l)
+{
+	return l->started && l->phase < l->phase_count ? l->phase_end_ns : UINT64_MAX;
+}
+
+static bool owes(const struct load *l, uint64_t end_ns)
+{
+	return stream_due(&l->main) < end_ns || stream_due(&l->trickle) < end_ns;
+}
+
+/* A phase begins when it is due, and not before the last one's writes are made. */
+static void turn_profile(struct load *l, uint64_t now_ns, load_command_fn command, void *arg)
+{
+	uint64_t end = load_end(l);
+	if (!l->phase_count)
+		return;
+	if (!l->started) {
+		l->started = true;
+		enter_phase(l, now_ns, command, arg);
+	} else if (now_ns >= end && !owes(l, end)) {
+		l->phase++;
+		if (l->phase == l->phase_count && l->repeat)
+			l->phase = 0;
+		if (l->phase < l->phase_count)
+			enter_phase(l, end, command, arg);
+		else
+			load_set_rate(l, l->restarts.rate = 0, now_ns);
+	}
 }
 
 /* The writes that follow, as far as they are due: what they touch comes into the cache. */
@@ -413,7 +426,7 @@ static uint64_t turn_writes(struct load *l, struct load_stream *s, uint64_t now_
 	warm(l, s, now_ns);
 	for (int i = 0; i < WRITES_PER_TURN; i++) {
 		uint64_t due = stream_due(s);
-		if (due > now_ns)
+		if (due > now_ns || due >= load_end(l))
 			return due;
 		struct model_workload *w = &l->works[s->first + prng_below(&l->random, s->count)];
 		uint64_t made = model_workload_step(w, now_ns, due);
@@ -438,10 +451,10 @@ static uint64_t turn_restarts(struct load *l, uint64_t now_ns, load_command_fn c
 uint64_t load_turn(struct load *l, uint64_t now_ns, load_command_fn command, void *arg)
 {
 	turn_profile(l, now_ns, command, arg);
-	uint64_t next = l->phase < l->phase_count ? l->phase_end_ns : UINT64_MAX;
+	uint64_t next = load_end(l);
 	const uint64_t more[] = {turn_restarts(l, now_ns, command, arg),
 	        turn_writes(l, &l->trickle, now_ns), turn_writes(l, &l->main, now_ns)};
 	for (size_t i = 0; i < ARRAY_LEN(more); i++)
 		next = more[i] < next ? more[i] : next;
-	return next;
+	return next > now_ns ? next : now_ns;
 }
