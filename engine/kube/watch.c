@@ -86,7 +86,7 @@ static void ask(struct watch *w, uint64_t now_ns, struct watch_out *out)
 		w->request = may_stream_list(w, now_ns) ? WATCH_REQ_STREAM_LIST : WATCH_REQ_PAGE;
 	w->first_page = w->request == WATCH_REQ_PAGE && !w->pages;
 	w->http_status = 0;
-	w->events_seen = w->changes_seen = w->bookmark_seen = false;
+	w->events_seen = w->changes_seen = false;
 	w->last_byte_ns = now_ns;
 	watch_enter(w, WATCH_ASKING);
 	w->deadline_ns = now_ns + WATCH_HEAD_S * KUBE_S;
@@ -272,12 +272,6 @@ void watch_on_moved(struct watch *w, uint64_t now_ns, struct watch_out *out)
 	watch_invariant(w);
 }
 
-/* Does silence of this stream mean anything? */
-static bool sends_bookmarks(const struct watch *w)
-{
-	return w->bookmark_seen || w->caps->saw_bookmark;
-}
-
 /* --- inputs: answers --------------------------------------------------------------------- */
 
 enum watch_body watch_on_head(
@@ -302,7 +296,7 @@ enum watch_body watch_on_head(
 		w->deadline_ns = now_ns + WATCH_BOOKMARK_S * KUBE_S;
 		/* A proxy may cut each stream before that: then check_silence is due now or never.
 		 */
-		if (!sends_bookmarks(w) && w->proof_ns + w->verify_ns < w->deadline_ns)
+		if (!w->caps->silence_ns && w->proof_ns + w->verify_ns < w->deadline_ns)
 			w->deadline_ns = w->proof_ns + w->verify_ns;
 		out->acts |= WATCH_STATE;
 		watch_invariant(w);
@@ -602,6 +596,17 @@ static bool in_order(const struct watch *w, struct span rv)
 	}
 }
 
+/* Servers of their own kind may send them less often. */
+static void learn_silence(struct watch *w, uint64_t now_ns)
+{
+	uint64_t gap = now_ns - w->last_bookmark_ns, silence = gap + gap / 4;
+	if (silence < WATCH_BOOKMARK_S * KUBE_S)
+		silence = WATCH_BOOKMARK_S * KUBE_S;
+	if (silence <= WATCH_BOOKMARK_MAX_S * KUBE_S && silence > w->caps->silence_ns)
+		w->caps->silence_ns = silence;
+	w->last_bookmark_ns = now_ns;
+}
+
 static enum watch_apply on_bookmark(
         struct watch *w, struct span rv, uint64_t now_ns, struct watch_out *out)
 {
@@ -610,8 +615,8 @@ static enum watch_apply on_bookmark(
 		        out);
 		return WATCH_APPLY_NOTHING;
 	}
-	w->after_bookmark = w->bookmark_seen = w->caps->saw_bookmark = true;
-	w->last_bookmark_ns = now_ns;
+	w->after_bookmark = true;
+	learn_silence(w, now_ns);
 	w->errors_in_row = w->silences = 0;
 	return WATCH_APPLY_BOOKMARK;
 }
@@ -709,12 +714,12 @@ void watch_on_body_end(struct watch *w, bool reusable, uint64_t now_ns, struct w
  * future, which is silent for ever (real-servers.md trap 2). */
 static void check_silence(struct watch *w, uint64_t now_ns, struct watch_out *out)
 {
-	bool sends = sends_bookmarks(w);
+	bool expected = w->caps->silence_ns, again = w->silences > 0;
 	uint64_t last =
 	        w->last_byte_ns > w->last_bookmark_ns ? w->last_byte_ns : w->last_bookmark_ns;
-	if (!sends) /* watches are renewed every 5 to 10 min, which must not put this off */
+	if (!expected) /* watches are renewed every 5 to 10 min, which must not put this off */
 		last = w->proof_ns;
-	uint64_t limit = sends ? WATCH_BOOKMARK_S * KUBE_S : w->verify_ns;
+	uint64_t limit = expected ? w->caps->silence_ns : w->verify_ns;
 	uint64_t end_at = w->stream_since_ns + WATCH_STREAM_S * KUBE_S;
 	if (now_ns >= end_at) {
 		say(w, ERR_CONN_TIMEOUT,
@@ -728,12 +733,17 @@ static void check_silence(struct watch *w, uint64_t now_ns, struct watch_out *ou
 		return;
 	}
 	say(w, ERR_CONN_SILENT,
-	        sends ? "no bookmark for 75 s"
-	              : "no byte for long; taking the list again to be sure");
-	if (!sends && w->verify_ns < WATCH_VERIFY_MAX_S * KUBE_S)
+	        expected ? "no bookmark in time"
+	                 : "no byte for long; taking the list again to be sure");
+	if (!expected)
 		w->verify_ns *= 2;
-	/* A dead path is met by a new connection; a silent server, by a list. */
-	w->relist |= !sends || w->silences > 0;
+	if (w->verify_ns > WATCH_VERIFY_MAX_S * KUBE_S)
+		w->verify_ns = WATCH_VERIFY_MAX_S * KUBE_S;
+	/* A dead path is met by a new connection; a silent server, by a list. If that shows nothing
+	 * missed, bookmarks have ended: some come only from the first event after a restart on. */
+	w->relist |= !expected || again;
+	if (again)
+		w->caps->silence_ns = 0;
 	if (w->silences < 255)
 		w->silences++;
 	out->acts |= WATCH_CLOSE;
