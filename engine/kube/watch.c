@@ -11,15 +11,6 @@ static struct span rv_of(const struct watch *w)
 	return span_of(w->rv);
 }
 
-static bool keep_rv(char *dst, struct span rv)
-{
-	if (!watch_is_version(rv))
-		return false;
-	memcpy(dst, rv.p, rv.n);
-	dst[rv.n] = 0;
-	return true;
-}
-
 void watch_init(
         struct watch *w, const struct watch_conf *conf, struct watch_caps *caps, uint64_t seed)
 {
@@ -487,6 +478,17 @@ static bool went_back(const struct watch *w, struct span rv)
 	return w->rv[0] && version_compare(rv, rv_of(w)) == VERSION_LESS;
 }
 
+/* What is too long today is so tomorrow: some aggregated servers write several versions into one.
+ */
+static void no_version(struct watch *w, struct span rv, uint64_t now_ns, struct watch_out *out)
+{
+	if (rv.n < WATCH_RV_MAX)
+		distrust(w, ERR_JSON_SHAPE, "list without a usable resourceVersion", now_ns, out);
+	else
+		park(w, ERR_JSON_LIMIT, "the list has a resourceVersion of over 63 bytes", now_ns,
+		        out);
+}
+
 /* The sync is whole: publish it, unless the server is behind what we have (M3: a lagging server is
  * asked again a few times before it is believed). */
 static bool commit(struct watch *w, struct span rv, uint64_t now_ns, struct watch_out *out)
@@ -496,8 +498,8 @@ static bool commit(struct watch *w, struct span rv, uint64_t now_ns, struct watc
 		too_large(w, 1, now_ns, out);
 		return false;
 	}
-	if (!keep_rv(w->rv, rv)) {
-		distrust(w, ERR_JSON_SHAPE, "list without a usable resourceVersion", now_ns, out);
+	if (!watch_keep_version(w->rv, rv)) {
+		no_version(w, rv, now_ns, out);
 		return false;
 	}
 	watch_drop_pages(w);
@@ -523,10 +525,10 @@ void watch_on_page(
 		w->unlimited = true; /* this server has no pages that are of any use */
 		distrust(w, ERR_KUBE_ORDER,
 		        "the pages of one list have different versions, or no end", now_ns, out);
-	} else if (meta->continue_.n > WATCH_TOKEN_MAX ||
-	           !watch_is_version(meta->resource_version)) {
-		distrust(w, ERR_JSON_SHAPE,
-		        "list without a usable resourceVersion or continue token", now_ns, out);
+	} else if (!watch_is_version(meta->resource_version)) {
+		no_version(w, meta->resource_version, now_ns, out);
+	} else if (meta->continue_.n > WATCH_TOKEN_MAX) {
+		distrust(w, ERR_JSON_SHAPE, "list without a usable continue token", now_ns, out);
 	} else if (meta->continue_.n) {
 		if (watch_keep_pages(w, meta))
 			ask(w, now_ns, out);
@@ -610,7 +612,7 @@ static void learn_silence(struct watch *w, uint64_t now_ns)
 static enum watch_apply on_bookmark(
         struct watch *w, struct span rv, uint64_t now_ns, struct watch_out *out)
 {
-	if (version_compare(rv, rv_of(w)) == VERSION_LESS || !keep_rv(w->rv, rv)) {
+	if (version_compare(rv, rv_of(w)) == VERSION_LESS || !watch_keep_version(w->rv, rv)) {
 		distrust(w, ERR_KUBE_ORDER, "bookmark with a lower version than the stream", now_ns,
 		        out);
 		return WATCH_APPLY_NOTHING;
@@ -637,7 +639,7 @@ enum watch_apply watch_on_event(struct watch *w, const struct json_event *ev,
 	struct span rv = ev->object.resource_version;
 	if (ev->type == JSON_EVENT_BOOKMARK)
 		return on_bookmark(w, rv, now_ns, out);
-	if (!in_order(w, rv) || !keep_rv(w->rv, rv)) {
+	if (!in_order(w, rv) || !watch_keep_version(w->rv, rv)) {
 		distrust(w, ERR_KUBE_ORDER, "event with a version that is not after the one before",
 		        now_ns, out);
 		return WATCH_APPLY_NOTHING;
@@ -653,7 +655,11 @@ void watch_on_refused(
 	*out = (struct watch_out){0};
 	if (w->state != WATCH_STREAMING && w->state != WATCH_SYNCING && w->state != WATCH_ASKING)
 		return;
-	if (err == ERR_BUDGET || err == ERR_LIMIT || err == ERR_NO_MEMORY)
+	/* An object of a list that is over a limit is there in the next one too. In a stream it may
+	 * be no object at all, but what never ends. */
+	bool stays =
+	        err == ERR_JSON_LIMIT && w->state == WATCH_SYNCING && w->request == WATCH_REQ_PAGE;
+	if (stays || err == ERR_BUDGET || err == ERR_LIMIT || err == ERR_NO_MEMORY)
 		park(w, err, text, now_ns, out);
 	else
 		distrust(w, err, text, now_ns, out);
