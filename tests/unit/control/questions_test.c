@@ -21,8 +21,7 @@ static struct known_cluster *cluster(const struct rig *g)
 	return clusters_find(g->control, "c");
 }
 
-/* The answer to what is being fetched. */
-static void says(struct rig *g, err_t err, const char *body)
+static void answers(struct rig *g, err_t err, int status, const char *body)
 {
 	struct reactor_note *n = calloc(1, sizeof *n);
 	assert_non_null(n);
@@ -30,12 +29,18 @@ static void says(struct rig *g, err_t err, const char *body)
 	n->type = REACTOR_FETCHED;
 	n->id = clusters_question(cluster(g));
 	n->err = err;
-	n->http_status = err ? 0 : 200;
+	n->http_status = status;
 	snprintf(n->text, sizeof n->text, "no route to it");
 	n->body = strdup(body);
 	n->body_bytes = strlen(body);
 	control_note(g->control, n);
 	control_turn(g);
+}
+
+/* The answer to what is being fetched. */
+static void says(struct rig *g, err_t err, const char *body)
+{
+	answers(g, err, err ? 0 : 200, body);
 }
 
 /* /api and /apis. */
@@ -211,6 +216,76 @@ static void a_pinned_list_is_resolved_again_and_again(void **state)
 	rig_fini(&g);
 }
 
+#define GROUP(name)                                                                                \
+	"{\"name\":\"" name "\",\"versions\":[{\"groupVersion\":\"" name                           \
+	"/v1\",\"version\":\"v1\"}]}"
+#define RESOURCES(version, name)                                                                   \
+	"{\"kind\":\"APIResourceList\",\"groupVersion\":\"" version                                \
+	"\",\"resources\":[{\"name\":\"" name "\",\"singularName\":\"\",\"namespaced\":true,"      \
+	"\"kind\":\"K\",\"verbs\":[\"list\",\"watch\"]}]}"
+
+/* Without aggregated discovery each group is asked by itself. */
+static void ask_in_groups(struct rig *g)
+{
+	says(g, ERR_OK, "{\"kind\":\"APIVersions\",\"versions\":[\"v1\"]}");
+	says(g, ERR_OK,
+	        "{\"kind\":\"APIGroupList\",\"groups\":[" GROUP("dead.io") "," GROUP(
+	                "good.io") "]}");
+	says(g, ERR_OK, RESOURCES("v1", "pods"));
+}
+
+/* The server behind one group hangs, or what is before it says 503: neither may hide the others,
+ * nor is what it would have said "no such resource". */
+static void a_group_that_is_dead_hides_no_other(void **state)
+{
+	(void)state;
+	for (int hangs = 0; hangs < 2; hangs++) {
+		struct rig g;
+		rig_init(&g);
+		greet(&g);
+		ask(&g, "pods");
+		ask(&g, "goods");
+		ask(&g, "deads");
+		ask_in_groups(&g);
+		is_found(&g); /* pods, while it hangs */
+		assert_true(cluster(&g)->discovering);
+		answers(&g, hangs ? ERR_CONN_TIMEOUT : ERR_OK, hangs ? 0 : 503, "");
+		says(&g, ERR_OK, RESOURCES("good.io/v1", "goods"));
+		is_found(&g);
+		is_refused(&g, KR_ERR_DAEMON, "has no answer to /apis/dead.io/v1");
+		ask(&g, "goods");
+		is_found(&g);
+		cluster(&g)->discovered_ns -= DISCOVERY_RETRY_S * SECOND_NS;
+		ask(&g, "deads");
+		ask_in_groups(&g);
+		says(&g, ERR_OK, RESOURCES("dead.io/v1", "deads"));
+		is_found(&g);
+		rig_fini(&g);
+	}
+}
+
+/* Then it is not the group. */
+static void a_cluster_that_goes_says_nothing_of_its_groups(void **state)
+{
+	struct rig g;
+	(void)state;
+	rig_init(&g);
+	greet(&g);
+	ask(&g, "deads");
+	ask_in_groups(&g);
+	cluster(&g)->down = true;
+	says(&g, ERR_CONN_REFUSED, "");
+	assert_false(cluster(&g)->discovering);
+	is_refused(&g, KR_ERR_DAEMON, "no route to it");
+	cluster(&g)->down = false;
+	ask(&g, "pods"); /* without the core group nothing is known */
+	says(&g, ERR_OK, "{\"kind\":\"APIVersions\",\"versions\":[\"v1\"]}");
+	says(&g, ERR_OK, "{\"kind\":\"APIGroupList\",\"groups\":[" GROUP("good.io") "]}");
+	says(&g, ERR_CONN_TIMEOUT, "");
+	is_refused(&g, KR_ERR_DAEMON, "no route to it");
+	rig_fini(&g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -219,6 +294,8 @@ int main(void)
 	        cmocka_unit_test(who_asks_has_an_answer_in_time),
 	        cmocka_unit_test(an_answer_that_is_lost_is_asked_for_again),
 	        cmocka_unit_test(a_pinned_list_is_resolved_again_and_again),
+	        cmocka_unit_test(a_group_that_is_dead_hides_no_other),
+	        cmocka_unit_test(a_cluster_that_goes_says_nothing_of_its_groups),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
