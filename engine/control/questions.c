@@ -256,6 +256,15 @@ static void answer_resolve(struct question *q, const struct discovery_resource *
 	questions_answer(c, k, request, &doc);
 }
 
+/* When a cluster is reached or logged in to again, questions_on_answers() hears of it. One that
+ * answers with errors while it starts, or does not answer, tells nobody when that is over. */
+static uint8_t most_doublings(const struct question *q)
+{
+	bool told = q->cluster->down || q->cluster->login_failed;
+	return told || q->failed == ERR_UNKNOWN_RESOURCE ? QUESTION_PIN_DOUBLINGS
+	                                                 : QUESTION_PIN_DOUBLINGS_UNTOLD;
+}
+
 static void fail_resolve(struct question *q, int32_t code, err_t err, const char *text)
 {
 	if (q->kind == QUESTION_PIN) {
@@ -272,9 +281,10 @@ static void fail_resolve(struct question *q, int32_t code, err_t err, const char
 		free(q->failed_text);
 		q->failed_text = strdup(text);
 		list_unlink(&q->waiting);
+		uint8_t most = most_doublings(q), doublings = q->tries < most ? q->tries : most;
 		loop_timer_set(q->control->loop, &q->deadline,
 		        loop_now_ns(q->control->loop) +
-		                ((uint64_t)QUESTION_PIN_AGAIN_S << q->tries) * 1000000000ull);
+		                ((uint64_t)QUESTION_PIN_AGAIN_S << doublings) * 1000000000ull);
 		if (q->tries < QUESTION_PIN_DOUBLINGS)
 			q->tries++;
 		return;

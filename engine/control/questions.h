@@ -23,6 +23,7 @@ enum {
 	QUESTION_AUDIT_S = 900, /* the list may wait for its turn; each look is bounded */
 	QUESTION_PIN_AGAIN_S = 10,
 	QUESTION_PIN_DOUBLINGS = 5,
+	QUESTION_PIN_DOUBLINGS_UNTOLD = 2, /* where nobody tells when it may be asked again */
 	DISCOVERY_LOST_S = 60,
 	DISCOVERY_FRESH_S = 600,
 	DISCOVERY_RETRY_S = 5
@@ -42,7 +43,7 @@ struct question {
 	struct control *control;
 	struct loop_timer deadline;
 	uint32_t answers_due;
-	uint8_t tries;     /* of a PIN: its pause doubles, 10 s to 320 s */
+	uint8_t tries;     /* of a PIN: its pause doubles, 10 s to 40 s or 320 s */
 	err_t failed;      /* why the last one came to nothing */
 	char *failed_text; /* own; NULL: none yet, or out of memory */
 	uint64_t since_ns;

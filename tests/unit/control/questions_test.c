@@ -187,22 +187,30 @@ static void an_answer_that_is_lost_is_asked_for_again(void **state)
 	rig_fini(&g);
 }
 
-/* A list of the configuration waits for its cluster for ever, with pauses that grow. */
+static struct settings_list pins = {
+        .clusters = "c", .resource = {.resource = "pods", .version = "", .group = ""}};
+
+static void rig_pins(struct rig *g)
+{
+	rig_config(g);
+	g->settings.lists = &pins;
+	g->settings.list_count = 1;
+	rig_start(g);
+}
+
+/* A list of the configuration waits for its cluster for ever, with pauses that grow: but for one
+ * that does not answer, whose coming back nobody is told. */
 static void a_pinned_list_is_resolved_again_and_again(void **state)
 {
 	struct rig g;
-	struct settings_list pins = {
-	        .clusters = "c", .resource = {.resource = "pods", .version = "", .group = ""}};
 	(void)state;
-	rig_config(&g);
-	g.settings.lists = &pins;
-	g.settings.list_count = 1;
-	rig_start(&g);
+	rig_pins(&g);
 	lists_open_pinned(g.control);
 	both(&g);
 	struct question *q = first(&g);
-	for (unsigned i = 0; i < QUESTION_PIN_DOUBLINGS + 2; i++) {
-		unsigned doubled = i < QUESTION_PIN_DOUBLINGS ? i : QUESTION_PIN_DOUBLINGS;
+	const unsigned most = QUESTION_PIN_DOUBLINGS_UNTOLD;
+	for (unsigned i = 0; i < most + 4; i++) {
+		unsigned doubled = i < most ? i : most;
 		assert_false(list_empty(&q->waiting));
 		waits_again(&g, q, (uint64_t)QUESTION_PIN_AGAIN_S << doubled);
 		assert_int_equal(q->failed, ERR_CONN_TIMEOUT);
@@ -213,6 +221,54 @@ static void a_pinned_list_is_resolved_again_and_again(void **state)
 	both(&g);
 	assert_true(list_empty(&g.control->questions));
 	assert_int_equal(g.control->lists.open, 1);
+	rig_fini(&g);
+}
+
+/* It starts: it is reached, and answers 503 for some minutes. Nobody tells when that is over. */
+static void a_cluster_that_starts_is_asked_often(void **state)
+{
+	static const struct {
+		bool down;
+		unsigned longest_s;
+	} rows[] = {{false, 40}, {true, 320}};
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct rig g;
+		rig_pins(&g);
+		lists_open_pinned(g.control);
+		both(&g);
+		struct question *q = first(&g);
+		cluster(&g)->down = rows[i].down; /* this one is told of when it is back */
+		for (int n = 0; n < 8; n++) {
+			uint64_t before = loop_now_ns(g.control->loop);
+			answers(&g, ERR_OK, 503, "");
+			assert_int_equal(q->failed, ERR_HTTP_STATUS);
+			uint64_t wait = q->deadline.timer.at_ns - before;
+			assert_true(wait <= (rows[i].longest_s + 1) * SECOND_NS);
+			assert_true(n < 7 || wait >= rows[i].longest_s * SECOND_NS);
+			waits_again(&g, q, QUESTION_RESOLVE_S);
+		}
+		says_all(&g, DISCOVERY(PODS));
+		both(&g);
+		assert_int_equal(g.control->lists.open, 1);
+		rig_fini(&g);
+	}
+}
+
+/* A list of it that was refused with 401 is let in again. */
+static void a_cluster_that_lets_in_is_asked_at_once(void **state)
+{
+	struct rig g;
+	(void)state;
+	rig_pins(&g);
+	lists_open_pinned(g.control);
+	both(&g);
+	struct question *q = first(&g);
+	says(&g, ERR_KUBE_UNAUTHORIZED, "");
+	uint64_t now = loop_now_ns(g.control->loop);
+	assert_true(q->deadline.timer.at_ns > now);
+	clusters_on_lets_in(g.control, cluster(&g)->id);
+	assert_true(q->deadline.timer.at_ns <= now);
 	rig_fini(&g);
 }
 
@@ -294,6 +350,8 @@ int main(void)
 	        cmocka_unit_test(who_asks_has_an_answer_in_time),
 	        cmocka_unit_test(an_answer_that_is_lost_is_asked_for_again),
 	        cmocka_unit_test(a_pinned_list_is_resolved_again_and_again),
+	        cmocka_unit_test(a_cluster_that_starts_is_asked_often),
+	        cmocka_unit_test(a_cluster_that_lets_in_is_asked_at_once),
 	        cmocka_unit_test(a_group_that_is_dead_hides_no_other),
 	        cmocka_unit_test(a_cluster_that_goes_says_nothing_of_its_groups),
 	};
