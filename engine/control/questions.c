@@ -511,19 +511,30 @@ char *questions_name_of(const struct settings_resource *r)
 	return n < 0 ? NULL : name;
 }
 
+void questions_doubt(struct control *c, struct known_cluster *k)
+{
+	k->discovered_ns = loop_now_ns(c->loop) - DISCOVERY_FRESH_S * 1000000000ull;
+}
+
 void questions_pin(struct control *c, struct known_cluster *k, const struct settings_list *l)
 {
-	struct question *q = ask(c, NULL, 0, QUESTION_PIN);
-	if (!q)
+	LIST_EACH (it, &k->questions) {
+		const struct question *q = CONTAINER_OF(it, struct question, about);
+		if (q->kind == QUESTION_PIN && q->pin == l)
+			return;
+	}
+	char *name = questions_name_of(&l->resource);
+	struct question *q = name ? ask(c, NULL, 0, QUESTION_PIN) : NULL;
+	if (!q) {
+		free(name);
+		k->fresh = true;
 		return;
+	}
 	q->cluster = k;
 	list_push(&k->questions, &q->about);
 	q->pin = l;
-	q->name = questions_name_of(&l->resource);
-	if (q->name)
-		look_up(q);
-	else
-		forget(q);
+	q->name = name;
+	look_up(q);
 }
 
 /* --- audit ------------------------------------------------------------------------------- */
@@ -593,13 +604,23 @@ void questions_on_audited(struct control *c, const struct reactor_note *n)
 	questions_answer(c, k, request, &doc);
 }
 
+/* Its reactor may have had no memory for the cluster. */
+static void pin_again(struct question *q)
+{
+	struct errmsg m = {0};
+	if (clusters_place(q->control, q->cluster, &m))
+		fail_resolve(q, KR_ERR_DAEMON, m.code, m.text);
+	else
+		look_up(q);
+}
+
 static void on_deadline(struct loop_timer *t)
 {
 	struct question *q = CONTAINER_OF(t, struct question, deadline);
 	if (q->kind == QUESTION_STATUS)
 		finish_status(q);
 	else if (q->kind == QUESTION_PIN && list_empty(&q->waiting))
-		look_up(q);
+		pin_again(q);
 	else if (q->kind == QUESTION_AUDIT)
 		fail_resolve(q, KR_TIMEOUT, ERR_CONN_TIMEOUT, "the audit is not over");
 	else

@@ -59,11 +59,13 @@ void questions_resolve(struct control *c, struct consumer *k, uint32_t request, 
 void questions_audit(struct control *c, struct consumer *k, uint32_t request, const char *cluster,
         const char *list);
 void questions_on_audited(struct control *c, const struct reactor_note *n);
-/* A list of the configuration whose group or version is not given: resolved, then opened; asked
- * again until it can be. */
+/* A list of the configuration: resolved, then opened; asked again until it can be. Harmless when
+ * that is under way. Without memory the cluster stays `fresh`. */
 void questions_pin(struct control *c, struct known_cluster *k, const struct settings_list *l);
+/* What its discovery has said is not believed any more. */
+void questions_doubt(struct control *c, struct known_cluster *k);
 /* pinned.c: opens it. r: what discovery says. */
-void pinned_open(struct control *c, const struct known_cluster *k, const struct settings_list *l,
+void pinned_open(struct control *c, struct known_cluster *k, const struct settings_list *l,
         const struct discovery_resource *r);
 void questions_on_status(struct control *c, struct reactor_note *n);
 /* A fetch of discovery came back: id is clusters_question's. */
