@@ -158,6 +158,7 @@ void clusters_on_lets_in(struct control *c, uint32_t id)
 {
 	struct known_cluster *k = c->clusters.rows[id];
 	char line[320];
+	questions_on_answers(k);
 	if (!k->login_failed)
 		return;
 	k->login_failed = false;

@@ -77,6 +77,8 @@ struct known_cluster {
 	bool discovering;
 	uint64_t discover_again_ns; /* by then a step of discovery has its answer */
 	uint32_t discovery_step;    /* answers so far of the discovery under way */
+	const char *discovery_asks; /* borrow(discovery_next): path of a group */
+	char discovery_lacks[96];   /* of one that did not answer the last one; "": none */
 	int64_t cert_expires_s;
 };
 

@@ -335,10 +335,13 @@ void lists_forget_cluster(struct control *c, struct known_cluster *k)
 static void warn_pinned(struct control *c, const struct open_list *l, const struct reactor_note *n)
 {
 	char text[2 * ERRMSG_BYTES + 256];
+	bool memory = n->err == ERR_NO_MEMORY; /* there may be some with the next look */
+	l->cluster->fresh |= memory;
 	snprintf(text, sizeof text,
 	        "cluster \"%s\": %s, which the configuration keeps open, cannot be opened: %s; it "
-	        "stays closed until a consumer asks for it",
-	        l->cluster->name, l->resource, n->text[0] ? n->text : err_text(n->err));
+	        "%s",
+	        l->cluster->name, l->resource, n->text[0] ? n->text : err_text(n->err),
+	        memory ? "is tried again" : "stays closed until a consumer asks for it");
 	cluster_log_other(c, text);
 }
 
@@ -403,10 +406,12 @@ void lists_on_closed(struct control *c, uint32_t id)
 void lists_init(struct control *c)
 {
 	c->lists = (struct lists){.first_free = UINT32_MAX, .seed = prng_next(&c->rng)};
+	loop_timer_init(&c->lists.look, lists_on_look);
 }
 
 void lists_fini(struct control *c)
 {
+	loop_timer_set(c->loop, &c->lists.look, UINT64_MAX);
 	for (uint32_t i = 0; i < c->lists.count; i++)
 		if (c->lists.rows[i])
 			forget(c, c->lists.rows[i]);

@@ -1,5 +1,9 @@
 /* pinned.c - the lists that the configuration keeps open, for every cluster that their pattern
- * matches. */
+ * matches.
+ *
+ * An entry need not say which version. A resource that is served in another one some day (v1beta1
+ * goes when v1 has come) leaves a list behind that is parked on 404: so these are looked at now and
+ * then, and what their entries mean is asked anew. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,12 +44,19 @@ static err_t pin(struct control *c, const struct known_cluster *k, const struct 
 	return lists_open(c, &w, realm, NULL, m);
 }
 
-void pinned_open(struct control *c, const struct known_cluster *k, const struct settings_list *l,
+/* What there was no memory for is tried again with the next look. */
+static void say_why_not(struct control *c, struct known_cluster *k, const struct errmsg *m)
+{
+	k->fresh |= m->code == ERR_NO_MEMORY;
+	cluster_log_other(c, m->text);
+}
+
+void pinned_open(struct control *c, struct known_cluster *k, const struct settings_list *l,
         const struct discovery_resource *r)
 {
 	struct errmsg m = {0};
 	if (pin(c, k, l, r, &m))
-		cluster_log_other(c, m.text);
+		say_why_not(c, k, &m);
 }
 
 void lists_pin_entry(struct control *c, struct known_cluster *k, const struct settings_list *l)
@@ -54,7 +65,7 @@ void lists_pin_entry(struct control *c, struct known_cluster *k, const struct se
 	if (k->broken.code || !pattern_match(l->clusters, k->name))
 		return; /* broken: cluster_log_broken tells of it, once for all of its lists */
 	if (clusters_place(c, k, &m))
-		cluster_log_other(c, m.text);
+		say_why_not(c, k, &m);
 	else
 		questions_pin(c, k, l);
 }
@@ -106,8 +117,42 @@ bool lists_is_pinned_by(const struct control *c, const struct open_list *l,
 	       (in_full || is_resource_of(l, &entry->resource));
 }
 
+static void look_again(struct control *c)
+{
+	loop_timer_set(
+	        c->loop, &c->lists.look, loop_now_ns(c->loop) + LISTS_LOOK_S * 1000000000ull);
+}
+
 void lists_open_pinned(struct control *c)
 {
 	for (uint32_t i = 0; i < c->clusters.by_name.count; i++)
 		lists_pin_cluster(c, c->clusters.by_name.rows[i]);
+	look_again(c);
+}
+
+/* It is let go as if no entry named it. If the resource is there in the same version after all, the
+ * entry's question brings it back before it closes. */
+static void let_go_if_absent(struct control *c, struct open_list *l, struct list_reader *r)
+{
+	struct shm_list row;
+	if (!l->pinned || l->ended || !list_reader_row(r, l, &row) ||
+	        row.state != SHM_LIST_PARKED || row.last_error != ERR_KUBE_NOT_FOUND)
+		return;
+	questions_doubt(c, l->cluster);
+	l->cluster->fresh = true;
+	lists_unpin(c, l);
+}
+
+void lists_on_look(struct loop_timer *t)
+{
+	struct control *c = CONTAINER_OF(t, struct control, lists.look);
+	struct list_reader *r = list_reader_new(c);
+	for (uint32_t i = 0; i < c->lists.count; i++)
+		if (c->lists.rows[i])
+			let_go_if_absent(c, c->lists.rows[i], r);
+	list_reader_free(&r);
+	for (uint32_t i = 0; i < c->clusters.by_name.count; i++)
+		if (c->clusters.by_name.rows[i]->fresh)
+			lists_pin_cluster(c, c->clusters.by_name.rows[i]);
+	look_again(c);
 }

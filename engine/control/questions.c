@@ -256,6 +256,15 @@ static void answer_resolve(struct question *q, const struct discovery_resource *
 	questions_answer(c, k, request, &doc);
 }
 
+/* When a cluster is reached or logged in to again, questions_on_answers() hears of it. One that
+ * answers with errors while it starts, or does not answer, tells nobody when that is over. */
+static uint8_t most_doublings(const struct question *q)
+{
+	bool told = q->cluster->down || q->cluster->login_failed;
+	return told || q->failed == ERR_UNKNOWN_RESOURCE ? QUESTION_PIN_DOUBLINGS
+	                                                 : QUESTION_PIN_DOUBLINGS_UNTOLD;
+}
+
 static void fail_resolve(struct question *q, int32_t code, err_t err, const char *text)
 {
 	if (q->kind == QUESTION_PIN) {
@@ -272,9 +281,10 @@ static void fail_resolve(struct question *q, int32_t code, err_t err, const char
 		free(q->failed_text);
 		q->failed_text = strdup(text);
 		list_unlink(&q->waiting);
+		uint8_t most = most_doublings(q), doublings = q->tries < most ? q->tries : most;
 		loop_timer_set(q->control->loop, &q->deadline,
 		        loop_now_ns(q->control->loop) +
-		                ((uint64_t)QUESTION_PIN_AGAIN_S << q->tries) * 1000000000ull);
+		                ((uint64_t)QUESTION_PIN_AGAIN_S << doublings) * 1000000000ull);
 		if (q->tries < QUESTION_PIN_DOUBLINGS)
 			q->tries++;
 		return;
@@ -288,10 +298,12 @@ static void fail_resolve(struct question *q, int32_t code, err_t err, const char
 static void unknown(struct question *q, const struct known_cluster *k)
 {
 	char text[256];
-	snprintf(text, sizeof text,
-	        "cluster \"%s\" has no resource \"%s\"; kubectl api-resources lists what it has",
-	        k->name, q->name);
-	fail_resolve(q, KR_ERR_UNKNOWN_RESOURCE, ERR_UNKNOWN_RESOURCE, text);
+	bool all = !k->discovery_lacks[0];
+	snprintf(text, sizeof text, "cluster \"%s\" has no resource \"%s\"%s%s", k->name, q->name,
+	        all ? "; kubectl api-resources lists what it has"
+	            : " in what it tells; it has no answer to ",
+	        k->discovery_lacks);
+	fail_resolve(q, all ? KR_ERR_UNKNOWN_RESOURCE : KR_ERR_DAEMON, ERR_UNKNOWN_RESOURCE, text);
 }
 
 static bool fetch(struct control *c, const struct known_cluster *k, const char *path)
@@ -349,6 +361,8 @@ static void discover(struct control *c, struct known_cluster *k)
 	discovery_free(&k->discovery_next); /* of one whose answer was lost */
 	k->discovery_next = discovery_new();
 	k->discovery_step = 0;
+	k->discovery_asks = NULL;
+	k->discovery_lacks[0] = 0;
 	k->discovering = true;
 	k->discover_again_ns = loop_now_ns(c->loop) + DISCOVERY_LOST_S * 1000000000ull;
 	if (!k->discovery_next || !fetch(c, k, "/api"))
@@ -365,16 +379,54 @@ void questions_moved(struct control *c, struct known_cluster *k)
 		discover(c, k);
 }
 
-/* The status of an answer, as an error of the whole. One group that is broken (an aggregated server
- * that is down) must not hide the others, nor a half that is not there: an API server that stands
- * by itself has no core group, and no /api. */
-static err_t status_error(const struct known_cluster *k, int status)
+/* Takes what was fetched. An API server that stands by itself has no core group, and no /api: half
+ * of an API is one. */
+static err_t take_answer(
+        struct known_cluster *k, const struct reactor_note *n, char *text, size_t size)
 {
 	bool half_is_there = k->discovery_step == 0 || !discovery_is_empty(k->discovery_next);
-	bool first_two = k->discovery_step < 2;
-	if (status == 200 || !first_two || (status == 404 && half_is_there))
-		return ERR_OK;
-	return ERR_HTTP_STATUS;
+	err_t err = n->err;
+	if (err) {
+		snprintf(text, size, "cluster \"%s\": %s", k->name, n->text);
+	} else if (n->http_status != 200) {
+		err = n->http_status == 404 && half_is_there ? ERR_OK : ERR_HTTP_STATUS;
+		snprintf(text, size, "cluster \"%s\" answered %d to discovery%s", k->name,
+		        n->http_status,
+		        n->http_status == 401 ? ": log in again, or fix the user in the kubeconfig"
+		                              : "");
+	} else {
+		err = discovery_add(k->discovery_next, (struct span){n->body, n->body_bytes});
+		snprintf(
+		        text, size, "cluster \"%s\": discovery answer: %s", k->name, err_text(err));
+	}
+	return err;
+}
+
+/* One group that is broken, or hangs (an aggregated server that is down), must not hide the others.
+ * A cluster that is not reached any more says nothing of its groups. */
+static bool is_of_one_group(const struct known_cluster *k, err_t err)
+{
+	enum err_class class = err_class_of(err);
+	return k->discovery_asks && strncmp(k->discovery_asks, "/apis/", 6) == 0 && !k->down &&
+	       (class == ERR_CLASS_RETRY || class == ERR_CLASS_PEER);
+}
+
+/* Whoever waits for what is known by now has it, and does not wait for a group that hangs: the
+ * groups come in the order in which they are preferred. */
+static void answer_early(struct known_cluster *k)
+{
+	struct list waiting;
+	list_init(&waiting);
+	list_move_all(&waiting, &k->discovery_waiters);
+	for (struct list *it; (it = list_pop(&waiting));) {
+		struct question *q = CONTAINER_OF(it, struct question, waiting);
+		const struct discovery_resource *r =
+		        discovery_resolve(k->discovery_next, span_of(q->name));
+		if (r)
+			answer_resolve(q, r);
+		else
+			list_push(&k->discovery_waiters, &q->waiting);
+	}
 }
 
 void questions_on_fetched(struct control *c, struct reactor_note *n)
@@ -383,33 +435,21 @@ void questions_on_fetched(struct control *c, struct reactor_note *n)
 	char text[384];
 	if (!k->discovering)
 		return;
-	bool first_two = k->discovery_step < 2;
-	err_t err = n->err;
-	if (err) {
-		snprintf(text, sizeof text, "cluster \"%s\": %s", k->name, n->text);
-	} else if (n->http_status != 200) {
-		err = status_error(k, n->http_status);
-		snprintf(text, sizeof text, "cluster \"%s\" answered %d to discovery%s", k->name,
-		        n->http_status,
-		        n->http_status == 401 ? ": log in again, or fix the user in the kubeconfig"
-		                              : "");
-	} else {
-		err = discovery_add(k->discovery_next, (struct span){n->body, n->body_bytes});
-		if (!first_two && (err == ERR_JSON_SYNTAX || err == ERR_JSON_SHAPE))
-			err = ERR_OK;
-		snprintf(text, sizeof text, "cluster \"%s\": discovery answer: %s", k->name,
-		        err_text(err));
-	}
-	if (err) {
+	err_t err = take_answer(k, n, text, sizeof text);
+	if (err && !is_of_one_group(k, err)) {
 		discovery_done(c, k, err, text);
 		return;
 	}
+	if (err)
+		snprintf(k->discovery_lacks, sizeof k->discovery_lacks, "%s", k->discovery_asks);
+	else if (k->discovery_asks)
+		answer_early(k);
 	k->discover_again_ns = loop_now_ns(c->loop) + DISCOVERY_LOST_S * 1000000000ull;
-	const char *next =
-	        ++k->discovery_step == 1 ? "/apis" : discovery_missing(k->discovery_next);
-	if (!next)
+	if (++k->discovery_step > 1)
+		k->discovery_asks = discovery_missing(k->discovery_next);
+	if (k->discovery_step > 1 && !k->discovery_asks)
 		discovery_done(c, k, ERR_OK, NULL);
-	else if (!fetch(c, k, next))
+	else if (!fetch(c, k, k->discovery_asks ? k->discovery_asks : "/apis"))
 		discovery_done(c, k, ERR_NO_MEMORY, "out of memory");
 }
 
@@ -471,19 +511,30 @@ char *questions_name_of(const struct settings_resource *r)
 	return n < 0 ? NULL : name;
 }
 
+void questions_doubt(struct control *c, struct known_cluster *k)
+{
+	k->discovered_ns = loop_now_ns(c->loop) - DISCOVERY_FRESH_S * 1000000000ull;
+}
+
 void questions_pin(struct control *c, struct known_cluster *k, const struct settings_list *l)
 {
-	struct question *q = ask(c, NULL, 0, QUESTION_PIN);
-	if (!q)
+	LIST_EACH (it, &k->questions) {
+		const struct question *q = CONTAINER_OF(it, struct question, about);
+		if (q->kind == QUESTION_PIN && q->pin == l)
+			return;
+	}
+	char *name = questions_name_of(&l->resource);
+	struct question *q = name ? ask(c, NULL, 0, QUESTION_PIN) : NULL;
+	if (!q) {
+		free(name);
+		k->fresh = true;
 		return;
+	}
 	q->cluster = k;
 	list_push(&k->questions, &q->about);
 	q->pin = l;
-	q->name = questions_name_of(&l->resource);
-	if (q->name)
-		look_up(q);
-	else
-		forget(q);
+	q->name = name;
+	look_up(q);
 }
 
 /* --- audit ------------------------------------------------------------------------------- */
@@ -553,13 +604,23 @@ void questions_on_audited(struct control *c, const struct reactor_note *n)
 	questions_answer(c, k, request, &doc);
 }
 
+/* Its reactor may have had no memory for the cluster. */
+static void pin_again(struct question *q)
+{
+	struct errmsg m = {0};
+	if (clusters_place(q->control, q->cluster, &m))
+		fail_resolve(q, KR_ERR_DAEMON, m.code, m.text);
+	else
+		look_up(q);
+}
+
 static void on_deadline(struct loop_timer *t)
 {
 	struct question *q = CONTAINER_OF(t, struct question, deadline);
 	if (q->kind == QUESTION_STATUS)
 		finish_status(q);
 	else if (q->kind == QUESTION_PIN && list_empty(&q->waiting))
-		look_up(q);
+		pin_again(q);
 	else if (q->kind == QUESTION_AUDIT)
 		fail_resolve(q, KR_TIMEOUT, ERR_CONN_TIMEOUT, "the audit is not over");
 	else

@@ -23,6 +23,7 @@ enum {
 	QUESTION_AUDIT_S = 900, /* the list may wait for its turn; each look is bounded */
 	QUESTION_PIN_AGAIN_S = 10,
 	QUESTION_PIN_DOUBLINGS = 5,
+	QUESTION_PIN_DOUBLINGS_UNTOLD = 2, /* where nobody tells when it may be asked again */
 	DISCOVERY_LOST_S = 60,
 	DISCOVERY_FRESH_S = 600,
 	DISCOVERY_RETRY_S = 5
@@ -42,7 +43,7 @@ struct question {
 	struct control *control;
 	struct loop_timer deadline;
 	uint32_t answers_due;
-	uint8_t tries;     /* of a PIN: its pause doubles, 10 s to 320 s */
+	uint8_t tries;     /* of a PIN: its pause doubles, 10 s to 40 s or 320 s */
 	err_t failed;      /* why the last one came to nothing */
 	char *failed_text; /* own; NULL: none yet, or out of memory */
 	uint64_t since_ns;
@@ -58,11 +59,13 @@ void questions_resolve(struct control *c, struct consumer *k, uint32_t request, 
 void questions_audit(struct control *c, struct consumer *k, uint32_t request, const char *cluster,
         const char *list);
 void questions_on_audited(struct control *c, const struct reactor_note *n);
-/* A list of the configuration whose group or version is not given: resolved, then opened; asked
- * again until it can be. */
+/* A list of the configuration: resolved, then opened; asked again until it can be. Harmless when
+ * that is under way. Without memory the cluster stays `fresh`. */
 void questions_pin(struct control *c, struct known_cluster *k, const struct settings_list *l);
+/* What its discovery has said is not believed any more. */
+void questions_doubt(struct control *c, struct known_cluster *k);
 /* pinned.c: opens it. r: what discovery says. */
-void pinned_open(struct control *c, const struct known_cluster *k, const struct settings_list *l,
+void pinned_open(struct control *c, struct known_cluster *k, const struct settings_list *l,
         const struct discovery_resource *r);
 void questions_on_status(struct control *c, struct reactor_note *n);
 /* A fetch of discovery came back: id is clusters_question's. */

@@ -267,14 +267,16 @@ static void pin(struct control *c, const struct settings *before)
 		lists_unpin(c, l);
 	}
 	const struct settings *s = c->config.settings;
+	const struct cluster_index *x = &c->clusters.by_name;
+	for (uint32_t i = 0; i < x->count; i++)
+		if (x->rows[i]->fresh)
+			lists_pin_cluster(c, x->rows[i]);
 	for (size_t n = 0; n < s->list_count; n++) {
-		bool is_new = !entry_in(before, &s->lists[n]);
-		for (uint32_t i = 0; i < c->clusters.by_name.count; i++)
-			if (is_new || c->clusters.by_name.rows[i]->fresh)
-				lists_pin_entry(c, c->clusters.by_name.rows[i], &s->lists[n]);
+		if (entry_in(before, &s->lists[n]))
+			continue;
+		for (uint32_t i = 0; i < x->count; i++)
+			lists_pin_entry(c, x->rows[i], &s->lists[n]);
 	}
-	for (uint32_t i = 0; i < c->clusters.by_name.count; i++)
-		c->clusters.by_name.rows[i]->fresh = false;
 }
 
 /* --- who may see what -------------------------------------------------------------------- */

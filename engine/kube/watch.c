@@ -11,15 +11,6 @@ static struct span rv_of(const struct watch *w)
 	return span_of(w->rv);
 }
 
-static bool keep_rv(char *dst, struct span rv)
-{
-	if (!watch_is_version(rv))
-		return false;
-	memcpy(dst, rv.p, rv.n);
-	dst[rv.n] = 0;
-	return true;
-}
-
 void watch_init(
         struct watch *w, const struct watch_conf *conf, struct watch_caps *caps, uint64_t seed)
 {
@@ -86,7 +77,7 @@ static void ask(struct watch *w, uint64_t now_ns, struct watch_out *out)
 		w->request = may_stream_list(w, now_ns) ? WATCH_REQ_STREAM_LIST : WATCH_REQ_PAGE;
 	w->first_page = w->request == WATCH_REQ_PAGE && !w->pages;
 	w->http_status = 0;
-	w->events_seen = w->changes_seen = w->bookmark_seen = false;
+	w->events_seen = w->changes_seen = false;
 	w->last_byte_ns = now_ns;
 	watch_enter(w, WATCH_ASKING);
 	w->deadline_ns = now_ns + WATCH_HEAD_S * KUBE_S;
@@ -272,12 +263,6 @@ void watch_on_moved(struct watch *w, uint64_t now_ns, struct watch_out *out)
 	watch_invariant(w);
 }
 
-/* Does silence of this stream mean anything? */
-static bool sends_bookmarks(const struct watch *w)
-{
-	return w->bookmark_seen || w->caps->saw_bookmark;
-}
-
 /* --- inputs: answers --------------------------------------------------------------------- */
 
 enum watch_body watch_on_head(
@@ -302,7 +287,7 @@ enum watch_body watch_on_head(
 		w->deadline_ns = now_ns + WATCH_BOOKMARK_S * KUBE_S;
 		/* A proxy may cut each stream before that: then check_silence is due now or never.
 		 */
-		if (!sends_bookmarks(w) && w->proof_ns + w->verify_ns < w->deadline_ns)
+		if (!w->caps->silence_ns && w->proof_ns + w->verify_ns < w->deadline_ns)
 			w->deadline_ns = w->proof_ns + w->verify_ns;
 		out->acts |= WATCH_STATE;
 		watch_invariant(w);
@@ -493,6 +478,17 @@ static bool went_back(const struct watch *w, struct span rv)
 	return w->rv[0] && version_compare(rv, rv_of(w)) == VERSION_LESS;
 }
 
+/* What is too long today is so tomorrow: some aggregated servers write several versions into one.
+ */
+static void no_version(struct watch *w, struct span rv, uint64_t now_ns, struct watch_out *out)
+{
+	if (rv.n < WATCH_RV_MAX)
+		distrust(w, ERR_JSON_SHAPE, "list without a usable resourceVersion", now_ns, out);
+	else
+		park(w, ERR_JSON_LIMIT, "the list has a resourceVersion of over 63 bytes", now_ns,
+		        out);
+}
+
 /* The sync is whole: publish it, unless the server is behind what we have (M3: a lagging server is
  * asked again a few times before it is believed). */
 static bool commit(struct watch *w, struct span rv, uint64_t now_ns, struct watch_out *out)
@@ -502,8 +498,8 @@ static bool commit(struct watch *w, struct span rv, uint64_t now_ns, struct watc
 		too_large(w, 1, now_ns, out);
 		return false;
 	}
-	if (!keep_rv(w->rv, rv)) {
-		distrust(w, ERR_JSON_SHAPE, "list without a usable resourceVersion", now_ns, out);
+	if (!watch_keep_version(w->rv, rv)) {
+		no_version(w, rv, now_ns, out);
 		return false;
 	}
 	watch_drop_pages(w);
@@ -529,10 +525,10 @@ void watch_on_page(
 		w->unlimited = true; /* this server has no pages that are of any use */
 		distrust(w, ERR_KUBE_ORDER,
 		        "the pages of one list have different versions, or no end", now_ns, out);
-	} else if (meta->continue_.n > WATCH_TOKEN_MAX ||
-	           !watch_is_version(meta->resource_version)) {
-		distrust(w, ERR_JSON_SHAPE,
-		        "list without a usable resourceVersion or continue token", now_ns, out);
+	} else if (!watch_is_version(meta->resource_version)) {
+		no_version(w, meta->resource_version, now_ns, out);
+	} else if (meta->continue_.n > WATCH_TOKEN_MAX) {
+		distrust(w, ERR_JSON_SHAPE, "list without a usable continue token", now_ns, out);
 	} else if (meta->continue_.n) {
 		if (watch_keep_pages(w, meta))
 			ask(w, now_ns, out);
@@ -602,16 +598,27 @@ static bool in_order(const struct watch *w, struct span rv)
 	}
 }
 
+/* Servers of their own kind may send them less often. */
+static void learn_silence(struct watch *w, uint64_t now_ns)
+{
+	uint64_t gap = now_ns - w->last_bookmark_ns, silence = gap + gap / 4;
+	if (silence < WATCH_BOOKMARK_S * KUBE_S)
+		silence = WATCH_BOOKMARK_S * KUBE_S;
+	if (silence <= WATCH_BOOKMARK_MAX_S * KUBE_S && silence > w->caps->silence_ns)
+		w->caps->silence_ns = silence;
+	w->last_bookmark_ns = now_ns;
+}
+
 static enum watch_apply on_bookmark(
         struct watch *w, struct span rv, uint64_t now_ns, struct watch_out *out)
 {
-	if (version_compare(rv, rv_of(w)) == VERSION_LESS || !keep_rv(w->rv, rv)) {
+	if (version_compare(rv, rv_of(w)) == VERSION_LESS || !watch_keep_version(w->rv, rv)) {
 		distrust(w, ERR_KUBE_ORDER, "bookmark with a lower version than the stream", now_ns,
 		        out);
 		return WATCH_APPLY_NOTHING;
 	}
-	w->after_bookmark = w->bookmark_seen = w->caps->saw_bookmark = true;
-	w->last_bookmark_ns = now_ns;
+	w->after_bookmark = true;
+	learn_silence(w, now_ns);
 	w->errors_in_row = w->silences = 0;
 	return WATCH_APPLY_BOOKMARK;
 }
@@ -632,7 +639,7 @@ enum watch_apply watch_on_event(struct watch *w, const struct json_event *ev,
 	struct span rv = ev->object.resource_version;
 	if (ev->type == JSON_EVENT_BOOKMARK)
 		return on_bookmark(w, rv, now_ns, out);
-	if (!in_order(w, rv) || !keep_rv(w->rv, rv)) {
+	if (!in_order(w, rv) || !watch_keep_version(w->rv, rv)) {
 		distrust(w, ERR_KUBE_ORDER, "event with a version that is not after the one before",
 		        now_ns, out);
 		return WATCH_APPLY_NOTHING;
@@ -648,7 +655,11 @@ void watch_on_refused(
 	*out = (struct watch_out){0};
 	if (w->state != WATCH_STREAMING && w->state != WATCH_SYNCING && w->state != WATCH_ASKING)
 		return;
-	if (err == ERR_BUDGET || err == ERR_LIMIT || err == ERR_NO_MEMORY)
+	/* An object of a list that is over a limit is there in the next one too. In a stream it may
+	 * be no object at all, but what never ends. */
+	bool stays =
+	        err == ERR_JSON_LIMIT && w->state == WATCH_SYNCING && w->request == WATCH_REQ_PAGE;
+	if (stays || err == ERR_BUDGET || err == ERR_LIMIT || err == ERR_NO_MEMORY)
 		park(w, err, text, now_ns, out);
 	else
 		distrust(w, err, text, now_ns, out);
@@ -709,12 +720,12 @@ void watch_on_body_end(struct watch *w, bool reusable, uint64_t now_ns, struct w
  * future, which is silent for ever (real-servers.md trap 2). */
 static void check_silence(struct watch *w, uint64_t now_ns, struct watch_out *out)
 {
-	bool sends = sends_bookmarks(w);
+	bool expected = w->caps->silence_ns, again = w->silences > 0;
 	uint64_t last =
 	        w->last_byte_ns > w->last_bookmark_ns ? w->last_byte_ns : w->last_bookmark_ns;
-	if (!sends) /* watches are renewed every 5 to 10 min, which must not put this off */
+	if (!expected) /* watches are renewed every 5 to 10 min, which must not put this off */
 		last = w->proof_ns;
-	uint64_t limit = sends ? WATCH_BOOKMARK_S * KUBE_S : w->verify_ns;
+	uint64_t limit = expected ? w->caps->silence_ns : w->verify_ns;
 	uint64_t end_at = w->stream_since_ns + WATCH_STREAM_S * KUBE_S;
 	if (now_ns >= end_at) {
 		say(w, ERR_CONN_TIMEOUT,
@@ -728,12 +739,17 @@ static void check_silence(struct watch *w, uint64_t now_ns, struct watch_out *ou
 		return;
 	}
 	say(w, ERR_CONN_SILENT,
-	        sends ? "no bookmark for 75 s"
-	              : "no byte for long; taking the list again to be sure");
-	if (!sends && w->verify_ns < WATCH_VERIFY_MAX_S * KUBE_S)
+	        expected ? "no bookmark in time"
+	                 : "no byte for long; taking the list again to be sure");
+	if (!expected)
 		w->verify_ns *= 2;
-	/* A dead path is met by a new connection; a silent server, by a list. */
-	w->relist |= !sends || w->silences > 0;
+	if (w->verify_ns > WATCH_VERIFY_MAX_S * KUBE_S)
+		w->verify_ns = WATCH_VERIFY_MAX_S * KUBE_S;
+	/* A dead path is met by a new connection; a silent server, by a list. If that shows nothing
+	 * missed, bookmarks have ended: some come only from the first event after a restart on. */
+	w->relist |= !expected || again;
+	if (again)
+		w->caps->silence_ns = 0;
 	if (w->silences < 255)
 		w->silences++;
 	out->acts |= WATCH_CLOSE;

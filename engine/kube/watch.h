@@ -50,8 +50,9 @@ enum {
 	WATCH_MARKER_S = 10,   /* streaming list: no end marker within this after the last of the
 	                          first ADDED: fall back to LIST */
 	WATCH_BOOKMARK_S =
-	        75, /* bookmarks come every 60 s once they come at all: silence means a dead path */
-	WATCH_VERIFY_S = 150, /* no bookmark ever seen: relist to find out (trap 2), doubling up to
+	        75, /* where bookmarks come, every 60 s as a rule, silence means a dead path */
+	WATCH_BOOKMARK_MAX_S = 240, /* of rarer ones: a stream lasts longer than that */
+	WATCH_VERIFY_S = 150, /* no bookmarks come: relist to find out (trap 2), doubling up to
 	                         WATCH_VERIFY_MAX_S while nothing was missed */
 	WATCH_VERIFY_MAX_S = 3600,
 	WATCH_PARK_MIN_S = 30,
@@ -77,7 +78,9 @@ struct watch_caps {
 	bool no_watch_list; /* streaming lists are refused, ignored or broken here */
 	err_t no_watch_list_why;
 	uint64_t probe_again_ns;
-	bool saw_bookmark;
+	/* Silence of a stream that means something: WATCH_BOOKMARK_S, or more where bookmarks are
+	 * rarer. 0: they do not come, or too seldom, and it means nothing. */
+	uint64_t silence_ns;
 };
 
 struct watch_conf { /* set once, borrowed for the life of the watch; texts may be NULL for "" */
@@ -114,7 +117,6 @@ struct watch {
 	bool credential_tried; /* 401 answered by one refresh already */
 	bool events_seen;      /* since the stream's head */
 	bool changes_seen;   /* of a streaming list: something else than ADDED before the marker */
-	bool bookmark_seen;  /* in this stream */
 	bool after_bookmark; /* rv came from a bookmark (M6) */
 	uint8_t errors_in_row, back_tries, short_watches, silences, denials, parks;
 	uint8_t streams_failed; /* streaming lists that came to nothing, since one came whole */

@@ -14,10 +14,19 @@ void watch_invariant(const struct watch *w);
 void watch_target_begin(const struct watch_conf *c, struct url *u, bool *first);
 
 /* watch_pages.c */
-/* Longer ones than we keep do not exist (decimal integers): such a server counts as broken. */
+/* Longer ones than we keep are no decimal integers, but a server's own. */
 static inline bool watch_is_version(struct span rv)
 {
 	return rv.n && rv.n < WATCH_RV_MAX && !memchr(rv.p, 0, rv.n);
+}
+/* false: it is none that we keep, and dst is as before. */
+static inline bool watch_keep_version(char dst[WATCH_RV_MAX], struct span rv)
+{
+	if (!watch_is_version(rv))
+		return false;
+	memcpy(dst, rv.p, rv.n);
+	dst[rv.n] = 0;
+	return true;
 }
 void watch_drop_pages(struct watch *w);
 /* false: no memory, and nothing is kept. */

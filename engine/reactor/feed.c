@@ -276,10 +276,10 @@ void feed_refuse(struct feed *f, err_t err)
 {
 	struct watch_out out;
 	char text[ERRMSG_BYTES];
-	bool ours = err == ERR_BUDGET || err == ERR_LIMIT ||
-	            err == ERR_SHM; /* the store says which limit, and what raises it */
-	const char *why = ours ? store_list_refusal(f->list) : "";
-	snprintf(text, sizeof text, "%s (%s)", why[0] ? why : err_text(err), f->spec.resource);
+	/* The store says which limit, and what raises it. */
+	const char *why =
+	        err == store_list_refused(f->list) ? store_list_refusal(f->list) : err_text(err);
+	snprintf(text, sizeof text, "%s (%s)", why, f->spec.resource);
 	watch_on_refused(&f->watch, err, text, now_of(f), &out);
 	f->cluster->reactor->errors++;
 	feed_run(f, &out);

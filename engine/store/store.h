@@ -127,6 +127,7 @@ struct store_identity {
  * list: which limit, its value, and the setting that raises it. "" when there was none. Valid until
  * the next refusal. */
 const char *store_list_refusal(const struct store_list *l);
+err_t store_list_refused(const struct store_list *l); /* its code; ERR_OK: there was none */
 /* Takes a row of the list table. budget may be NULL; it must outlive the list. owner is handed back
  * by store_list_owner (the reactor's list). errors: ERR_LIMIT when the table is full or the
  * identity longer than 32 KiB; ERR_BUDGET, ERR_SHM, ERR_NO_MEMORY. */

@@ -196,6 +196,10 @@ const char *store_list_refusal(const struct store_list *l)
 {
 	return l->refusal.text;
 }
+err_t store_list_refused(const struct store_list *l)
+{
+	return l->refusal.code;
+}
 
 void store_list_each(const struct store_list *l, store_object_fn fn, void *arg)
 {

@@ -53,15 +53,6 @@ void gzip_free(struct gzip **g)
 	*g = NULL;
 }
 
-void gzip_reset(struct gzip *g)
-{
-	CHECK(inflateReset(&g->z) == Z_OK);
-	g->input = g->output = g->members = 0;
-	g->where = BETWEEN;
-	g->err = ERR_OK;
-	g->why = NULL;
-}
-
 static err_t fail(struct gzip *g, err_t e, const char *why)
 {
 	g->err = e;

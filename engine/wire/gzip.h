@@ -34,8 +34,6 @@ struct gzip;
 /* All limits but ratio_free_bytes must be > 0 (CHECK). ERR_NO_MEMORY. */
 err_t gzip_new(struct gzip **out, const struct gzip_limits *limits, struct errmsg *m) MUST_USE;
 void gzip_free(struct gzip **g);
-/* For the next body: as new, nothing allocated. */
-void gzip_reset(struct gzip *g);
 
 /* Takes bytes from the front of *in and writes *n of output into buf. ERR_OK with *n > 0: call
  * again, even if *in is empty. ERR_OK with *n == 0: *in is empty and nothing is held back.

@@ -419,18 +419,6 @@ err_t tls_eof(struct tls_conn *c, struct errmsg *m)
 	return tls_fail(c, errmsg_set(to, ERR_TLS_TRUNCATED, "%s", text), to);
 }
 
-void tls_close(struct tls_conn *c)
-{
-	if (c->state != TLS_OPEN && c->state != TLS_CLOSED_CLEAN)
-		return;
-	ERR_clear_error();
-	if (is_own(c))
-		tls_own_close(c);
-	else
-		SSL_shutdown(c->ssl);
-	ERR_clear_error();
-}
-
 struct span tls_take_output(const struct tls_conn *c)
 {
 	const struct tls_block *b = c->out_head;

@@ -16,6 +16,11 @@
  * SHA-1 signatures, ALPN other than http/1.1. Nothing of the application is sent before the
  * server's certificate has been accepted.
  *
+ * A close_notify of ours is never sent, though RFC 8446 6.1 wants one: it keeps the server from
+ * taking half a request for a whole one, and our requests are GETs whose end is in their heads. It
+ * would cost each connection a last send, and a wait for it. kube-apiserver takes the end between
+ * two records for an end.
+ *
  * OpenSSL itself asks the kernel for random bytes; wall time comes in.
  */
 #ifndef KR_WIRE_TLS_H
@@ -112,8 +117,6 @@ err_t tls_write(struct tls_conn *c, const char *data, size_t n, struct errmsg *m
 /* The transport ended. ERR_OK after close_notify, else ERR_TLS_TRUNCATED (also in the handshake).
  */
 err_t tls_eof(struct tls_conn *c, struct errmsg *m) MUST_USE;
-/* Puts our close_notify into the output, if the connection is open. */
-void tls_close(struct tls_conn *c);
 
 /* The oldest bytes to send; empty if there are none. They do not move or change until
  * tls_output_done(), whatever is called in between: a send may be in flight. */

@@ -226,13 +226,11 @@ static err_t fail_stopped(struct tls_conn *c, struct errmsg *m)
 	return tls_fail(c, tls_explain(c, to), to);
 }
 
-static void send_alert(struct tls_conn *c, uint8_t level, uint8_t alert)
+/* The last that is sent. */
+static void send_fatal(struct tls_conn *c, int alert)
 {
-	const uint8_t bytes[ALERT_BYTES] = {level, alert};
-	if (!c->own->closed)
-		(void)send_record(
-		        c, TLS_TYPE_ALERT, bytes, sizeof bytes); /* as far as there is room */
-	c->own->closed = true;
+	const uint8_t bytes[ALERT_BYTES] = {SSL3_AL_FATAL, (uint8_t)alert};
+	(void)send_record(c, TLS_TYPE_ALERT, bytes, sizeof bytes); /* as far as there is room */
 	ERR_clear_error();
 }
 
@@ -242,7 +240,7 @@ static err_t refuse(struct tls_conn *c, int alert, const char *why, struct errms
 	struct errmsg own;
 	struct errmsg *to = m ? m : &own;
 	err_t e = errmsg_set(to, ERR_TLS_RECORD, "%s", why);
-	send_alert(c, SSL3_AL_FATAL, (uint8_t)alert);
+	send_fatal(c, alert);
 	return tls_fail(c, e, to);
 }
 
@@ -288,7 +286,7 @@ static err_t read_tickets(struct tls_conn *c, struct span record, struct errmsg 
 	struct errmsg own;
 	struct errmsg *to = m ? m : &own;
 	err_t e = tls_explain(c, to);
-	send_alert(c, SSL3_AL_FATAL, SSL_AD_DECODE_ERROR);
+	send_fatal(c, SSL_AD_DECODE_ERROR);
 	return tls_fail(c, e, to);
 }
 
@@ -306,7 +304,7 @@ static err_t on_key_update(struct tls_conn *c, uint8_t asked, bool last, struct 
 	tls_opener_free(&o->opener);
 	if (!tls_keys_next(&o->recv, o->suite) || !(o->opener = make_opener(c)))
 		c->stop = TLS_STOP_MEMORY;
-	else if (asked && !o->closed)
+	else if (asked)
 		(void)send_key_update(c, false);
 	return c->stop == TLS_STOP_NONE ? ERR_OK : fail_stopped(c, m);
 }
@@ -515,8 +513,7 @@ static err_t on_record(struct tls_conn *c, struct span record, uint8_t *plain, s
 		ERR_clear_error();
 		return refuse(c, SSL_AD_BAD_RECORD_MAC, "decryption failed or bad record mac", m);
 	}
-	if (UNLIKELY(o->recv.seq % o->records_per_key == 0) && !o->closed &&
-	        !send_key_update(c, true))
+	if (UNLIKELY(o->recv.seq % o->records_per_key == 0) && !send_key_update(c, true))
 		return fail_stopped(c, m);
 	err_t e = unpad(c, plain, n, type, m);
 	if (e != ERR_OK)
@@ -615,14 +612,7 @@ err_t tls_own_read(struct tls_conn *c, char *buf, size_t cap, size_t *n, struct 
 err_t tls_own_write(struct tls_conn *c, const char *data, size_t n, struct errmsg *m)
 {
 	struct tls_sealer s = {0};
-	if (c->own->closed)
-		return errmsg_set(m, ERR_CONN_CLOSED, "nothing can be sent after close_notify");
 	bool ok = send_data(c, &s, (const uint8_t *)data, n);
 	tls_sealer_fini(&s);
 	return ok ? ERR_OK : fail_stopped(c, m);
-}
-
-void tls_own_close(struct tls_conn *c)
-{
-	send_alert(c, SSL3_AL_WARNING, SSL_AD_CLOSE_NOTIFY);
 }

@@ -89,7 +89,6 @@ struct tls_own {
 	uint8_t send_secret_bytes, recv_secret_bytes;
 	uint8_t empties; /* records in a row */
 	uint8_t cancels; /* alerts in a row */
-	bool closed;     /* our last alert has been sent */
 	uint8_t feeds;   /* without a long pause; counted up to TLS_BUSY_FEEDS */
 	uint64_t fed_ns;
 };
@@ -146,7 +145,6 @@ err_t tls_own_take_over(struct tls_conn *c, struct errmsg *m) MUST_USE;
 bool tls_own_start(struct tls_conn *c, uint16_t suite_id);
 err_t tls_own_read(struct tls_conn *c, char *buf, size_t cap, size_t *n, struct errmsg *m) MUST_USE;
 err_t tls_own_write(struct tls_conn *c, const char *data, size_t n, struct errmsg *m) MUST_USE;
-void tls_own_close(struct tls_conn *c);
 size_t tls_own_bytes(const struct tls_own *o);
 
 /* tls_config.c */

@@ -345,10 +345,13 @@ static void dead_and_stopped_consumers(void **state)
 			write_one(&s, &r, &rv);
 		fake_unlock(w.d);
 	}
-	for (int i = 0; i < CHILDREN;
-	        i++) { /* those alive are well: none has found anything wrong */
+	for (int i = 0; i < 2; i++) { /* dead as soon as the kernel comes to it */
 		int status = 0;
-		assert_int_equal(waitpid(pids[i], &status, WNOHANG), i < 2 ? pids[i] : 0);
+		assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+		assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	}
+	for (int i = 2; i < CHILDREN; i++) { /* alive: none has found anything wrong */
+		assert_int_equal(waitpid(pids[i], NULL, WNOHANG), 0);
 		kill(pids[i], SIGCONT);
 	}
 	for (int i = 2; i < CHILDREN; i++) {

@@ -539,6 +539,75 @@ static void renewals_do_not_put_off_the_check_of_a_silent_list(void **s)
 	}
 }
 
+/* How often a list that does not change is taken anew within a time, from a server that sends a
+ * bookmark at every `gap` of a stream and ends its streams after 400 s. */
+static unsigned lists_within(struct rig *r, uint64_t time_s, uint64_t gap_s)
+{
+	uint64_t until = r->now + time_s * S, began = r->now, bookmark = gap_s;
+	unsigned lists = 0;
+	while (r->now < until) {
+		uint64_t mark = began + bookmark * S, end = began + 400 * S;
+		bool at_mark = mark < end && mark <= r->w.deadline_ns;
+		bool at_end = !at_mark && end <= r->w.deadline_ns;
+		r->now = at_mark ? mark : at_end ? end : r->w.deadline_ns;
+		if (at_mark) {
+			bookmark += gap_s;
+			(void)event(r, JSON_EVENT_BOOKMARK, "100", false);
+			continue;
+		}
+		if (at_end)
+			watch_on_body_end(&r->w, true, r->now, &r->out);
+		else
+			watch_on_timer(&r->w, r->now, &r->out);
+		if (r->w.state == WATCH_CONNECTING)
+			watch_on_ready(&r->w, r->now, &r->out);
+		if (r->w.request == WATCH_REQ_PAGE) {
+			lists++;
+			page(r, "100", "");
+		}
+		if (r->w.state == WATCH_ASKING) {
+			stream(r);
+			began = r->now;
+			bookmark = gap_s;
+		}
+	}
+	return lists;
+}
+
+/* One every two minutes was taken for a dead path at 75 s, and the list was taken anew, for ever.
+ */
+static void bookmarks_may_be_rare(void **s)
+{
+	static const uint64_t gaps_s[] = {60, 90, 120, 149, 200, 290};
+	(void)s;
+	for (size_t i = 0; i < sizeof gaps_s / sizeof gaps_s[0]; i++) {
+		struct rig r;
+		rig_live(&r);
+		/* at first nobody knows that they come */
+		unsigned lists = lists_within(&r, 4 * 3600, gaps_s[i]);
+		assert_true(gaps_s[i] < WATCH_VERIFY_S ? lists == 0 : lists <= 3);
+		assert_int_equal(lists_within(&r, 4 * 3600, gaps_s[i]), 0);
+		watch_fini(&r.w);
+	}
+}
+
+/* kube-apiserver sends none before the first event after its start (without progress notifications
+ * of its store): a list that was quiet since was taken anew every 75 s. */
+static void bookmarks_may_end(void **s)
+{
+	struct rig r;
+	(void)s;
+	rig_live(&r);
+	assert_int_equal(lists_within(&r, 3600, 60), 0);
+	assert_in_range(lists_within(&r, 4 * 3600, 1000000), 2, 8);
+	assert_int_equal(r.w.verify_ns, WATCH_VERIFY_MAX_S * S);
+	assert_true(lists_within(&r, 4 * 3600, 60) <= 1); /* they are back */
+	r.now += WATCH_BOOKMARK_S * S;
+	watch_on_timer(&r.w, r.now, &r.out);
+	assert_int_equal(r.w.err, ERR_CONN_SILENT); /* and their silence means something again */
+	watch_fini(&r.w);
+}
+
 /* A proxy that keeps an answer until it is whole: a list comes through, its watch never does. It
  * stayed as it was at first, for ever. */
 static void a_watch_without_a_head_is_met_by_a_list(void **s)
@@ -613,6 +682,8 @@ int main(void)
 	        cmocka_unit_test(short_watches_that_bring_events_are_no_reason_for_a_list),
 	        cmocka_unit_test(short_watches_without_end_are_met_by_a_list),
 	        cmocka_unit_test(renewals_do_not_put_off_the_check_of_a_silent_list),
+	        cmocka_unit_test(bookmarks_may_be_rare),
+	        cmocka_unit_test(bookmarks_may_end),
 	        cmocka_unit_test(a_watch_without_a_head_is_met_by_a_list),
 	        cmocka_unit_test(a_stream_without_end_is_ended),
 	};

@@ -189,6 +189,64 @@ static void what_has_no_items_is_no_list(void **s)
 	}
 }
 
+/* The wait of a list that is refused again and again, at its longest. */
+static uint64_t longest_wait(struct rig *r, void (*refuse)(struct rig *))
+{
+	uint64_t most = 0;
+	for (int i = 0; i < 10; i++) {
+		refuse(r);
+		assert_true(r->out.acts & WATCH_SYNC_ABORT);
+		if (r->w.deadline_ns - r->now > most)
+			most = r->w.deadline_ns - r->now;
+		again(r);
+	}
+	return most;
+}
+
+static void an_item_is_over_a_limit(struct rig *r)
+{
+	watch_on_head(&r->w, 200, -1, r->now, &r->out);
+	watch_on_refused(&r->w, ERR_JSON_LIMIT, "version 80 of 63", r->now, &r->out);
+	assert_string_equal(watch_text(&r->w), "version 80 of 63");
+}
+
+static void its_version_is_too_long(struct rig *r)
+{
+	char rv[WATCH_RV_MAX + 1] = "";
+	memset(rv, 'e', WATCH_RV_MAX);
+	page(r, rv, "");
+	assert_true(has(watch_text(&r->w), "over 63 bytes"));
+}
+
+/* Karmada writes the versions of all its members into one (kubernetes-watch.md 2.5): such a list
+ * was taken anew every half minute, for ever. */
+static void what_is_too_long_for_us_is_asked_for_seldom(void **s)
+{
+	static void (*const ways[])(struct rig *) = {
+	        an_item_is_over_a_limit, its_version_is_too_long};
+	(void)s;
+	for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+		struct rig r;
+		rig_init(&r, false);
+		assert_true(longest_wait(&r, ways[i]) > WATCH_PARK_MAX_S / 2 * S);
+		watch_fini(&r.w);
+	}
+}
+
+/* The longest that we keep, of any form. */
+static void a_version_of_63_bytes_is_kept(void **s)
+{
+	struct rig r;
+	char rv[WATCH_RV_MAX] = "";
+	(void)s;
+	memset(rv, 'e', WATCH_RV_MAX - 1);
+	rig_init(&r, false);
+	page(&r, rv, "");
+	assert_true(r.out.acts & WATCH_SYNC_COMMIT);
+	assert_true(has(target(&r), rv));
+	watch_fini(&r.w);
+}
+
 static void a_token_of_any_length_is_not_kept(void **s)
 {
 	static char token[WATCH_TOKEN_MAX + 2];
@@ -431,6 +489,8 @@ int main(void)
 	        cmocka_unit_test(pages_that_lead_nowhere_are_done_without),
 	        cmocka_unit_test(after_a_list_without_pages_the_next_has_them_again),
 	        cmocka_unit_test(what_has_no_items_is_no_list),
+	        cmocka_unit_test(what_is_too_long_for_us_is_asked_for_seldom),
+	        cmocka_unit_test(a_version_of_63_bytes_is_kept),
 	        cmocka_unit_test(a_token_of_any_length_is_not_kept),
 	        cmocka_unit_test(events_of_both_groups_are_listed_in_pages),
 	        cmocka_unit_test(a_streaming_list_that_was_denied_is_tried_again_soon),

@@ -92,6 +92,25 @@ static void a_list_whose_body_ends_before_its_json_is_not_there(void **state)
 	}
 }
 
+/* Of an aggregated server that writes the versions of several into one (kubernetes-watch.md 2.5):
+ * what was said of it was "object over the size limit". */
+static void a_version_that_is_too_long_is_named(void **state)
+{
+	struct world w;
+	(void)state;
+	world_init(&w);
+	add_cluster(&w, 0, false);
+	struct feed *f = open_list(&w, 0, 0);
+	connect_ok(&w, 0);
+	answer(&w, fake_io_sock(&w.io, 0), "200 OK",
+	        LIST_JSON("10", ITEM_JSON("a", "e30123456789abcdef0123456789abcdef0123456789abcdef0"
+	                                       "123456789abcd")));
+	assert_int_equal(row_at(f)->last_error, ERR_JSON_LIMIT);
+	assert_int_equal(row_at(f)->state, SHM_LIST_PARKED);
+	assert_non_null(strstr(row_at(f)->error_text, "version 64 of 63"));
+	world_fini(&w);
+}
+
 static void an_event_may_be_cut_anywhere(void **state)
 {
 	static const char ev[] = EVENT_JSON("ADDED", "b", "11") EVENT_JSON("MODIFIED", "a", "12");
@@ -351,7 +370,7 @@ static void a_stream_that_drips_is_left_in_the_end(void **state)
 	world_init(&w);
 	struct feed *f = live(&w);
 	struct fake_sock *s = fake_io_sock(&w.io, 0);
-	f->watch.caps->saw_bookmark = true; /* else it is verified long before */
+	f->watch.caps->silence_ns = WATCH_BOOKMARK_S * SEC; /* else it is verified long before */
 	int i;
 	for (i = 0; i < 100 && fake_io_sock(&w.io, 0) == s; i++) {
 		chunk(s, " ", 1);
@@ -434,6 +453,7 @@ int main(void)
 	        cmocka_unit_test(pages_then_stream_on_one_connection),
 	        cmocka_unit_test(what_stands_behind_a_list_is_checked_however_it_is_cut),
 	        cmocka_unit_test(a_list_whose_body_ends_before_its_json_is_not_there),
+	        cmocka_unit_test(a_version_that_is_too_long_is_named),
 	        cmocka_unit_test(an_event_may_be_cut_anywhere),
 	        cmocka_unit_test(an_event_over_the_limit_ends_the_stream),
 	        cmocka_unit_test(a_status_may_be_plain_text),

@@ -84,30 +84,41 @@ static void pour(struct gzip *g, struct span piece, size_t cap, struct result *r
 	free(buf);
 }
 
-static void run(struct gzip *g, const struct body *b, size_t first, size_t each, size_t cap,
-        struct result *r)
-{
-	size_t at = 0;
-	*r = (struct result){0};
-	gzip_reset(g);
-	while (at < b->n && r->err == ERR_OK) {
-		size_t n = at == 0 && first ? first : each ? each : b->n;
-		if (n > b->n - at)
-			n = b->n - at;
-		pour(g, (struct span){b->p + at, n}, cap, r);
-		at += n;
-	}
-	if (r->err == ERR_OK)
-		r->err = gzip_finish(g, &r->m);
-	assert_int_equal(gzip_output_bytes(g), r->n);
-}
+static struct gzip_limits limits; /* of those that are made again */
 
 static struct gzip *make(const struct gzip_limits *l)
 {
 	struct gzip *g;
 	struct errmsg m;
+	limits = *l;
 	assert_int_equal(gzip_new(&g, l, &m), ERR_OK);
 	return g;
+}
+
+static void make_again(struct gzip **g)
+{
+	struct gzip_limits same = limits;
+	gzip_free(g);
+	*g = make(&same);
+}
+
+/* A body, by a new one. */
+static void run(struct gzip **g, const struct body *b, size_t first, size_t each, size_t cap,
+        struct result *r)
+{
+	size_t at = 0;
+	*r = (struct result){0};
+	make_again(g);
+	while (at < b->n && r->err == ERR_OK) {
+		size_t n = at == 0 && first ? first : each ? each : b->n;
+		if (n > b->n - at)
+			n = b->n - at;
+		pour(*g, (struct span){b->p + at, n}, cap, r);
+		at += n;
+	}
+	if (r->err == ERR_OK)
+		r->err = gzip_finish(*g, &r->m);
+	assert_int_equal(gzip_output_bytes(*g), r->n);
 }
 
 static void want(const struct result *r, err_t err, const char *text, struct span out)
@@ -140,12 +151,12 @@ static void members_do_not_depend_on_cuts(void **state)
 	struct span out = {all, n};
 	static const size_t caps[] = {1, 2, 7, 64, 65536};
 	for (size_t c = 0; c < ARRAY_LEN(caps); c++) {
-		run(g, &b, 0, 0, caps[c], &r);
+		run(&g, &b, 0, 0, caps[c], &r);
 		want(&r, ERR_OK, NULL, out);
-		run(g, &b, 0, 1, caps[c], &r);
+		run(&g, &b, 0, 1, caps[c], &r);
 		want(&r, ERR_OK, NULL, out);
 		for (size_t cut = 1; cut < b.n; cut++) {
-			run(g, &b, cut, 0, caps[c], &r);
+			run(&g, &b, cut, 0, caps[c], &r);
 			want(&r, ERR_OK, NULL, out);
 		}
 	}
@@ -212,7 +223,7 @@ static void truncation_is_found_at_every_offset(void **state)
 	for (size_t n = 0; n < b.n; n++) {
 		cut = b;
 		cut.n = n;
-		run(g, &cut, 0, 0, 64, &r);
+		run(&g, &cut, 0, 0, 64, &r);
 		bool whole = n == 0 || n == one;
 		assert_int_equal(r.err, whole ? ERR_OK : ERR_GZIP);
 		assert_memory_equal(r.out, event, r.n < EVENT.n ? r.n : EVENT.n);
@@ -235,50 +246,50 @@ static void damage_is_named(void **state)
 	for (size_t each = 0; each < 2; each++) {
 		b = good;
 		b.p[b.n - 8] ^= 1;
-		run(g, &b, 0, each, 64, &r);
+		run(&g, &b, 0, each, 64, &r);
 		want(&r, ERR_GZIP, "wrong CRC", EVENT);
 		b = good;
 		b.p[b.n - 1] ^= 1;
-		run(g, &b, 0, each, 64, &r);
+		run(&g, &b, 0, each, 64, &r);
 		want(&r, ERR_GZIP, "wrong length", EVENT);
 		b = good;
 		add_raw(&b, "x", 1);
-		run(g, &b, 0, each, 64, &r);
+		run(&g, &b, 0, each, 64, &r);
 		want(&r, ERR_GZIP, each ? "inside a member" : NULL, EVENT);
 		add_raw(&b, "yz", 2);
-		run(g, &b, 0, each, 64, &r);
+		run(&g, &b, 0, each, 64, &r);
 		want(&r, ERR_GZIP, "garbage behind a member, member 2", EVENT);
 		b = good;
 		add_raw(&b, "\0\0\0\0", 4);
-		run(g, &b, 0, each, 64, &r);
+		run(&g, &b, 0, each, 64, &r);
 		want(&r, ERR_GZIP, "garbage behind a member", EVENT);
 		b.n = 0;
 		add_raw(&b, "{\"kind\":\"PodList\"}", 18);
-		run(g, &b, 0, each, 64, &r);
+		run(&g, &b, 0, each, 64, &r);
 		want(&r, ERR_GZIP, "the body is not gzip", SPAN_NONE);
 		b = good;
 		b.p[2] = 7;
-		run(g, &b, 0, each, 64, &r);
+		run(&g, &b, 0, each, 64, &r);
 		want(&r, ERR_GZIP, "unknown compression method", SPAN_NONE);
 		b = good;
 		b.p[10] = 7; /* block type 3 */
-		run(g, &b, 0, each, 64, &r);
+		run(&g, &b, 0, each, 64, &r);
 		want(&r, ERR_GZIP, "invalid block type", SPAN_NONE);
 	}
 	/* zlib format is another one */
 	uLongf n = BODY_BYTES;
 	assert_int_equal(compress((Bytef *)b.p, &n, (const Bytef *)event, EVENT.n), Z_OK);
 	b.n = n;
-	run(g, &b, 0, 0, 64, &r);
+	run(&g, &b, 0, 0, 64, &r);
 	want(&r, ERR_GZIP, "the body is not gzip", SPAN_NONE);
-	/* sticky, until reset */
+	/* sticky */
 	struct span in = {good.p, good.n};
 	char buf[64];
 	size_t got;
 	struct errmsg m;
 	assert_int_equal(gzip_inflate(g, &in, buf, sizeof buf, &got, &m), ERR_GZIP);
 	assert_int_equal(gzip_finish(g, &m), ERR_GZIP);
-	run(g, &good, 0, 0, 64, &r);
+	run(&g, &good, 0, 0, 64, &r);
 	want(&r, ERR_OK, NULL, EVENT);
 	gzip_free(&g);
 }
@@ -290,13 +301,13 @@ static void empty_bodies_are_bodies(void **state)
 	static struct result r;
 	struct gzip *g = make(&roomy);
 	b.n = 0;
-	run(g, &b, 0, 0, 64, &r);
+	run(&g, &b, 0, 0, 64, &r);
 	want(&r, ERR_OK, NULL, SPAN_NONE);
 	for (int i = 0; i < 100; i++)
 		add_member(&b, SPAN_NONE, false);
-	run(g, &b, 0, 0, 64, &r);
+	run(&g, &b, 0, 0, 64, &r);
 	want(&r, ERR_OK, NULL, SPAN_NONE);
-	run(g, &b, 0, 1, 64, &r);
+	run(&g, &b, 0, 1, 64, &r);
 	want(&r, ERR_OK, NULL, SPAN_NONE);
 	gzip_free(&g);
 }
@@ -320,7 +331,7 @@ static void size_limit_is_exact(void **state)
 				struct gzip_limits l = roomy;
 				l.output_bytes_max = (uint64_t)((int)(2 * EVENT.n) + more);
 				struct gzip *g = make(&l);
-				run(g, &b, 0, each, caps[c], &r);
+				run(&g, &b, 0, each, caps[c], &r);
 				bool over = more < 0;
 				want(&r, over ? ERR_LIMIT : ERR_OK,
 				        over ? "larger than its limit" : NULL,
@@ -410,7 +421,7 @@ static void copies_in_each_namespace_are_no_bomb(void **state)
 		struct span in = {deflated, deflate_copies(sizes[i], deflated, CAP)};
 		struct errmsg m;
 		size_t n;
-		gzip_reset(g);
+		make_again(&g);
 		do {
 			if (gzip_inflate(g, &in, buf, 65536, &n, &m) != ERR_OK)
 				fail_msg("%zu: %s", sizes[i], m.text);
@@ -441,7 +452,7 @@ static void random_bodies_come_back_whole(void **state)
 			add_member(&b, (struct span){text + n, one}, prng_below(&rng, 2));
 			n += one;
 		}
-		run(g, &b, 0, 1 + prng_below(&rng, 3000), 1 + prng_below(&rng, 5000), &r);
+		run(&g, &b, 0, 1 + prng_below(&rng, 3000), 1 + prng_below(&rng, 5000), &r);
 		want(&r, ERR_OK, NULL, (struct span){text, n});
 	}
 	assert_true(gzip_bytes(g) >= 32768 && gzip_bytes(g) < 65536);

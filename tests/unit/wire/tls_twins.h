@@ -196,14 +196,6 @@ static inline void twins_write(struct twins *t, const char *p, size_t n)
 	}
 }
 
-static inline void twins_close(struct twins *t)
-{
-	for (int i = 0; i < 2; i++) {
-		tls_close(t->side[i].c);
-		twin_flush(&t->side[i]);
-	}
-}
-
 static inline bool twins_agree(const struct twins *t)
 {
 	const struct twin_side *a = &t->side[0], *b = &t->side[1];

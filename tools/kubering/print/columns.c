@@ -159,12 +159,6 @@ struct columns *columns_open(struct kr_client *client, const struct source *sour
 	return columns_new(fixed ? fixed : plain, custom);
 }
 
-struct columns *columns_from_definition(struct span definition, const char *version)
-{
-	struct custom *custom = custom_new(definition, version);
-	return custom ? columns_new(plain, custom) : NULL;
-}
-
 void columns_free(struct columns **c)
 {
 	if (*c)

@@ -64,9 +64,6 @@ struct columns;
 /* Never fails: what it does not know is NAME and AGE. client may be NULL: then custom resources are
  * printed that way too. */
 struct columns *columns_open(struct kr_client *client, const struct source *source);
-/* For custom resources: a CustomResourceDefinition as JSON. NULL when that has no columns for this
- * version. */
-struct columns *columns_from_definition(struct span definition, const char *version);
 void columns_free(struct columns **c);
 void columns_headers(const struct columns *c, struct table *t);
 /* now: seconds since 1970. */

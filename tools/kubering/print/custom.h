@@ -13,6 +13,7 @@
 struct custom;
 /* Asks the daemon for the definition. NULL: there is none, or it names no columns. */
 struct custom *custom_open(struct kr_client *client, const struct source *source);
+/* From a CustomResourceDefinition as JSON. NULL: it has no columns for this version. */
 struct custom *custom_new(struct span definition, const char *version);
 void custom_free(struct custom **c);
 void custom_headers(const struct custom *c, struct table *t);
