@@ -40,8 +40,10 @@ static int take(struct get *g, const struct object_guard *guard)
 	return same ? KR_OK : KR_END;
 }
 
-/* One candidate of the index. KR_END: not this one (S7). */
-static int candidate(struct get *g, uint32_t number, uint64_t *commit)
+/* One candidate of the index. KR_END: not this one (S7). commit: read before the slot was looked
+ * at. A later one would vouch for nothing: the block that the slot named may have been replaced and
+ * given up by then (S5). */
+static int candidate(struct get *g, uint32_t number, uint64_t commit)
 {
 	struct shm_slot slot;
 	struct shm_page page;
@@ -49,11 +51,12 @@ static int candidate(struct get *g, uint32_t number, uint64_t *commit)
 	enum read_result r = mapping_slot(g->shard, number, &slot);
 	if (r != READ_OK)
 		return mapping_fail(g->shard, r);
-	bool freed = slot.state != SHM_SLOT_LIVE && slot.list == g->list->home.row;
-	if (freed && slot.seq > *commit && slot.seq > read_commit(&g->shard->read))
-		return GET_MOVED; /* by a batch that is not whole; it may have been ours */
-	if (slot.state != SHM_SLOT_LIVE || slot.list != g->list->home.row ||
-	        slot.key_hash != g->hash)
+	bool live = slot.state == SHM_SLOT_LIVE;
+	if (slot.list != g->list->home.row || (live && slot.key_hash != g->hash))
+		return KR_END;
+	if (slot.seq > commit && slot.seq > read_commit(&g->shard->read))
+		return GET_MOVED; /* of a batch that is not whole; a free one may have been ours */
+	if (!live)
 		return KR_END;
 	uint32_t lines = STRINGS_LINES; /* a loan is read by its borrower */
 	if (!(g->flags & KR_BORROW))
@@ -66,11 +69,7 @@ static int candidate(struct get *g, uint32_t number, uint64_t *commit)
 		return mapping_fail(g->shard, r);
 	if (page.list != g->list->home.row || page.list_gen != g->list->home.gen)
 		return KR_END;
-	if (slot.seq > *commit)
-		*commit = read_commit(&g->shard->read);
-	if (slot.seq > *commit)
-		return GET_MOVED;
-	struct object_guard guard = {*commit, number, slot.seq, slot.block};
+	struct object_guard guard = {commit, number, slot.seq, slot.block};
 	return take(g, &guard);
 }
 
@@ -86,7 +85,7 @@ static int look_up(struct get *g, uint64_t *index)
 	*index = probe.word;
 	uint32_t number = 0;
 	while ((r = read_probe_next(&probe, &number)) == READ_OK) {
-		int found = candidate(g, number, &commit);
+		int found = candidate(g, number, commit);
 		if (found != KR_END)
 			return found;
 	}
