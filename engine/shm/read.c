@@ -160,6 +160,8 @@ enum read_result read_last(
 	const struct shm_list *row = row_at(s, list);
 	if (!row)
 		return READ_CORRUPT;
+	/* Pairs with the fence of write_row_begin, so that the entry is there (S3); and with
+	 * write_row_start, so that what another list says is not taken for this one's. */
 	*last_change = READ_ACQUIRE(&row->last_change);
 	return READ_WORD(&row->gen) == gen ? READ_OK : READ_CLOSED;
 }
