@@ -513,8 +513,7 @@ static int call_timeout(struct kr_client *c)
 static int call_found(struct kr_client *c, int r)
 {
 	wait_disarm(c);
-	if (c->fd_used)
-		wait_signal(c);
+	wait_signal(c);
 	return r;
 }
 

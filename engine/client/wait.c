@@ -39,8 +39,9 @@ void wait_disarm(struct kr_client *c)
 void wait_signal(struct kr_client *c)
 {
 	uint64_t one = 1;
-	if (!c->signalled && c->signal_fd >= 0)
-		(void)!write(c->signal_fd, &one, sizeof one);
+	if (c->signalled || c->signal_fd < 0)
+		return;
+	(void)!write(c->signal_fd, &one, sizeof one);
 	c->signalled = true;
 }
 

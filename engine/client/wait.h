@@ -13,7 +13,8 @@ void wait_arm(struct kr_client *c);
 void wait_disarm(struct kr_client *c);
 /* Sleeps until woken, the socket speaks, or until_ns; at most CLIENT_SLICE_MS. Disarms. */
 void wait_block(struct kr_client *c, int64_t until_ns);
-/* Leaves kr_fd readable: something is there that this call did not take. */
+/* Leaves kr_fd readable, if it is used: something is there that this call did not take, or a follow
+ * has to look again: whatever other calls take from the socket, kr_fd does not tell of any more. */
 void wait_signal(struct kr_client *c);
 /* Watches socket, eventfd and timer with kr_fd; after each change of one of them. */
 void wait_watch(struct kr_client *c, int fd);

@@ -1,9 +1,11 @@
 /* wake_test.c - a host that sleeps on kr_fd while its daemon is replaced: what comes to pass at the
- * wrong moment is not lost. */
+ * wrong moment, or in another call than kr_follow_next, is not lost. */
 #include "client_world.h"
 
 #include <poll.h>
+#include <sched.h>
 
+#include "base/err.h"
 #include "client/list.h"
 #include "client/wait.h"
 
@@ -113,10 +115,65 @@ static void whole_just_before_it_sleeps(void **state)
 	end();
 }
 
+static struct kr_list_status status_of(struct kr_list *l)
+{
+	struct kr_list_status s = {.size = sizeof s};
+	assert_int_equal(kr_list_status(l, &s), KR_OK);
+	sched_yield();
+	return s;
+}
+
+/* A host that is busy with other calls: they attach it again, and empty the socket. */
+static void other_calls_attach_again(void **state)
+{
+	(void)state;
+	struct kr_change ch;
+	begin();
+	world_replace(&t.w);
+	sync_a();
+	sync_b();
+	for (int i = 0; i < 2; i++)
+		while (status_of(t.l[i]).objects != 4) /* those of the new daemon */
+			;
+	for (int i = 0; i < 2; i++) {
+		assert_true(readable());
+		assert_int_equal(kr_follow_next(&t.v[i].follow, &ch, 0), KR_OK);
+		assert_int_equal(ch.type, KR_ADDED);
+	}
+	end();
+}
+
+/* The same, and the lists of the new daemon become whole later: it has to know by then that
+ * somebody waits. */
+static void other_calls_attach_again_and_nothing_is_armed(void **state)
+{
+	(void)state;
+	struct kr_change ch;
+	begin();
+	world_replace(&t.w);
+	fake_lock(t.w.d);
+	for (int i = 0; i < 2; i++)
+		store_list_state(fake_list(t.w.d, "test", names[i]), SHM_LIST_CONNECTING,
+		        ERR_CONN_REFUSED, "refused", fake_now());
+	fake_unlock(t.w.d);
+	for (int i = 0; i < 2; i++)
+		while (strcmp(status_of(t.l[i]).error_name, err_name(ERR_CONN_REFUSED)) != 0)
+			;
+	assert_true(readable());
+	go_to_sleep();
+	sync_a();
+	wait_fd();
+	assert_int_equal(kr_follow_next(&t.v[0].follow, &ch, 0), KR_OK);
+	assert_int_equal(ch.type, KR_ADDED);
+	end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(whole_just_before_it_sleeps),
+	        cmocka_unit_test(other_calls_attach_again),
+	        cmocka_unit_test(other_calls_attach_again_and_nothing_is_armed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
