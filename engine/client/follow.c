@@ -458,6 +458,15 @@ static int call_step(struct call *k)
 	return KR_TIMEOUT;
 }
 
+/* A list that is whole by now changes over: nobody is woken for that again. */
+static void call_settle(const struct call *k)
+{
+	for (size_t i = 0; i < k->n; i++) {
+		const struct follow *f = k->follows[i]->_private[WORD_FOLLOW];
+		(void)list_settle(f->list);
+	}
+}
+
 static int call_health(struct call *k, int64_t now_ns)
 {
 	for (size_t i = 0; i < k->n; i++) {
@@ -478,6 +487,7 @@ static bool anything_pending(struct kr_client *c)
 		struct follow *f = CONTAINER_OF(n, struct follow, node);
 		if (f->failed || f->list->closed)
 			continue;
+		(void)list_settle(f->list);
 		if (f->reset || f->restart || f->have > 0 || !home_same(&f->home, &f->list->home) ||
 		        refill(f) != KR_TIMEOUT)
 			return true;
@@ -503,8 +513,7 @@ static int call_timeout(struct kr_client *c)
 static int call_found(struct kr_client *c, int r)
 {
 	wait_disarm(c);
-	if (c->fd_used)
-		wait_signal(c);
+	wait_signal(c);
 	return r;
 }
 
@@ -527,6 +536,7 @@ static int call_run(struct call *k, int64_t timeout_ns)
 		if (timeout_ns <= 0 && !c->fd_used)
 			return call_step(k);
 		wait_arm(c);
+		call_settle(k);
 		r = call_step(k); /* once more, after the fence */
 		if (r != KR_TIMEOUT)
 			return call_found(c, r);

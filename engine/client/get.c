@@ -40,8 +40,10 @@ static int take(struct get *g, const struct object_guard *guard)
 	return same ? KR_OK : KR_END;
 }
 
-/* One candidate of the index. KR_END: not this one (S7). */
-static int candidate(struct get *g, uint32_t number, uint64_t *commit)
+/* One candidate of the index. KR_END: not this one (S7). commit: read before the slot was looked
+ * at. A later one would vouch for nothing: the block that the slot named may have been replaced and
+ * given up by then (S5). */
+static int candidate(struct get *g, uint32_t number, uint64_t commit)
 {
 	struct shm_slot slot;
 	struct shm_page page;
@@ -49,11 +51,12 @@ static int candidate(struct get *g, uint32_t number, uint64_t *commit)
 	enum read_result r = mapping_slot(g->shard, number, &slot);
 	if (r != READ_OK)
 		return mapping_fail(g->shard, r);
-	bool freed = slot.state != SHM_SLOT_LIVE && slot.list == g->list->home.row;
-	if (freed && slot.seq > *commit && slot.seq > read_commit(&g->shard->read))
-		return GET_MOVED; /* by a batch that is not whole; it may have been ours */
-	if (slot.state != SHM_SLOT_LIVE || slot.list != g->list->home.row ||
-	        slot.key_hash != g->hash)
+	bool live = slot.state == SHM_SLOT_LIVE;
+	if (slot.list != g->list->home.row || (live && slot.key_hash != g->hash))
+		return KR_END;
+	if (slot.seq > commit && slot.seq > read_commit(&g->shard->read))
+		return GET_MOVED; /* of a batch that is not whole; a free one may have been ours */
+	if (!live)
 		return KR_END;
 	uint32_t lines = STRINGS_LINES; /* a loan is read by its borrower */
 	if (!(g->flags & KR_BORROW))
@@ -66,11 +69,7 @@ static int candidate(struct get *g, uint32_t number, uint64_t *commit)
 		return mapping_fail(g->shard, r);
 	if (page.list != g->list->home.row || page.list_gen != g->list->home.gen)
 		return KR_END;
-	if (slot.seq > *commit)
-		*commit = read_commit(&g->shard->read);
-	if (slot.seq > *commit)
-		return GET_MOVED;
-	struct object_guard guard = {*commit, number, slot.seq, slot.block};
+	struct object_guard guard = {commit, number, slot.seq, slot.block};
 	return take(g, &guard);
 }
 
@@ -86,7 +85,7 @@ static int look_up(struct get *g, uint64_t *index)
 	*index = probe.word;
 	uint32_t number = 0;
 	while ((r = read_probe_next(&probe, &number)) == READ_OK) {
-		int found = candidate(g, number, &commit);
+		int found = candidate(g, number, commit);
 		if (found != KR_END)
 			return found;
 	}
@@ -123,42 +122,52 @@ static int look_twice(struct get *g)
 	r = look_up(g, &index);
 	if (r != KR_END)
 		return r;
-	r = row_of(g, &after);
-	if (r != KR_OK)
-		return r;
-	/* A batch that is being written shows in the ring before it shows in the row. */
+	/* A batch that is being written shows in the ring before it shows in the row: behind commit
+	 * as it is by now, for other lists go on meanwhile. */
 	struct shm_entry ahead;
+	commit = read_commit(&g->shard->read);
 	if (read_entry(&g->shard->read, commit + 1, &ahead) == READ_OK &&
 	        ahead.list == g->list->home.row)
 		return GET_MOVED;
+	r = row_of(g, &after);
+	if (r != KR_OK)
+		return r;
 	bool calm = before.ver == after.ver && index == READ_ACQUIRE(&g->shard->read.header->index);
 	return calm ? not_found(g, &after) : GET_MOVED;
 }
 
-/* Is the entry about our object? Its blocks are intact while the ring covers commit. */
-static bool entry_is(struct get *g, const struct shm_entry *e, uint64_t commit)
+/* Is the entry about our object? KR_OK, KR_END: about another one; GET_MOVED: the ring does not
+ * cover commit any more, so it is not known (R5: what was read counts only now). */
+static int entry_is(struct get *g, const struct shm_entry *e, uint64_t commit)
 {
 	struct read_object o;
 	const uint8_t *at = NULL;
 	uint32_t bytes = 0;
 	uint64_t block = e->new_block ? e->new_block : e->old_block;
-	if (!block || mapping_block(g->shard, block, &at, &bytes) != READ_OK)
-		return false;
-	return read_object(at, bytes, &o) && read_intact(&g->shard->read, commit + 1) &&
-	       strcmp(o.namespace_, g->namespace_) == 0 && strcmp(o.name, g->name) == 0;
+	bool same = block && mapping_block(g->shard, block, &at, &bytes) == READ_OK &&
+	            read_object(at, bytes, &o) && strcmp(o.namespace_, g->namespace_) == 0 &&
+	            strcmp(o.name, g->name) == 0;
+	if (!read_intact(&g->shard->read, commit + 1))
+		return GET_MOVED;
+	return same ? KR_OK : KR_END;
 }
 
-/* A batch that does not end, or whose writer is dead: what was there before it. The changes after
- * commit that are in the ring already, oldest first. */
+/* A batch that does not end, or whose writer is dead: what was there before it, by the changes
+ * after commit that are in the ring already, oldest first. The look-up comes before them: what a
+ * batch takes out of the index is in the ring by then. */
 static int by_ring(struct get *g)
 {
 	struct shm_list row;
 	struct shm_entry e;
+	uint64_t index;
 	const struct read_shard *read = &g->shard->read;
 	struct object_guard guard = {.position = read_commit(read)};
 	int r = row_of(g, &row);
 	if (r != KR_OK)
 		return r;
+	int found = look_up(g, &index);
+	if (found != KR_END && found != GET_MOVED)
+		return found;
 	for (uint64_t seq = guard.position + 1;
 	        seq - guard.position <= read->ring_mask && read_entry(read, seq, &e) == READ_OK;
 	        seq++) {
@@ -166,14 +175,17 @@ static int by_ring(struct get *g)
 			continue;
 		if (e.op == SHM_OP_RESET)
 			return GET_MOVED; /* S6: the ring does not know */
-		if (e.op <= SHM_OP_DELETED && entry_is(g, &e, guard.position)) {
-			guard.block = e.old_block;
-			return guard.block ? take(g, &guard) : not_found(g, &row);
-		}
+		r = e.op <= SHM_OP_DELETED ? entry_is(g, &e, guard.position) : KR_END;
+		if (r == KR_END)
+			continue;
+		guard.block = e.old_block;
+		if (r == KR_OK)
+			r = guard.block ? take(g, &guard) : not_found(g, &row);
+		return r == KR_END ? GET_MOVED : r;
 	}
-	uint64_t index;
-	r = look_up(g, &index);
-	return r == KR_END ? not_found(g, &row) : r;
+	if (!read_intact(read, guard.position + 1))
+		return GET_MOVED; /* it ended where the ring has gone on */
+	return found == KR_END ? not_found(g, &row) : found;
 }
 
 int kr_get(struct kr_list *list, const char *namespace_, const char *name, unsigned flags,

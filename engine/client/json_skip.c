@@ -188,7 +188,9 @@ static inline int walk_bracket(struct walk *w, char c)
 		w->depth++;
 		return 0;
 	}
-	w->depth--; /* > 0: the first bracket opens, and the last one ends the walk */
+	if (w->depth == 0) /* a borrowed text: what opened has been replaced since it was seen */
+		return -1;
+	w->depth--;
 	if ((w->kinds[w->depth / 64] >> w->depth % 64 & 1) != object)
 		return -1;
 	return w->depth == 0;

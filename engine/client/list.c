@@ -253,6 +253,7 @@ static __attribute__((noinline)) bool settle(struct kr_list *l)
 		mapping_put(&home->shard);
 	*home = *next;
 	*next = (struct home){0};
+	wait_signal(l->client); /* its follows have a difference to tell */
 	return true;
 }
 
@@ -464,9 +465,7 @@ static int wait_until(struct kr_list *l, const char *version, int64_t timeout_ns
 		int r = reached(l, version);
 		if (r != KR_TIMEOUT || now >= until) {
 			wait_disarm(c);
-			if (c->fd_used)
-				wait_signal(
-				        c); /* what wait_arm took back was for a follow, perhaps */
+			wait_signal(c); /* what wait_arm took back was for a follow, perhaps */
 			return r == KR_TIMEOUT ? late(l, version) : r;
 		}
 		int64_t slice = now + WAIT_SLICE_MS * NS_PER_MS;

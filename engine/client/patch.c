@@ -197,7 +197,8 @@ static bool values_equal(const char *a, size_t an, const char *b, size_t bn)
 {
 	if (an == bn && memcmp(a, b, an) == 0)
 		return true;
-	return *a == '"' && *b == '"' && json_string_equal(a, an, b, bn);
+	/* Longer than a quote: a borrowed text may be another since its end was found. */
+	return an > 1 && bn > 1 && *a == '"' && *b == '"' && json_string_equal(a, an, b, bn);
 }
 
 /* Member t of to was found as member s of from. Moves the cursors, or enters both objects. */

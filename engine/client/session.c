@@ -46,6 +46,7 @@ void session_lost(struct kr_client *c, const char *why)
 		l->retry_ns = 0;
 		home_drop(&l->next); /* what was not whole yet is of no use */
 	}
+	wait_signal(c);
 	c->owed_count = 0;
 	LIST_EACH (n, &c->shards) /* no answer comes any more; the same life may come again */
 		CONTAINER_OF(n, struct mapping, node)->ask_id = 0;
@@ -166,6 +167,7 @@ static int on_welcome(struct kr_client *c)
 	c->why[0] = '\0';
 	wait_watch(c, event_fd);
 	wait_timer(c, INT64_MAX);
+	wait_signal(c); /* the new page says nothing yet: a follow has to arm it */
 	return KR_OK;
 }
 
@@ -253,6 +255,7 @@ void session_on_message(struct kr_client *c)
 			list_tell_close(c, m->list.handle);
 		return;
 	}
+	wait_signal(c);
 	l->open_id = 0;
 	l->refusal[0] = '\0';
 	if (m->head.type == ATTACH_LIST) {

@@ -2,19 +2,12 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdatomic.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "shm/layout.h"
-
-static void set_waiting(struct kr_client *c, uint32_t on)
-{
-	if (c->page)
-		__atomic_store_n(&c->page->waiting, on, __ATOMIC_SEQ_CST);
-}
+#include "shm/waiting.h"
 
 /* Never waits: O_NONBLOCK is of the file and not of the descriptor, and whoever has the other end
  * of it may clear it. */
@@ -32,22 +25,23 @@ void wait_arm(struct kr_client *c)
 	if (c->signalled)
 		drain(c->signal_fd);
 	c->signalled = false;
-	set_waiting(c, 1);
-	/* Pairs with the daemon's fence between commit and its look at `waiting`. */
-	atomic_thread_fence(memory_order_seq_cst);
+	if (c->page)
+		waiting_say(c->page);
 }
 
 void wait_disarm(struct kr_client *c)
 {
 	c->fd_armed = false;
-	set_waiting(c, 0);
+	if (c->page)
+		waiting_unsay(c->page);
 }
 
 void wait_signal(struct kr_client *c)
 {
 	uint64_t one = 1;
-	if (!c->signalled && c->signal_fd >= 0)
-		(void)!write(c->signal_fd, &one, sizeof one);
+	if (c->signalled || c->signal_fd < 0)
+		return;
+	(void)!write(c->signal_fd, &one, sizeof one);
 	c->signalled = true;
 }
 

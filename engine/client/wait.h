@@ -1,9 +1,6 @@
 /* wait.h - waking up. The daemon writes our eventfd once per tick if a list of ours changed and
  * page->waiting is 1.
- *
- * No wake-up is lost (performance.md 4.7): we say "waiting", then a full fence, then look at the
- * lists once more; the daemon commits, then a full fence, then looks at `waiting`. One of the two
- * sees the other.
+ * No wake-up is lost: shm/waiting.h says how.
  */
 #ifndef KR_CLIENT_WAIT_H
 #define KR_CLIENT_WAIT_H
@@ -16,7 +13,8 @@ void wait_arm(struct kr_client *c);
 void wait_disarm(struct kr_client *c);
 /* Sleeps until woken, the socket speaks, or until_ns; at most CLIENT_SLICE_MS. Disarms. */
 void wait_block(struct kr_client *c, int64_t until_ns);
-/* Leaves kr_fd readable: something is there that this call did not take. */
+/* Leaves kr_fd readable, if it is used: something is there that this call did not take, or a follow
+ * has to look again: whatever other calls take from the socket, kr_fd does not tell of any more. */
 void wait_signal(struct kr_client *c);
 /* Watches socket, eventfd and timer with kr_fd; after each change of one of them. */
 void wait_watch(struct kr_client *c, int fd);

@@ -194,6 +194,15 @@ static void cluster_remove(struct reactor *r, struct reactor_msg *m)
 		cluster_free(&c);
 }
 
+/* It may know of the list already, and sleep: what has changed since then, or that the list is
+ * closed (f NULL), has woken nobody. */
+static void subscribe(struct reactor *r, struct feed *f, uint32_t consumer)
+{
+	if (f && feed_subscribe(f, (uint16_t)consumer))
+		r->wake_always = r->consumers[consumer].wake_always = true;
+	core_mark(r, consumer);
+}
+
 static void consumer_remove(struct reactor *r, struct reactor_msg *m)
 {
 	/* Most have closed their lists before. */
@@ -312,10 +321,7 @@ void core_on_message(struct reactor *r, struct reactor_msg *m)
 		consumer_remove(r, m);
 		list_push(&r->leaving, &m->link);
 		return; /* answered after the next turn */
-	case REACTOR_SUBSCRIBE:
-		if ((f = feed_of(r, m->list)) && feed_subscribe(f, (uint16_t)m->id))
-			r->wake_always = r->consumers[m->id].wake_always = true;
-		break;
+	case REACTOR_SUBSCRIBE: subscribe(r, feed_of(r, m->list), m->id); break;
 	case REACTOR_UNSUBSCRIBE:
 		if ((f = feed_of(r, m->list)))
 			feed_unsubscribe(f, (uint16_t)m->id);

@@ -9,6 +9,7 @@
 #include "reactor/audit.h"
 #include "reactor/core.h"
 #include "reactor/mux_link.h"
+#include "shm/waiting.h"
 
 enum {
 	REACTOR_HEARTBEAT_NS = 100000000,
@@ -258,9 +259,7 @@ static void mark_consumers(struct reactor *r, struct store *s)
 			core_mark(r, i);
 }
 
-/* One wake per consumer per turn, and only for those who wait. Store-buffer pattern: they set
- * `waiting`, fence, look at commit; we commit, fence, look at `waiting` (performance.md 4.7). What
- * we read there is a hint from memory that they can write: nothing else is done with it. */
+/* One wake per consumer per turn, and only for those who wait (shm/waiting.h). */
 static void wake_consumers(struct reactor *r)
 {
 	for (uint32_t i = 0; i < REACTOR_REALMS_MAX; i++)
@@ -268,16 +267,15 @@ static void wake_consumers(struct reactor *r)
 			mark_consumers(r, r->stores[i]);
 	if (!r->marked_count)
 		return;
-	atomic_thread_fence(memory_order_seq_cst);
+	waiting_fence();
 	for (uint32_t i = 0; i < r->marked_count; i++) {
 		struct consumer_row *row = &r->consumers[r->marked[i]];
 		row->marked = false;
 		if (row->eventfd < 0)
 			continue;
-		if (__atomic_load_n(&row->page->waiting, __ATOMIC_RELAXED) &&
-		        __atomic_exchange_n(&row->page->waiting, 0, __ATOMIC_RELAXED))
-			if (!row->foreign || !bell_ring(&r->bell, row->eventfd))
-				io_notify(r->io, row->eventfd);
+		if (waiting_take(row->page) &&
+		        (!row->foreign || !bell_ring(&r->bell, row->eventfd)))
+			io_notify(r->io, row->eventfd);
 	}
 	r->marked_count = 0;
 }

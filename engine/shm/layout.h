@@ -237,8 +237,8 @@ struct shm_block {
 	uint64_t key_hash, object_hash;
 };
 
-/* A consumer's own page: the only memory that it can write. The daemon reads `waiting` and nothing
- * else, as a hint. */
+/* A consumer's own page: the only memory that it can write. The daemon takes `waiting` and nothing
+ * else, as a hint (waiting.h). */
 struct shm_consumer {
 	uint32_t waiting; /* [atomic] 1 = write my eventfd when one of my lists changes */
 	uint32_t _pad[1023];

@@ -112,17 +112,24 @@ static enum read_result map_of(struct read_shard *s, uint64_t segment, const str
 
 /* --- seqlocks -------------------------------------------------------------------------------- */
 
+/* Fetches each word once, which a memcpy does not promise: what is checked is what is used. bytes %
+ * 8 == 0. */
+static inline void load_words(void *dst, const void *src, size_t bytes)
+{
+	const uint64_t *from = src;
+	uint64_t *to = dst;
+	for (size_t i = 0; i < bytes / 8; i++)
+		to[i] = READ_WORD(&from[i]);
+}
+
 /* R2. dst holds a whole value when true. bytes % 8 == 0; ver is the first word of src. */
 static inline bool read_locked(const void *src, void *dst, size_t bytes)
 {
 	const uint32_t *ver = src;
-	const uint64_t *from = src;
-	uint64_t *to = dst;
 	for (int spin = 0; spin < SHM_SPINS_MAX; spin++) {
 		uint32_t v = READ_ACQUIRE(ver); /* pairs with the even store of W4 */
 		if ((v & 1) == 0) {
-			for (size_t i = 0; i < bytes / 8; i++)
-				to[i] = READ_WORD(&from[i]);
+			load_words(dst, src, bytes);
 			READ_FENCE(); /* pairs with the fence after the odd store of W4 */
 			if (READ_WORD(ver) == v)
 				return true;
@@ -160,6 +167,8 @@ enum read_result read_last(
 	const struct shm_list *row = row_at(s, list);
 	if (!row)
 		return READ_CORRUPT;
+	/* Pairs with the fence of write_row_begin, so that the entry is there (S3); and with
+	 * write_row_start, so that what another list says is not taken for this one's. */
 	*last_change = READ_ACQUIRE(&row->last_change);
 	return READ_WORD(&row->gen) == gen ? READ_OK : READ_CLOSED;
 }
@@ -374,7 +383,7 @@ bool read_object(const uint8_t *block, uint32_t bytes, struct read_object *out)
 	struct shm_block b __attribute__((uninitialized));
 	if (bytes < sizeof b)
 		return false;
-	read_bytes(&b, block, sizeof b);
+	load_words(&b, block, sizeof b); /* it may be in place, where it changes */
 	/* one by one: this is in every path, and clearing *out first costs as much again */
 	out->json_bytes = b.json_bytes;
 	out->namespace_bytes = b.namespace_bytes;

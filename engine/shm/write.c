@@ -102,6 +102,21 @@ void write_entry_digest(struct write *w, uint64_t seq, uint64_t digest)
 	WRITE_WORD(&e->digest, digest);
 }
 
+void write_row_start(struct shm_list *row, uint32_t gen, uint64_t identity)
+{
+	write_row_begin(row);
+	WRITE_WORD(&row->gen, gen);
+	WRITE_WORD(&row->state, SHM_LIST_IDLE);
+	WRITE_WORD(&row->whole, 0);
+	/* Pairs with read_last, which looks at these two words alone: who sees that nothing has
+	 * changed sees that it is another list. */
+	WRITE_RELEASE(&row->last_change, 0);
+	for (uint64_t *at = &row->digest; at < (uint64_t *)(void *)(row + 1); at++)
+		WRITE_WORD(at, 0);
+	WRITE_WORD(&row->identity, identity);
+	write_row_end(row);
+}
+
 void write_row_text(char *field, size_t bytes, const char *text, size_t n)
 {
 	if (n > bytes - 1)

@@ -87,6 +87,8 @@ static inline void write_row_end(struct shm_list *row)
 {
 	WRITE_RELEASE(&row->ver, row->ver + 1); /* even; pairs with R2 */
 }
+/* A whole row for another list: IDLE, and nothing yet. What was there before was given up (S8). */
+void write_row_start(struct shm_list *row, uint32_t gen, uint64_t identity);
 /* A text of a row, cut to fit, NUL-terminated and NUL-filled. bytes: size of the field, % 8 == 0.
  */
 void write_row_text(char *field, size_t bytes, const char *text, size_t n);

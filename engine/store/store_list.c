@@ -39,16 +39,8 @@ static void identity_write(
 /* The row of a closed list is reused here and nowhere else: another gen tells its old readers. */
 static void row_start(struct store_list *l, uint64_t identity)
 {
-	struct shm_list *row = l->shm;
 	struct shm_header *h = l->store->shard.header;
-	write_row_begin(row);
-	WRITE_WORD(&row->gen, l->gen);
-	WRITE_WORD(&row->state, SHM_LIST_IDLE);
-	WRITE_WORD(&row->whole, 0);
-	for (uint64_t *at = &row->last_change; at < (uint64_t *)(void *)(row + 1); at++)
-		WRITE_WORD(at, 0);
-	WRITE_WORD(&row->identity, identity);
-	write_row_end(row);
+	write_row_start(l->shm, l->gen, identity);
 	if (l->row >= h->list_count)
 		WRITE_RELEASE(&h->list_count, l->row + 1);
 }

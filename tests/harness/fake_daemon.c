@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +16,7 @@
 #include <unistd.h>
 
 #include "shm/attach.h"
+#include "shm/waiting.h"
 
 /* The heart of a daemon on a busy machine: nobody shall take it for dead because its thread had to
  * wait. */
@@ -570,10 +570,10 @@ void fake_unlock(struct fake_daemon *d)
 	uint64_t one = 1;
 	while (store_dirty_pop(d->store))
 		;
-	atomic_thread_fence(memory_order_seq_cst); /* performance.md 4.7 */
+	waiting_fence();
 	for (unsigned i = 0; i < d->consumer_count; i++) {
 		const struct consumer *c = &d->consumers[i];
-		if (c->page && __atomic_load_n(&c->page->waiting, __ATOMIC_RELAXED) != 0)
+		if (c->page && waiting_take(c->page))
 			(void)!write(c->event_fd, &one, sizeof one);
 	}
 	pthread_mutex_unlock(&d->mutex);

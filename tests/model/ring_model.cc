@@ -3,7 +3,8 @@
  *
  * Proved within its bounds, over random executions: whatever R5 (or S2) lets pass is one whole
  * version of the object; the follower misses nothing between two overruns; the chain from a row
- * reaches everything up to commit (S3); a bulk keeps what views hold (S5, S6).
+ * reaches everything up to commit (S3); a bulk keeps what views hold (S5, S6); what a row says of
+ * its next list is not taken for news of the one before (S8).
  *
  * usage: ring_model MUTANT [ITERATIONS]
  *   MUTANT 0: the shipped code; exit 0 when no execution breaks an assertion.
@@ -50,6 +51,8 @@ enum mutant {
 	R1_RELAXED,          /* commit is read without what it covers */
 	BULK_RETIRES_EARLY,  /* blocks of a bulk go with the change before */
 	HALF_A_BATCH,        /* commit is stored in the middle of one */
+	ROW_START_RELAXED,   /* another list's last_change may be seen before its gen */
+	LAST_RELAXED,        /* the same, by the reader */
 	MUTANTS
 };
 static int mutant;
@@ -66,7 +69,7 @@ struct memory {
 	uint64_t block[BLOCKS][WORDS];
 };
 enum {
-	HOT = 6, /* commit, head, last_change */
+	HOT = 7, /* commit, head, last_change, gen */
 	CELLS_RING = HOT,
 	CELLS_SLOT = CELLS_RING + RING * 16,
 	CELLS_BLOCK = CELLS_SLOT + SLOTS * 16,
@@ -98,6 +101,7 @@ struct ring_model : rl::test_suite<ring_model, 3> {
 		int c = in(&m.header.commit, 8, 0);
 		c = c >= 0 ? c : in(&m.header.head, 8, 2);
 		c = c >= 0 ? c : in(&m.row.last_change, 8, 4);
+		c = c >= 0 ? c : in(&m.row.gen, 4, 6);
 		c = c >= 0 ? c : in(m.ring, sizeof m.ring, CELLS_RING);
 		c = c >= 0 ? c : in(&m.slot[1], SLOTS * 64, CELLS_SLOT);
 		return c >= 0 ? c : in(m.block, sizeof m.block, CELLS_BLOCK);
@@ -110,6 +114,7 @@ struct ring_model : rl::test_suite<ring_model, 3> {
 		for (int i = 0; i < CELLS; i++)
 			cell[i].store(0, rl::memory_order_relaxed);
 		m.header.slot_segments[0] = 2;
+		model_store(&m.row.gen, 4, 1, __ATOMIC_RELAXED, "", "");
 		write_init(&w, &m.header, m.ring, RING);
 		memset(&retire, 0, sizeof retire);
 		for (int i = 0; i < 2; i++) {
@@ -120,6 +125,9 @@ struct ring_model : rl::test_suite<ring_model, 3> {
 			s->ring = (const uint8_t *)m.ring;
 			s->ring_mask = RING - 1;
 			s->slot_stride = s->entry_stride = 64;
+			s->lists_max = 1;
+			s->lists_offset = offsetof(memory, row) - offsetof(memory, header);
+			s->list_stride = sizeof m.row;
 			s->page_bytes = 1024;
 			s->maps[2].at = (const uint8_t *)m.slot;
 			s->maps[2].bytes = sizeof m.slot;
@@ -247,6 +255,9 @@ struct ring_model : rl::test_suite<ring_model, 3> {
 				model_store(
 				        &m.header.head, 8, deferred_head, __ATOMIC_RELAXED, "", "");
 		}
+		/* S8: the list was closed by the last change, and its row is another one's. */
+		write_room(&w, w.commit + 1);
+		write_row_start(&m.row, 2, 0);
 	}
 
 	/* --- readers
@@ -271,13 +282,20 @@ struct ring_model : rl::test_suite<ring_model, 3> {
 		}
 		return model_intact(s, seq + (mutant == R5_ONE_MORE));
 	}
+	/* S8: a row that is another list's says so, or what it said as ours. */
+	uint64_t last_or_closed(struct read_shard *s)
+	{
+		uint64_t last = 0;
+		enum read_result r = read_last(s, 0, 1, &last);
+		RL_ASSERT(r == READ_OK || r == READ_CLOSED);
+		return r == READ_OK ? last : UINT64_MAX;
+	}
 	void follower(struct read_shard *s)
 	{
 		uint64_t p = 0;
 		for (int n = 0; n < 9; n++) {
 			uint64_t commit = model_commit(s), words[WORDS], old[WORDS];
-			uint64_t last = model_load(&m.row.last_change, 8, __ATOMIC_ACQUIRE, "", "");
-			RL_ASSERT(last >= commit); /* S3 */
+			RL_ASSERT(last_or_closed(s) >= commit); /* S3 */
 			RL_ASSERT(
 			        commit != 3 && commit != 5); /* inside the batch, inside the bulk */
 			if (p >= commit)
@@ -336,6 +354,12 @@ struct ring_model : rl::test_suite<ring_model, 3> {
 					RL_ASSERT(words[i][j] == tag(slot[i].seq, i, j));
 			}
 		}
+		/* Who has looked at the row never before, and looks just as it becomes another
+		 * one's. */
+		while (model_commit(s) < CHANGES)
+			rl::yield(1, $);
+		for (int n = 0; n < 3; n++)
+			RL_ASSERT(last_or_closed(s) >= CHANGES);
 	}
 	void thread(unsigned i)
 	{
@@ -383,7 +407,8 @@ uint64_t model_load(const void *at, size_t bytes, int order, const char *functio
 		return v;
 	}
 	if ((mutant == R2_NOT_ACQUIRE && in(function, "read_locked")) ||
-	        (mutant == R1_RELAXED && in(function, "read_commit")))
+	        (mutant == R1_RELAXED && in(function, "read_commit")) ||
+	        (mutant == LAST_RELAXED && in(function, "read_last")))
 		order = __ATOMIC_RELAXED;
 	if (mutant == R2_NO_SECOND_LOOK && in(function, "read_locked") && of(what, "ver") &&
 	        order == __ATOMIC_RELAXED)
@@ -412,7 +437,8 @@ void model_store(
 	        order == __ATOMIC_RELAXED)
 		return;
 	if ((mutant == SLOT_EVEN_RELAXED && in(function, "write_slot")) ||
-	        (mutant == COMMIT_RELAXED && in(function, "write_commit")))
+	        (mutant == COMMIT_RELAXED && in(function, "write_commit")) ||
+	        (mutant == ROW_START_RELAXED && in(function, "write_row_start")))
 		order = __ATOMIC_RELAXED;
 	memcpy(at, &v, bytes); /* what the writer itself reads */
 	if (c < 0)

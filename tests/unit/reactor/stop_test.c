@@ -84,6 +84,39 @@ static void a_consumer_is_woken_once_and_let_go_after_a_turn(void **state)
 	world_fini(&w);
 }
 
+/* Who opens a list that others have open is told at once where it lies; its SUBSCRIBE waits in the
+ * mailbox meanwhile. What changes in between it has looked for before, and sleeps. */
+static void a_change_before_the_subscription_wakes_too(void **state)
+{
+	(void)state;
+	for (int closed = 0; closed < 2; closed++) {
+		struct world w;
+		struct shm_consumer page = {0};
+		world_init(&w);
+		add_cluster(&w, 0, false);
+		open_list(&w, 0, 0);
+		struct reactor_msg *m = msg(REACTOR_CONSUMER_ADD);
+		int fd = m->consumer.eventfd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+		m->id = 5;
+		m->consumer.page = &page;
+		post(&w, m);
+		w.io.notifies = 0;
+		__atomic_store_n(&page.waiting, 1, __ATOMIC_RELAXED);
+		if (closed)
+			post(&w, msg(REACTOR_CLUSTER_REMOVE));
+		else
+			go_live(&w, 0);
+		assert_int_equal(w.io.notifies, 0);
+		m = msg(REACTOR_SUBSCRIBE);
+		m->id = 5;
+		post(&w, m);
+		assert_int_equal(w.io.notifies, 1);
+		assert_int_equal(page.waiting, 0);
+		world_fini(&w);
+		close(fd);
+	}
+}
+
 /* The eventfd of another user's process is never written to: it could make that wait (io/bell.h).
  */
 static void a_consumer_of_another_user_cannot_block_the_reactor(void **state)
@@ -200,6 +233,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(with_connections_in_every_state),
 	        cmocka_unit_test(a_consumer_is_woken_once_and_let_go_after_a_turn),
+	        cmocka_unit_test(a_change_before_the_subscription_wakes_too),
 	        cmocka_unit_test(a_consumer_of_another_user_cannot_block_the_reactor),
 	        cmocka_unit_test(the_longest_turn_is_known),
 	        cmocka_unit_test(the_end_of_a_list_wakes_who_waits_for_it),
