@@ -30,6 +30,7 @@
 enum {
 	JSON_PADDING = 64, /* equals SIMDJSON_PADDING: simd.h */
 	JSON_DEPTH_MAX = 256,
+	JSON_FLATTEN_DEPTH_MAX = 10000, /* what readers in Go take, API servers among them */
 	/* DNS subdomains have 253 (RFC 1123), but names of roles and their bindings are segments of
 	 * a path, to which an API server sets no limit, and so are those of some aggregated APIs.
 	 */
@@ -104,13 +105,23 @@ struct json_hint {
 /* One watch event: {"type":..., "object":{...}}. The order of keys is free, on all levels.
  * Errors: ERR_JSON_SYNTAX; _DEPTH; _LIMIT (longer than the parser takes); _SHAPE (no object; no
  * type, metadata, name, resourceVersion; one of them mistyped, too long, or there twice);
- * ERR_KUBE_EVENT (unknown type); ERR_NO_MEMORY. *out is meaningless then. */
+ * ERR_KUBE_EVENT (unknown type); ERR_NO_MEMORY. *out is meaningless then. And ERR_JSON_NAME: all is
+ * well but for the object's name, a string that is longer than JSON_NAME_MAX or has a NUL or a lone
+ * surrogate in it. Then all of *out but the name is as if there were no error. */
 err_t json_scan_event(struct json_parser *p, struct span doc, bool strip_managed_fields,
         struct json_hint *hint, struct json_event *out) MUST_USE;
 
 /* One object by itself (an item of a LIST). Same rules, but resourceVersion may be absent. */
 err_t json_scan_object(struct json_parser *p, struct span doc, bool strip_managed_fields,
         struct json_hint *hint, struct json_object *out) MUST_USE;
+
+/* A copy of a document that is nested too deep for the others (ERR_JSON_DEPTH), in which whatever
+ * contains JSON_FLATTEN_HEIGHT levels or more has lost its content: for its identity. The first
+ * three levels stay: event, object, metadata. What went was checked as all documents are; the rest
+ * is, when the copy is read. *text: own, free() it; JSON_PADDING bytes behind *flat are readable.
+ * Errors: ERR_JSON_SYNTAX; _DEPTH (over JSON_FLATTEN_DEPTH_MAX); _LIMIT; ERR_NO_MEMORY. */
+enum { JSON_FLATTEN_HEIGHT = 128 };
+err_t json_flatten(struct json_parser *p, struct span doc, struct span *flat, char **text) MUST_USE;
 
 /* A '?' for each byte of doc that is no UTF-8, in its memory, which must be the caller's to write.
  * API servers print what they keep of raw JSON (runtime.RawExtension: claims of devices, revisions
@@ -141,7 +152,8 @@ struct json_list *json_list_new(size_t item_bytes_max);
 void json_list_free(struct json_list **s);
 void json_list_reset(struct json_list *s); /* before each page */
 /* data: JSON_PADDING readable bytes behind it; may be empty. *consumed bytes were taken. An item is
- * an object with balanced brackets, no more: json_scan_object checks it. Everything outside of the
+ * an object with balanced brackets, of at most JSON_FLATTEN_DEPTH_MAX levels, no more:
+ * json_scan_object checks it. Everything outside of the
  * items is checked here. However the body is cut into pieces, the answers are the same.
  * An item that lies whole in data is handed out in place, else from the carry; it is valid until
  * the next call.

@@ -102,8 +102,8 @@ void json_list_reset(struct json_list *s)
 	s->seen = s->members = 0;
 	s->carry.n = s->kind.n = s->metadata.n = 0;
 	s->meta = (struct json_list_meta){0};
-	/* An item sits two levels below the body. */
-	brackets_init(&s->brackets, JSON_DEPTH_MAX, BRACKETS_KERNEL_BEST);
+	/* Here they are only counted. Who reads the item may leave it out, if it is too deep. */
+	brackets_init(&s->brackets, JSON_FLATTEN_DEPTH_MAX, BRACKETS_KERNEL_BEST);
 }
 
 err_t json_list_err(const struct json_list *s)

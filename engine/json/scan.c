@@ -77,8 +77,9 @@ err_t parser_text(struct json_parser *p, uint32_t at, struct span *out, bool *od
 }
 
 /* A string of at most bytes_max that can be a key: no NUL, no lone surrogate. null counts as
- * absent. */
-static err_t scan_word(struct json_parser *p, uint32_t at, size_t bytes_max, struct span *out)
+ * absent. Any other string gives `unfit`. */
+static err_t scan_text(
+        struct json_parser *p, uint32_t at, size_t bytes_max, err_t unfit, struct span *out)
 {
 	if (member_is_null(&p->tokens, at))
 		return ERR_OK;
@@ -88,7 +89,12 @@ static err_t scan_word(struct json_parser *p, uint32_t at, size_t bytes_max, str
 	err_t e = parser_text(p, at, out, &odd);
 	if (e)
 		return e;
-	return odd || out->n > bytes_max ? ERR_JSON_SHAPE : ERR_OK;
+	return odd || out->n > bytes_max ? unfit : ERR_OK;
+}
+
+static err_t scan_word(struct json_parser *p, uint32_t at, size_t bytes_max, struct span *out)
+{
+	return scan_text(p, at, bytes_max, ERR_JSON_SHAPE, out);
 }
 
 /* The bytes that have to go so that member m goes: with the comma behind it, or else with the one
@@ -121,6 +127,7 @@ struct scan {
 	bool strip_managed_fields;
 	bool bookmark, initial_events_end;
 	bool escaped_names; /* a member we looked for was written with escapes */
+	bool unfit_name;    /* of the object: as ERR_JSON_NAME has it */
 };
 
 #define WANTED(name) (1u << MEMBER_##name)
@@ -152,11 +159,23 @@ static bool next_wanted(
 	return false;
 }
 
+/* One that cannot be held is an error of the object as a whole, if there is no other: whoever
+ * leaves it out for that must not leave out what is broken. */
+static err_t scan_name(struct scan *s, uint32_t at)
+{
+	err_t e = scan_text(s->p, at, JSON_NAME_MAX, ERR_JSON_NAME, &s->object->name);
+	if (LIKELY(e != ERR_JSON_NAME))
+		return e;
+	s->unfit_name = true;
+	s->object->name = SPAN_NONE;
+	return ERR_OK;
+}
+
 static err_t scan_metadata_member(struct scan *s, struct member *m)
 {
 	struct json_object *o = s->object;
 	switch (m->name) {
-	case MEMBER_NAME: return scan_word(s->p, m->value, JSON_NAME_MAX, &o->name);
+	case MEMBER_NAME: return scan_name(s, m->value);
 	case MEMBER_NAMESPACE: return scan_word(s->p, m->value, JSON_NAMESPACE_MAX, &o->namespace_);
 	case MEMBER_UID: return scan_word(s->p, m->value, JSON_UID_MAX, &o->uid);
 	case MEMBER_RESOURCE_VERSION:
@@ -247,7 +266,7 @@ static err_t scan_event_object(struct scan *s, enum json_event_type type, struct
 		return e;
 	/* Without a version an event has no place in the order, and nothing could be resumed from
 	 * it. */
-	if (o->resource_version.n == 0 || (o->name.n == 0 && !s->bookmark))
+	if (o->resource_version.n == 0 || (o->name.n == 0 && s->bookmark == s->unfit_name))
 		return ERR_JSON_SHAPE;
 	return ERR_OK;
 }
@@ -278,7 +297,9 @@ static err_t scan_event(struct scan *s, struct json_event *out, struct span *typ
 		return e;
 	if (!has_type || !object.value)
 		return ERR_JSON_SHAPE;
-	return out->object.raw.p ? ERR_OK : scan_event_object(s, out->type, &object);
+	if (!out->object.raw.p)
+		e = scan_event_object(s, out->type, &object);
+	return UNLIKELY(s->unfit_name) && !e ? ERR_JSON_NAME : e;
 }
 
 static bool audit_due(struct json_hint *hint, size_t bytes)
@@ -336,7 +357,7 @@ err_t json_scan_object(struct json_parser *p, struct span doc, bool strip_manage
 	if (!e)
 		e = scan_object(&s, 0, &end);
 	if (!e && out->name.n == 0)
-		e = ERR_JSON_SHAPE;
+		e = s.unfit_name ? ERR_JSON_NAME : ERR_JSON_SHAPE;
 	if (!e && audit_due(hint, doc.n) && !s.escaped_names)
 		e = audit(p, out, SPAN_NONE, true);
 	return e;

@@ -135,6 +135,30 @@ static void one_dom(struct span doc, const struct naive *tree)
 	json_dom_free(&d);
 }
 
+/* What is flattened is JSON if and only if the document is, and is no deeper than can be read. Who
+ * it is does not change. */
+static void one_flat(struct json_parser *p, struct span doc, const struct naive *tree)
+{
+	struct naive *all = naive_parse(doc, JSON_FLATTEN_DEPTH_MAX);
+	struct json_event got, want;
+	struct span flat;
+	char *text;
+	err_t e = json_flatten(p, doc, &flat, &text);
+	struct naive *rest = e ? NULL : naive_parse(flat, JSON_DEPTH_MAX);
+	CHECK((all != NULL) == (rest != NULL));
+	CHECK(e || flat.n <= doc.n);
+	if (tree && naive_event(tree, &want) == ERR_OK && want.type != JSON_EVENT_ERROR) {
+		CHECK(json_scan_event(p, flat, false, NULL, &got) == ERR_OK);
+		CHECK(got.type == want.type);
+		CHECK(span_eq(got.object.name, want.object.name));
+		CHECK(span_eq(got.object.namespace_, want.object.namespace_));
+		CHECK(span_eq(got.object.resource_version, want.object.resource_version));
+	}
+	naive_free(rest);
+	naive_free(all);
+	free(text);
+}
+
 /* One for each kernel that this CPU has. */
 static void open_parsers(void)
 {
@@ -165,6 +189,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		case 0: one_object(parsers[k], doc, tree, strip); break;
 		case 1: one_status(parsers[k], doc, tree); break;
 		case 2: one_dom(doc, tree); break;
+		case 3: one_flat(parsers[k], doc, tree); break;
 		default: one_event(parsers[k], doc, tree, strip); break;
 		}
 	}

@@ -332,8 +332,8 @@ static void words_are_bounded(void **state)
 					to += sprintf(to, "%s", escaped ? "\\u0061" : "a");
 				snprintf(text, sizeof text, "{\"metadata\":{\"%s\":\"%s\"%s}}",
 				        words[w].key, value, w == 0 ? "" : ",\"name\":\"n\"");
-				assert_int_equal(
-				        object_error(text), over ? ERR_JSON_SHAPE : ERR_OK);
+				err_t want = w == 0 ? ERR_JSON_NAME : ERR_JSON_SHAPE;
+				assert_int_equal(object_error(text), over ? want : ERR_OK);
 			}
 		}
 	}
@@ -360,7 +360,8 @@ static void words_that_are_no_text_are_refused(void **state)
 		for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 			snprintf(text, sizeof text, "{\"metadata\":{\"%s\":\"%s\"%s}}", keys[k],
 			        bad[i], k == 0 ? "" : ",\"name\":\"n\"");
-			assert_int_equal(object_error(text), ERR_JSON_SHAPE);
+			assert_int_equal(
+			        object_error(text), k == 0 ? ERR_JSON_NAME : ERR_JSON_SHAPE);
 		}
 	}
 	assert_int_equal(
@@ -520,6 +521,40 @@ static void the_second_reader_agrees(void **state)
 	doc_free(&d);
 }
 
+/* Who leaves out an object for its name must not leave out one that is broken. */
+static void a_name_that_cannot_be_held_is_told_apart(void **state)
+{
+	(void)state;
+#define NUL     "\"name\":\"a\\u0000b\""
+#define VERSION "\"resourceVersion\":\"9\""
+	struct json_event ev;
+	struct span d = doc(EVENT("DELETED", NUL ",\"namespace\":\"shop\"," VERSION));
+	assert_int_equal(event(d, &ev), ERR_JSON_NAME);
+	assert_int_equal(ev.type, JSON_EVENT_DELETED);
+	assert_span(ev.object.name, "");
+	assert_span(ev.object.namespace_, "shop");
+	assert_span(ev.object.resource_version, "9");
+	doc_free(&d);
+	d = doc("{\"object\":" OBJECT(NUL "," VERSION) ",\"type\":\"MODIFIED\"}");
+	assert_int_equal(event(d, &ev), ERR_JSON_NAME);
+	assert_int_equal(ev.type, JSON_EVENT_MODIFIED);
+	doc_free(&d);
+	static const char *const bad[] = {
+	        EVENT("ADDED", NUL),
+	        EVENT("BOOKMARK", NUL "," VERSION),
+	        EVENT("ADDED", NUL "," VERSION "," NUL),
+	        EVENT("ADDED", NUL "," VERSION ",\"name\":\"a\""),
+	        EVENT("ADDED", NUL ",\"uid\":\"\\u0000\"," VERSION),
+	        EVENT("ADDED", NUL ",\"namespace\":7," VERSION),
+	        "{\"type\":\"ADDED\",\"object\":" OBJECT(NUL "," VERSION) ",\"object\":{}}",
+	        "{\"type\":\"ADDED\",\"object\":" OBJECT(NUL "," VERSION) ",\"type\":\"ADDED\"}",
+	};
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		assert_int_equal(event_error(bad[i]), ERR_JSON_SHAPE);
+	assert_int_equal(event_error(EVENT("PURGED", NUL "," VERSION)), ERR_KUBE_EVENT);
+	assert_int_equal(event_error(EVENT("ADDED", NUL "," VERSION) "x"), ERR_JSON_SYNTAX);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -533,6 +568,7 @@ int main(void)
 	        cmocka_unit_test(items_need_a_name_but_no_version),
 	        cmocka_unit_test(words_are_bounded),
 	        cmocka_unit_test(names_are_longer_than_those_of_hosts),
+	        cmocka_unit_test(a_name_that_cannot_be_held_is_told_apart),
 	        cmocka_unit_test(words_that_are_no_text_are_refused),
 	        cmocka_unit_test(a_bookmark_needs_a_version_only),
 	        cmocka_unit_test(the_cut_takes_one_comma_along),
