@@ -150,6 +150,7 @@ static void on_note(struct control *c, struct reactor_note *n)
 		break;
 	case REACTOR_CLUSTER_TURNED: clusters_on_turned(c, n); break;
 	case REACTOR_CLUSTER_LETS_IN: clusters_on_lets_in(c, n->cluster); break;
+	case REACTOR_LEFT_OUT: left_out_on_note(c, n); break;
 	case REACTOR_CLUSTER_REMOVED: clusters_on_removed(c, n->cluster); break;
 	case REACTOR_STOPPED: c->reactors_stopped++; break;
 	}

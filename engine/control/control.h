@@ -15,6 +15,7 @@
  *   status.c     status as JSON (report.c); metrics.c as Prometheus text over HTTP
  *                (metrics_text.c); both read the lists' rows as consumers do (list_reader.c)
  *   audits.c     what came of the lists' self-audits
+ *   left_out.c   which lists are without some of their objects
  *   reload.c     the configuration read again while all goes on
  */
 #ifndef KR_CONTROL_CONTROL_H

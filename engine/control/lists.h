@@ -11,6 +11,7 @@
 #include "base/hash_index.h"
 #include "base/list.h"
 #include "control/audits.h"
+#include "control/left_out.h"
 #include "control/loop.h"
 #include "shm/attach.h"
 
@@ -49,6 +50,7 @@ struct open_list {
 	uint32_t opener_at;  /* which reactor it counts at */
 	uint32_t shard, row, gen;
 	struct audits_of_list audits;
+	struct left_out left_out;
 	struct loop_timer linger;
 	struct control *control;
 	struct list waiters; /* struct opening: who is to be told when it is open */

@@ -212,6 +212,7 @@ static void write_reactors(const struct control *c, struct report *t)
 		all.events += n.events;
 		all.bytes += n.bytes;
 		all.errors += n.errors;
+		all.left_out += n.left_out;
 		report_printf(t, "kubering_reactor_busy_seconds_total{reactor=\"%u\"} %.3f\n", i,
 		        (double)n.busy_ns / 1e9);
 	}
@@ -219,6 +220,9 @@ static void write_reactors(const struct control *c, struct report *t)
 	counter(t, "kubering_received_bytes_total", "Bytes received from servers.", all.bytes);
 	counter(t, "kubering_stream_errors_total", "Requests and streams that ended badly.",
 	        all.errors);
+	counter(t, "kubering_objects_left_out_total",
+	        "Objects that a list left out: a name that cannot be held, or too many levels.",
+	        all.left_out);
 	fraction(t, "kubering_reactor_silence_seconds", "Longest time since a reactor turned.",
 	        (double)silence_ns(c) / 1e9);
 }

@@ -227,6 +227,7 @@ static void write_list(
 	report_uint(t, "consumers", l->refs);
 	report_bool(t, "pinned", l->pinned);
 	audits_write(&l->audits, t);
+	left_out_write(&l->left_out, t);
 	if (list_reader_row(r, l, &row))
 		write_row(t, &row, loop_now_ns(c->loop));
 	else

@@ -7,6 +7,7 @@
 #include "kube/audit.h"
 #include "reactor/core.h"
 #include "reactor/feed_body.h"
+#include "reactor/feed_left.h"
 #include "store/key.h"
 
 enum list_audit_step {
@@ -156,6 +157,11 @@ static struct audit_view view_of(const struct feed *f)
 static void look(struct list_audit *a)
 {
 	struct reactor *r = reactor_of(a);
+	if (!feed_left_no_deep(a->feed)) {
+		/* Their metadata need not be deep: the answer would have them. */
+		give_up(a, "it has left out objects that are nested too deep");
+		return;
+	}
 	struct audit_view now = view_of(a->feed);
 	enum audit_next next = audit_look(&a->audit, &now);
 	if (next == AUDIT_ASK && !a->splitter)
@@ -229,6 +235,8 @@ static err_t on_item(struct list_audit *a, struct span item)
 	struct json_object o;
 	struct key k;
 	err_t err = json_scan_object(reactor_of(a)->parser, item, false, NULL, &o);
+	if (err == ERR_JSON_NAME)
+		return ERR_OK; /* the list has left it out too */
 	if (!err)
 		err = key_init(&k, 0, 0, &o);
 	if (!err)

@@ -76,6 +76,7 @@ struct reactor {
 	                        may be in flight */
 	uint64_t heartbeat_ns;
 	uint64_t events, bytes, errors, turn_max_ns, busy_ns;
+	uint64_t left_out;          /* objects: feed_left.h */
 	struct reactor_counts told; /* [any thread] atomic words */
 	bool stopping, stopped;
 	struct reactor_note *farewell; /* own: the answer to STOP, until all connections are gone */

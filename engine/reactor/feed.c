@@ -8,6 +8,7 @@
 #include "reactor/audit.h"
 #include "reactor/core.h"
 #include "reactor/feed_body.h"
+#include "reactor/feed_left.h"
 #include "reactor/feed_secret.h"
 #include "reactor/feed_stream.h"
 
@@ -136,6 +137,7 @@ void feed_close(struct feed **fp)
 	}
 	json_list_free(&f->splitter);
 	free(f->carry);
+	free(f->left);
 	free(f->sub);
 	free(f->consumers);
 	free_spec(&f->spec);
@@ -233,12 +235,15 @@ static bool commit_sync(struct feed *f, const struct watch_out *o)
 {
 	struct store_sync_result res;
 	err_t err = store_sync_commit(f->list, o->rv, o->version_back, now_of(f), &res);
-	if (err)
+	if (err) {
 		feed_refuse(f, err);
-	else if (res.added || res.modified || res.deleted)
+		return false;
+	}
+	feed_left_commit(f);
+	if (res.added || res.modified || res.deleted)
 		f->watch.verify_ns =
 		        WATCH_VERIFY_S * KUBE_S; /* something was missed: look again soon */
-	return !err;
+	return true;
 }
 
 static void publish(struct feed *f)
@@ -253,8 +258,10 @@ void feed_run(struct feed *f, const struct watch_out *o)
 		store_sync_abort(f->list);
 	if (o->acts & WATCH_CLOSE)
 		drop_conn(f);
-	if (o->acts & WATCH_SYNC_BEGIN)
+	if (o->acts & WATCH_SYNC_BEGIN) {
 		store_sync_begin(f->list, now_of(f));
+		feed_left_begin(f);
+	}
 	if (o->acts & WATCH_SYNC_COMMIT && !commit_sync(f, o))
 		return;
 	if (o->acts & WATCH_STATE)

@@ -12,6 +12,7 @@
 #include "store/store.h"
 #include "json/json.h"
 
+struct feed_left;
 struct list_audit;
 struct mux_sub;
 
@@ -40,6 +41,7 @@ struct feed {
 	uint8_t refusals;         /* of the multiplexer, in a row */
 	struct list mux_link;     /* in the link's feeds, while it has a subscription */
 	struct list_audit *audit; /* own; NULL: none is due */
+	struct feed_left *left;   /* own; NULL: it never left anything out */
 	struct mux_sub *sub;      /* own; NULL: never was on a multiplexer */
 	bool secret;              /* of Secrets without values: feed_secret.h */
 	bool list_whole;          /* the LIST document ended */

@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "reactor/ahead.h"
 #include "reactor/core.h"
+#include "reactor/feed_left.h"
 #include "reactor/feed_secret.h"
 #include "reactor/feed_stream.h"
 
@@ -92,6 +93,48 @@ static void on_event(struct feed *f, const struct json_event *ev, const struct j
 		feed_run(f, &out);
 }
 
+/* Instead of what would be done with the object of an event, if it could be held. */
+static enum watch_apply apply_without(enum watch_apply what, err_t why)
+{
+	bool name = why == ERR_JSON_NAME; /* it is not in the list, and never was */
+	switch (what) {
+	case WATCH_APPLY_UPSERT:
+	case WATCH_APPLY_DELETE: return name ? WATCH_APPLY_BOOKMARK : WATCH_APPLY_DELETE;
+	case WATCH_APPLY_SYNC_ITEM:
+	case WATCH_APPLY_SYNC_REMOVE: return name ? WATCH_APPLY_NOTHING : WATCH_APPLY_SYNC_REMOVE;
+	default: return what;
+	}
+}
+
+/* An event that json_scan_event has refused with err because its object cannot be held. */
+static void on_left_out(struct feed *f, struct span doc, err_t err, struct json_event *ev)
+{
+	char *text;
+	const struct json_status none = {0};
+	struct watch_out out;
+	uint64_t objects = store_list_objects(f->list);
+	err_t why = feed_left_read(f, doc, true, err, ev, &text);
+	if (why != ERR_JSON_NAME && why != ERR_JSON_DEPTH) {
+		feed_refuse(f, why);
+		free(text);
+		return;
+	}
+	reactor_of(f)->events++;
+	f->events++;
+	feed_praise_way(f);
+	enum watch_apply what = watch_on_event(&f->watch, ev, &none, now_of(f), &out);
+	/* What is left of its bytes is not what it is: it goes without its last state. */
+	ev->object.raw = ev->object.cut = SPAN_NONE;
+	err = apply(f, apply_without(what, why), ev, NULL);
+	if (!err && what != WATCH_APPLY_NOTHING)
+		err = feed_left_event(f, why, ev, store_list_objects(f->list) != objects);
+	free(text);
+	if (err)
+		feed_refuse(f, err);
+	else
+		feed_run(f, &out);
+}
+
 /* Most events are the object that is there but for a few values (json/shape.h). false: this one is
  * not, or we cannot tell. Every event comes by here first. */
 static bool on_known_document(struct feed *f, struct span doc)
@@ -125,6 +168,10 @@ static void on_new_document(struct feed *f, struct span doc)
 	err_t err = json_scan_event(p, doc, strip, &f->hint, &ev);
 	if (UNLIKELY(err == ERR_JSON_SYNTAX) && json_mend_utf8(doc))
 		err = json_scan_event(p, doc, strip, &f->hint, &ev);
+	if (UNLIKELY(err == ERR_JSON_NAME || err == ERR_JSON_DEPTH)) {
+		on_left_out(f, doc, err, &ev);
+		return;
+	}
 	if (!err && ev.type == JSON_EVENT_ERROR)
 		err = json_scan_status(p, ev.object.raw, &st);
 	else if (!err && ev.type != JSON_EVENT_BOOKMARK && is_too_much(f, &ev.object))
@@ -209,6 +256,18 @@ static void on_events(struct feed *f, struct conn *c, struct span data)
 
 /* --- lists ------------------------------------------------------------------------------- */
 
+/* An item that json_scan_object has refused with err because it cannot be held. */
+static err_t leave_out(struct feed *f, struct span item, err_t err, const struct json_object *o)
+{
+	char *text;
+	struct json_event ev = {.object = *o};
+	err = feed_left_read(f, item, false, err, &ev, &text);
+	if (err == ERR_JSON_NAME || err == ERR_JSON_DEPTH)
+		err = feed_left_item(f, err, &ev.object);
+	free(text);
+	return err;
+}
+
 static bool on_item(struct feed *f, struct span item)
 {
 	struct json_object o;
@@ -223,6 +282,8 @@ static bool on_item(struct feed *f, struct span item)
 		err = ERR_KUBE_WHOLE;
 	if (!err)
 		err = store_sync_item(f->list, &o, now_of(f));
+	else if (err == ERR_JSON_NAME || err == ERR_JSON_DEPTH)
+		err = leave_out(f, item, err, &o);
 	if (err)
 		feed_refuse(f, err);
 	return !err;

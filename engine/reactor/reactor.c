@@ -286,6 +286,7 @@ static void tell_counts(struct reactor *r)
 	__atomic_store_n(&r->told.bytes, r->bytes, __ATOMIC_RELAXED);
 	__atomic_store_n(&r->told.errors, r->errors, __ATOMIC_RELAXED);
 	__atomic_store_n(&r->told.busy_ns, r->busy_ns, __ATOMIC_RELAXED);
+	__atomic_store_n(&r->told.left_out, r->left_out, __ATOMIC_RELAXED);
 }
 
 void reactor_counts_told(const struct reactor *r, struct reactor_counts *out)
@@ -294,6 +295,7 @@ void reactor_counts_told(const struct reactor *r, struct reactor_counts *out)
 	out->bytes = __atomic_load_n(&r->told.bytes, __ATOMIC_RELAXED);
 	out->errors = __atomic_load_n(&r->told.errors, __ATOMIC_RELAXED);
 	out->busy_ns = __atomic_load_n(&r->told.busy_ns, __ATOMIC_RELAXED);
+	out->left_out = __atomic_load_n(&r->told.left_out, __ATOMIC_RELAXED);
 }
 
 void core_tell_usage(struct reactor *r)

@@ -164,6 +164,9 @@ enum reactor_note_type {
 	REACTOR_CLUSTER_LETS_IN,  /* cluster: what it has refused with 401, it takes again */
 	REACTOR_AUDITED,          /* list, cluster, verdict, text why. id 0: for the count, once per
 	                             audit; else of whoever asked, err: it is not known */
+	REACTOR_LEFT_OUT,         /* id (a list), cluster, left_names and left_deep: how many of its
+	                             objects are left out, other than when it was told last; text:
+	                             the namespace of one of them */
 	REACTOR_CLUSTER_REMOVED,  /* cluster: the last that is heard of it; the id may be used again
 	                           */
 	REACTOR_STOPPED,
@@ -195,6 +198,7 @@ struct reactor_note {
 	uint32_t shard, row, gen;
 	uint32_t list;
 	enum reactor_verdict verdict;
+	uint32_t left_names, left_deep; /* by what cannot be held of them */
 	struct store *store; /* borrowed: lives as long as the reactor; store_segment() may be
 	                        called from any thread */
 	err_t err;
@@ -242,7 +246,8 @@ uint64_t reactor_turned_ns(const struct reactor *r);
 /* Since the start, as of its last heartbeat (100 ms). Any thread; each number is whole. */
 struct reactor_counts {
 	uint64_t events, bytes, errors;
-	uint64_t busy_ns; /* in turns: all but the waiting for something to happen */
+	uint64_t busy_ns;  /* in turns: all but the waiting for something to happen */
+	uint64_t left_out; /* objects that could not be held, by each list that left them out */
 };
 void reactor_counts_told(const struct reactor *r, struct reactor_counts *out);
 

@@ -201,6 +201,7 @@ err_t store_upsert(struct store_list *l, const struct json_object *o, uint64_t r
  * uid: no look-up. Nothing may have changed the store in between. */
 err_t store_replace(struct store_list *l, const struct store_held *held,
         const struct json_object *o, uint64_t recv_ns, enum store_outcome *what) MUST_USE;
+/* o->raw empty: its last state is not known. */
 err_t store_delete(struct store_list *l, const struct json_object *o, uint64_t recv_ns,
         enum store_outcome *what) MUST_USE;
 /* A bookmark: the list's version moves, nothing is published in the ring. */

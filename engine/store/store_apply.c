@@ -263,7 +263,7 @@ err_t store_delete(struct store_list *l, const struct json_object *o, uint64_t r
 		return ERR_KUBE_ORDER; /* an older life, or a life that we have missed */
 	store_room(s, 1);              /* W1, W2 */
 	/* No room for the last state is no reason to keep a dead object: it goes without. */
-	if (change_block(l, k, o, recv_ns, false, &ref) != ERR_OK)
+	if (o->raw.n == 0 || change_block(l, k, o, recv_ns, false, &ref) != ERR_OK)
 		ref = 0;
 	list_version(l, key_rv(k), k->rv);
 	struct change c = {.l = l, .rv = l->rv_num};

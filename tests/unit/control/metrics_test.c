@@ -275,12 +275,14 @@ static void counters_do_not_go_back(void **state)
 	g.reactor->events = 70;
 	g.reactor->bytes = 7000;
 	g.reactor->errors = 7;
+	g.reactor->left_out = 3;
 	g.reactor->busy_ns = 1500000000;
 	g.io.now_ns += 200000000; /* a heartbeat later */
 	both(&g);
 	assert_true(says(&g, "kubering_events_total 70"));
 	assert_true(says(&g, "kubering_received_bytes_total 7000"));
 	assert_true(says(&g, "kubering_stream_errors_total 7"));
+	assert_true(says(&g, "kubering_objects_left_out_total 3"));
 	assert_true(says(&g, "kubering_reactor_busy_seconds_total{reactor=\"0\"} 1.500"));
 	rig_fini(&g);
 }
