@@ -380,6 +380,14 @@ static void check_clusters(struct doctor *d, struct json_node s)
 	text_fini(&t);
 }
 
+/* Objects that the list is without: their names, or how deep they are, cannot be held. */
+static int64_t left_out_of(struct json_node l)
+{
+	struct json_node left = json_dom_get(l, "left_out");
+	return json_dom_int(json_dom_get(left, "names"), 0) +
+	       json_dom_int(json_dom_get(left, "deep"), 0);
+}
+
 static void check_list(struct doctor *d, struct json_node l)
 {
 	struct text name = {0}, scope = {0}, t = {0};
@@ -406,9 +414,17 @@ static void check_list(struct doctor *d, struct json_node l)
 		check_one_of(d, VERDICT_WARNING, text_cstr(&name), text_cstr(&t),
 		        "a proxy on the way may hold the stream back", error);
 	} else {
+		int64_t left = left_out_of(l);
 		text_printf(
 		        &t, ", %" PRId64 " objects", json_dom_int(json_dom_get(l, "objects"), 0));
-		check_one_of(d, VERDICT_OK, text_cstr(&name), text_cstr(&t), "", error);
+		if (left)
+			text_printf(&t, ", without %" PRId64 " that cannot be held", left);
+		check_one_of(d, left ? VERDICT_WARNING : VERDICT_OK, text_cstr(&name),
+		        text_cstr(&t),
+		        left ? "a name with NUL or of more than 2048 bytes, or more than 256 "
+		               "levels: the log of kuberingd says which, and a namespace"
+		             : "",
+		        error);
 	}
 	text_fini(&name);
 	text_fini(&scope);
