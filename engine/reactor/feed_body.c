@@ -226,11 +226,7 @@ static void on_list(struct feed *f, struct conn *c, struct span data)
 {
 	while (f->conn == c) {
 		struct span item;
-		size_t used = 0;
-		enum json_list_result res = json_list_feed(f->splitter, data, &used, &item);
-		data.p += used;
-		data.n -= used;
-		switch (res) {
+		switch (json_list_feed(f->splitter, &data, &item)) {
 		case JSON_LIST_MORE: return;
 		case JSON_LIST_END:
 			f->list_whole = true;
