@@ -11,13 +11,6 @@
 #include "io/io.h"
 #include "store/store.h"
 
-static const char *state_word(uint32_t state)
-{
-	static const char *const words[] = {"idle", "connecting", "listing", "live", "stale",
-	        "resuming", "relisting", "parked", "closed"};
-	return state < sizeof words / sizeof words[0] ? words[state] : "unknown";
-}
-
 static const char *cluster_word(enum cluster_state s)
 {
 	static const char *const words[] = {"idle", "connecting", "up", "down"};
@@ -182,7 +175,7 @@ static void write_age(struct report *t, const char *key, uint64_t now, uint64_t 
 static void write_row(struct report *t, const struct shm_list *r, uint64_t now)
 {
 	char digest[24];
-	report_cstr(t, "state", state_word(r->state));
+	report_cstr(t, "state", shm_list_state_word(r->state));
 	report_bool(t, "whole", r->whole);
 	report_string(t, "resource_version", (struct span){r->rv, strnlen(r->rv, sizeof r->rv)});
 	report_uint(t, "objects", r->objects);

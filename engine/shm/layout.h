@@ -198,6 +198,14 @@ enum shm_list_state { /* stable numbers: KR_LIST_* of kubering.h */
 	SHM_LIST_PARKED = 7,
 	SHM_LIST_CLOSED = 8
 };
+/* As people are told: in status, in errors, at the terminal. Any number: it may be a hostile
+ * daemon's. */
+static inline const char *shm_list_state_word(uint32_t state)
+{
+	static const char *const words[] = {"idle", "connecting", "listing", "live", "stale",
+	        "resuming", "relisting", "parked", "closed"};
+	return state <= SHM_LIST_CLOSED ? words[state] : "unknown";
+}
 
 struct shm_list {       /* one row of the list table; seqlock over all of it */
 	uint32_t ver;   /* [atomic] */
