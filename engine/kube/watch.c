@@ -452,7 +452,7 @@ static void on_failure(struct watch *w, int code, const struct json_status *st, 
 	} else if (code == 401) {
 		unauthorized(w, text, now_ns, out);
 	} else if (code == 429) {
-		put_off(w, ERR_KUBE_GONE_SLOW, text, retry_at(w, retry, now_ns), out);
+		put_off(w, ERR_KUBE_THROTTLED, text, retry_at(w, retry, now_ns), out);
 	} else if (refuses_stream_list(w, code)) {
 		no_stream_list(w, ERR_KUBE_UNSUPPORTED, reusable, now_ns, out);
 		if (code == 403) /* perhaps it is the list that is denied, not the way to take it */
