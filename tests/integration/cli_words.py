@@ -212,6 +212,8 @@ def check_completion(rig):
     assert choices("get", "pods", "--cl") == ["--cluster"] and "--diff" in choices("watch", "--")
     assert choices("get", "pods", "--cluster", "fa") == ["fake-1", "fake-2"]
     assert choices("status", "-o", "") == ["json", "table"] and "configmaps" in choices("get", "c")
+    assert "--output" in choices("audit", "--") and "--namespace" not in choices("audit", "--")
+    assert {"fake-1", "fake-1/pods"} <= set(choices("audit", "fake-1")), choices("audit", "fake-1")
 
 
 def on_terminal(rig, rows, columns, *words):
