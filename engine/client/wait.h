@@ -1,9 +1,8 @@
-/* wait.h - waking up. The daemon writes our eventfd once per tick if a list of ours changed and
+/* wait.h - waking up. The daemon writes our eventfd once per turn if a list of ours changed and
  * page->waiting is 1.
  *
- * No wake-up is lost (performance.md 4.7): we say "waiting", then a full fence, then look at the
- * lists once more; the daemon commits, then a full fence, then looks at `waiting`. One of the two
- * sees the other.
+ * No wake-up is lost: we say "waiting", then a full fence, then look at the lists once more; the
+ * daemon commits, then a full fence, then looks at `waiting`. One of the two sees the other.
  */
 #ifndef KR_CLIENT_WAIT_H
 #define KR_CLIENT_WAIT_H

@@ -1,5 +1,4 @@
-/* status.c - what people and scripts are told (DESIGN 12): reads the same rows that consumers read.
- */
+/* status.c - what people and scripts are told: reads the same rows that consumers read. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -12,10 +12,10 @@
  *
  * Validation: what is accepted is valid JSON (RFC 8259) from its first byte to its last: UTF-8,
  * grammar, escapes, numbers. What the store keeps is served to others, so it must be valid
- * everywhere, not just where we looked (reliability.md 1.2). There is no mode that checks less.
- * Beyond the RFC: depth <= JSON_DEPTH_MAX; a number too large for a double is refused; of two
- * members with one name, where the name means something to us, both are refused. A lone surrogate
- * escape in any other string than those is legal JSON and passes.
+ * everywhere, not just where we looked. There is no mode that checks less. Beyond the RFC: depth
+ * <= JSON_DEPTH_MAX; a number too large for a double is refused; of two members with one name,
+ * where the name means something to us, both are refused. A lone surrogate escape in any other
+ * string than those is legal JSON and passes.
  */
 #ifndef KR_JSON_JSON_H
 #define KR_JSON_JSON_H
@@ -117,7 +117,8 @@ err_t json_scan_status(struct json_parser *p, struct span doc, struct json_statu
 
 /* Typed lists print kind, apiVersion, metadata, items; lists of custom resources print apiVersion,
  * items, kind, metadata: the version and the continue token may come after all items
- * (kubernetes-watch.md 1.3), so nothing may be committed before JSON_LIST_END. */
+ * (apimachinery, UnstructuredList: sorted keys), so nothing may be committed before JSON_LIST_END.
+ */
 enum json_list_result {
 	JSON_LIST_MORE,  /* all of the input was consumed; feed more */
 	JSON_LIST_ITEM,  /* *item is one element of items[], whole, with JSON_PADDING readable bytes

@@ -704,9 +704,9 @@ void watch_on_body_end(struct watch *w, bool reusable, uint64_t now_ns, struct w
 
 /* --- inputs: time ------------------------------------------------------------------------ */
 
-/* Silence on a live stream (L1). TCP keepalive finds a dead peer in 10 s; this finds what it
+/* Silence on a live stream. TCP keepalive finds a dead peer in 10 s; this finds what it
  * cannot: a proxy that answers for a dead server, and a watch from a version in the server's
- * future, which is silent for ever (real-servers.md trap 2). */
+ * future, which is silent for ever (e2e test trap.restore). */
 static void check_silence(struct watch *w, uint64_t now_ns, struct watch_out *out)
 {
 	bool sends = sends_bookmarks(w);

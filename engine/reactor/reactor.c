@@ -259,7 +259,7 @@ static void mark_consumers(struct reactor *r, struct store *s)
 }
 
 /* One wake per consumer per turn, and only for those who wait. Store-buffer pattern: they set
- * `waiting`, fence, look at commit; we commit, fence, look at `waiting` (performance.md 4.7). What
+ * `waiting`, fence, look at commit; we commit, fence, look at `waiting` (client/wait.h). What
  * we read there is a hint from memory that they can write: nothing else is done with it. */
 static void wake_consumers(struct reactor *r)
 {

@@ -570,7 +570,7 @@ void fake_unlock(struct fake_daemon *d)
 	uint64_t one = 1;
 	while (store_dirty_pop(d->store))
 		;
-	atomic_thread_fence(memory_order_seq_cst); /* performance.md 4.7 */
+	atomic_thread_fence(memory_order_seq_cst); /* client/wait.h */
 	for (unsigned i = 0; i < d->consumer_count; i++) {
 		const struct consumer *c = &d->consumers[i];
 		if (c->page && __atomic_load_n(&c->page->waiting, __ATOMIC_RELAXED) != 0)

@@ -148,8 +148,20 @@ def check_world(tree, files):
                 yield f"{f}:{n}: a path of one machine"
 
 
+def check_cites(tree, files):
+    """Who has the repository has all that it cites."""
+    name = re.compile(r"[\w./-]*\w\.md\b")
+    for f in files:
+        if "lint" in f or not re.search(r"\.(c|h|cc|def|py|sh|go|mjs|rs|pml|md|txt|json|yaml|cmake)$|/(run|setup|demo)$", f):
+            continue
+        for n, line in enumerate(open(os.path.join(tree, f), errors="replace"), 1):
+            for cited in name.findall(line):
+                if not any(("/" + g).endswith("/" + cited.removeprefix("../")) for g in files):
+                    yield f"{f}:{n}: {cited} is not in the repository"
+
+
 CHECKS = {"top": check_top, "arrows": check_arrows, "pure": check_pure, "lengths": check_lengths,
-          "words": check_words, "calls": check_calls, "world": check_world}
+          "words": check_words, "calls": check_calls, "world": check_world, "cites": check_cites}
 
 
 def headers_alone(tree, files):

@@ -1,5 +1,5 @@
 /* One writer, many readers, rings so small that everybody is overrun: never a wrong record, never a
- * wrong digest (C2, D1, D2, D3). */
+ * wrong digest (D1-D4 of ARCHITECTURE.md). */
 #include "client_world.h"
 
 #include <pthread.h>
