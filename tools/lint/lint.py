@@ -150,14 +150,14 @@ def check_world(tree, files):
 
 def check_cites(tree, files):
     """Who has the repository has all that it cites."""
-    name = re.compile(r"[\w./-]*\w\.md\b")
+    name = re.compile(r"([\w./-]*\w\.md)\b( \d)?")
     for f in files:
         if "lint" in f or not re.search(r"\.(c|h|cc|def|py|sh|go|mjs|rs|pml|md|txt|json|yaml|cmake)$|/(run|setup|demo)$", f):
             continue
         for n, line in enumerate(open(os.path.join(tree, f), errors="replace"), 1):
-            for cited in name.findall(line):
-                if not any(("/" + g).endswith("/" + cited.removeprefix("../")) for g in files):
-                    yield f"{f}:{n}: {cited} is not in the repository"
+            for cited, section in name.findall(line):
+                if section or not any(("/" + g).endswith("/" + cited.removeprefix("../")) for g in files):
+                    yield f"{f}:{n}: {cited}{section} is not in the repository"  # none of its documents has numbered sections
 
 
 CHECKS = {"top": check_top, "arrows": check_arrows, "pure": check_pure, "lengths": check_lengths,
