@@ -308,8 +308,8 @@ static err_t write_cookies(const struct control *c, const struct known_cluster *
 	return err;
 }
 
-/* What the clusters behind a backend ask for, when its kubeconfig does not have it
- * (headlamp.md 6.5). */
+/* What the clusters behind a backend ask for, when its kubeconfig does not have it: it takes a
+ * cluster's token from a cookie. */
 static err_t add_cookies(
         const struct control *c, struct auth *a, const struct known_cluster *k, struct errmsg *m)
 {
@@ -339,8 +339,7 @@ static err_t add_cookies(
 	return err;
 }
 
-/* What a backend asks for, and keeps: it has credentials of its own for the clusters behind it
- * (headlamp.md 6.2). */
+/* What a backend asks for, and keeps: it has credentials of its own for the clusters behind it. */
 static bool add_backend_fields(
         struct auth *a, const struct known_cluster *k, const struct credential *cred)
 {

@@ -1,5 +1,5 @@
-/* envelope.h - the multiplexer's messages (headlamp.md 2.2): one flat JSON object each, read and
- * written.
+/* envelope.h - the multiplexer's messages (Headlamp 0.45.0, backend/cmd/multiplexer.go): one flat
+ * JSON object each, read and written.
  *
  * DATA is JSON in a JSON string: the envelope is walked once, and `data` is unescaped once, into a
  * buffer of the reader, with JSON_PADDING readable bytes behind it, so that json_scan_event() reads

@@ -1,10 +1,10 @@
 /* mux.h - one multiplexer socket as a pure state machine: who is subscribed, what was asked, what
  * came for whom.
  *
- * What it has to live with (headlamp.md 2.10): the backend's key is (cluster, path, userId) without
- * the query (BM-1); a STATUS names neither query nor user (BM-3); a second REQUEST of a live key is
- * silent; requests are served one after the other, each blocked by its dial for up to 45 s (BM-5);
- * a backend that says "connected" and then nothing.
+ * What it has to live with (the backend's defects BM-n are in tests/headlamp.md): its key is
+ * (cluster, path, userId) without the query (BM-1); a STATUS names neither query nor user (BM-3);
+ * a second REQUEST of a live key is silent; requests are served one after the other, each blocked
+ * by its dial for up to 45 s (BM-5); a backend that says "connected" and then nothing.
  *
  * How: every subscription has a user id of its own, never used before on this socket, so no key is
  * ever shared and a late frame of a former subscription finds nobody. A STATUS "closed" or "error"

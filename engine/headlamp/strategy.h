@@ -1,4 +1,4 @@
-/* strategy.h - which way a cluster's watches take through a Headlamp backend, and why (DESIGN 7).
+/* strategy.h - which way a cluster's watches take through a Headlamp backend, and why.
  *
  * `auto` tries the multiplexer, then one WebSocket per list, then a chunked HTTP watch through the
  * proxy. What worked is remembered; a way that was refused, silent or broken is tried again after a

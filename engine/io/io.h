@@ -56,7 +56,7 @@ enum {
 	IO_SOCKETS_MAX = 1 << 20,   /* largest sockets_max */
 	IO_RECV_BUFFERS_MAX = 4096, /* largest recv_buffers */
 	IO_CONNECT_TIMEOUT_S = 5,
-	/* reliability.md L1: half-open noticed in 3 + 3 * 2 = 9 s, below its 10 s. */
+	/* A peer that is gone without a word is noticed in 3 + 3 * 2 = 9 s; 10 are promised. */
 	IO_KEEPALIVE_IDLE_S = 3,
 	IO_KEEPALIVE_INTERVAL_S = 2,
 	IO_KEEPALIVE_COUNT = 3,

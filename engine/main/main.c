@@ -319,8 +319,8 @@ static void raise_limits(void)
 	raise_limit(RLIMIT_MEMLOCK);
 }
 
-/* Before a credential is read: a core would hold it, and a process of the same user could read it
- * (reliability.md K1). */
+/* Before a credential is read: a core would hold it, and other processes of the user could read it.
+ */
 static void keep_memory_private(void)
 {
 	struct rlimit none = {0, 0};

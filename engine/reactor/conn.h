@@ -40,7 +40,7 @@ struct conn_user {
 };
 
 enum {
-	CONN_HANDSHAKE_S = 10, /* TLS must be up by then (reliability.md H) */
+	CONN_HANDSHAKE_S = 10, /* TLS must be up by then: a peer could drip it */
 	CONN_PING_S = 4, /* a WebSocket that is silent for this long is asked whether it lives */
 	CONN_PONG_S = 5, /* and is half-open when nothing came for this long after it */
 	/* Plain bytes that wait to be sent: a server that does not read is given up. Those of TLS

@@ -80,8 +80,7 @@ err_t conn_upgrade(struct conn *c, const struct conn_upgrade *u, struct errmsg *
 	if (!w)
 		return errmsg_set(m, ERR_NO_MEMORY, "WebSocket");
 	char origin[300];
-	/* A kube-apiserver refuses a WebSocket without Origin by a bare 403 (real-servers.md trap
-	 * 1); any will do. */
+	/* A kube-apiserver refuses a WebSocket without Origin by a bare 403; any will do. */
 	int n = snprintf(origin, sizeof origin, "http%s://%s", c->cluster->spec.tls ? "s" : "",
 	        c->cluster->spec.host);
 	if (n < 0 || (size_t)n >= sizeof origin) {

@@ -232,17 +232,9 @@ static void on_list(struct feed *f, struct conn *c, struct span data)
 {
 	while (f->conn == c) {
 		struct span item;
-		size_t used = 0;
-		enum json_list_result res = json_list_feed(f->splitter, data, &used, &item);
-		data.p += used;
-		data.n -= used;
-		switch (res) {
+		switch (json_list_feed(f->splitter, &data, &item)) {
 		case JSON_LIST_MORE: return;
-		case JSON_LIST_END:
-			f->list_whole = true;
-			if (!data.n)
-				return;
-			break; /* what is behind it must be white space */
+		case JSON_LIST_END: f->list_whole = true; return;
 		case JSON_LIST_ERROR: feed_refuse(f, json_list_err(f->splitter)); return;
 		case JSON_LIST_ITEM:
 			if (!on_item(f, item))
@@ -335,8 +327,8 @@ static void end_of_status(struct feed *f, bool reusable, struct watch_out *out)
 {
 	struct json_status st = {0};
 	struct span body = {f->carry, f->carry_bytes};
-	/* 404 of an unknown API and 429 are text/plain (real-servers.md trap 10): what is no Status
-	 * stays zero. */
+	/* 404 of an unknown API and 429 are text/plain (e2e tests trap.not_found, trap.too_many):
+	 * what is no Status stays zero. */
 	if (!body.n || json_scan_status(reactor_of(f)->parser, body, &st)) {
 		while (body.n && (body.p[body.n - 1] == '\n' || body.p[body.n - 1] == '\r'))
 			body.n--;

@@ -121,7 +121,7 @@ static struct span trim(struct span s)
 }
 
 /* A server that takes the sub-protocol base64.binary.k8s.io at its word: none does that for a
- * watch, but it may (headlamp.md 3.2). Rare, so the copy has no buffer of its own. */
+ * watch, but it may. Rare, so the copy has no buffer of its own. */
 static void on_base64(struct feed *f, struct span text)
 {
 	size_t n = 0;

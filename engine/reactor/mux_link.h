@@ -5,8 +5,8 @@
  * while a list wants it)
  *
  * The backend handles the messages of one socket one after the other, each blocked by its dial for
- * up to 45 s (headlamp.md BM-5). So a list asks only while its cluster is known to answer: one GET
- * of the cluster's /version through the backend, shared by all its lists, goes before.
+ * up to 45 s (tests/headlamp.md, BM-5). So a list asks only while its cluster is known to answer:
+ * one GET of the cluster's /version through the backend, shared by all its lists, goes before.
  */
 #ifndef KR_REACTOR_MUX_LINK_H
 #define KR_REACTOR_MUX_LINK_H

@@ -12,7 +12,7 @@
  *   large    above 256 KiB: a run of its own, whole granules, up to a whole segment
  *
  * A run that is empty again gives its granules back, for any class. Segments stay: sealed memory
- * cannot be given back to the system page by page (reliability.md 7.3).
+ * cannot be given back to the system page by page (shm/segment.h).
  */
 #ifndef KR_STORE_BLOCKS_H
 #define KR_STORE_BLOCKS_H

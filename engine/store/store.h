@@ -96,7 +96,7 @@ err_t store_new(const struct store_config *config, struct store **out, struct er
 void store_free(struct store **s);
 /* Marks the shard as stopped (consumers see it at once); memory stays readable to them. */
 void store_stop(struct store *s);
-/* Once per tick: heartbeat, and the futex word if something was committed (or a version moved)
+/* Once per turn: heartbeat, and the futex word if something was committed (or a version moved)
  * since the last call. Frees a bounded piece of what closed lists and bulk syncs left behind. */
 void store_tick(struct store *s, uint64_t now_ns);
 

@@ -30,7 +30,7 @@ enum {
 
 const struct ws_limits ws_limits_default = {
         .message_bytes_max = 16 * 1024 * 1024,
-        .frames_max = 4096, /* reliability.md 2 H */
+        .frames_max = 4096, /* of one message: each costs bookkeeping, however small it is */
         .controls_run_max = 1024,
 };
 

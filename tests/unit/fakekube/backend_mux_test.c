@@ -1,5 +1,5 @@
-/* The multiplexer of the backend's model, held to recorded traffic (reference/headlamp.md appendix
- * A, real-servers.md 5.7, 5.8) and to its known defects (BM-n). */
+/* The multiplexer of the backend's model, held to recorded traffic of Headlamp 0.45.0 (the texts
+ * below) and to its known defects (BM-n of tests/headlamp.md). */
 #include "backend_drive.h"
 
 #define PATH "/api/v1/namespaces/demo/configmaps"
@@ -225,7 +225,7 @@ static void the_upstream_is_answered(void **state)
 	expect_nothing(b, 0);
 }
 
-/* --- real-servers.md 5.7 --- */
+/* --- recorded: one watch from start to end --- */
 
 #define ADMIN(rest) FRAME("admin", PATH, "watch=1\\u0026resourceVersion=306", rest)
 
@@ -311,7 +311,7 @@ static void gone(void **state)
 	expect_nothing(b, 0);
 }
 
-/* --- real-servers.md 5.8 --- */
+/* --- recorded: errors --- */
 
 #define BAD_HANDSHAKE "dialing WebSocket: websocket: bad handshake"
 #define REFUSED       "dialing WebSocket: dial tcp 127.0.0.1:1: connect: connection refused"

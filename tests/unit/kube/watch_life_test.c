@@ -115,7 +115,7 @@ static void an_error_event_waits_as_its_status_says(void **s)
 		struct json_status st;
 		err_t err;
 		uint64_t least, most;
-	} rows[] = {{{.code = 429, .retry_after_seconds = 9}, ERR_KUBE_GONE_SLOW, 9 * S, 10 * S},
+	} rows[] = {{{.code = 429, .retry_after_seconds = 9}, ERR_KUBE_THROTTLED, 9 * S, 10 * S},
 	        {{.code = 503, .retry_after_seconds = 4}, ERR_KUBE_SERVER, 4 * S, 5 * S},
 	        {{.code = 504}, ERR_KUBE_SERVER, 250 * MS, 500 * MS},
 	        {{.code = 500}, ERR_KUBE_SERVER, 250 * MS, 500 * MS},

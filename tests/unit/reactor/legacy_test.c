@@ -1,5 +1,6 @@
 /* legacy_test.c - a Headlamp backend without its multiplexer: one WebSocket per list through the
- * cluster's prefix (headlamp.md 3), what a message may be, and what an end does to the others. */
+ * cluster's prefix (ids: tests/headlamp.md), what a message may be, and what an end does to the
+ * others. */
 #include "unit/reactor/backend_world.h"
 
 /* List `id` of cluster "a" is live at version 10 on a socket of its own. */

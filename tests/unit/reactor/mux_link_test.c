@@ -1,6 +1,6 @@
 /* mux_link_test.c - lists of clusters behind a Headlamp backend, over its multiplexer: what is
  * asked, what is made of each answer, and what one list's or one cluster's trouble does to the
- * others (headlamp.md 2). */
+ * others (ids: tests/headlamp.md). */
 #include "unit/reactor/backend_world.h"
 
 static void a_list_by_http_then_one_request(void **state)

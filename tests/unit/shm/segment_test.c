@@ -1,5 +1,5 @@
-/* The wall around shared memory: what a consumer may try with the descriptor it was given
- * (reliability.md 7.3), tried from a child that holds nothing else. */
+/* The wall around shared memory: what a consumer may try with the descriptor it was given,
+ * tried from a child that holds nothing else. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,4 @@
-/* The multiplexer of the backend, defects included (reference/headlamp.md 2; BM-n is their number
- * there). */
+/* The multiplexer of the backend, defects included (BM-n of tests/headlamp.md). */
 #include "model/model_backend_priv.h"
 
 #include "base/check.h"
