@@ -352,6 +352,17 @@ static struct mux_key *addressee(struct mux *m, const struct envelope *e)
 	return k && k->requests && mux_path_is(k->path, e->cluster, e->path) ? k : NULL;
 }
 
+/* A Headlamp before 0.43 names the cluster only (envelope.h). Then it is the REQUEST that is being
+ * served: the oldest one without an answer. */
+static struct mux_key *refused(struct mux *m, const struct envelope *e)
+{
+	if (e->user.n || list_empty(&m->sent))
+		return addressee(m, e);
+	struct mux_key *k = KEY(m->sent.next, sent);
+	const struct mux_cluster *c = k->path->cluster;
+	return span_eq((struct span){c->name, c->name_bytes}, e->cluster) ? k : NULL;
+}
+
 static void on_data(struct mux *m, const struct envelope *e, uint64_t now_ns, struct mux_event *ev)
 {
 	struct mux_key *k = addressee(m, e);
@@ -380,7 +391,7 @@ static void on_error(struct mux *m, struct envelope_reader *r, const struct enve
         uint64_t now_ns, struct mux_event *ev)
 {
 	m->answered_ns = now_ns; /* whoever it was for: the backend goes on to the next one */
-	struct mux_key *k = addressee(m, e);
+	struct mux_key *k = refused(m, e);
 	if (!k)
 		return;
 	if (k->sub && k->sub->state == MUX_SUB_OPEN)
@@ -396,7 +407,7 @@ static void on_error(struct mux *m, struct envelope_reader *r, const struct enve
 	}
 	if (k->sub->state == MUX_SUB_IDLE) /* its end is known already */
 		return;
-	if (k->requests > 1) /* another one may be under way that succeeds */
+	if (k->requests > 1 || !e->user.n) /* another one may be under way that succeeds */
 		enqueue_close(m, k);
 	*ev = (struct mux_event){MUX_FAILED, detach(m, k), envelope_error(r, e)};
 }

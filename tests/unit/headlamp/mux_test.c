@@ -349,6 +349,42 @@ static void an_error_says_whose_it_is(void **state)
 	mux_unsubscribe(m, &s[0]);
 }
 
+static void open_two(struct mux_sub *s)
+{
+	mux_on_open(m, 0);
+	for (int i = 0; i < 2; i++) {
+		ask(&s[i], "a", "/pods", i ? "q=1" : "q=0");
+		sent();
+		assert_ptr_equal(hear(STATUS("a", "/pods", "connected")).sub, &s[i]);
+	}
+}
+
+/* Up to 0.42 its text alone, of the REQUEST under way. */
+static void an_older_backend_names_the_cluster_only(void **state)
+{
+	(void)state;
+	static const char no[] = "{\"clusterId\":\"a\",\"error\":\"bad handshake\"}\n";
+	struct mux_sub s[3] = {{0}};
+	open_two(s);
+	ask(&s[2], "a", "/nodes", "q");
+	assert_int_equal(hear(no).type, MUX_NOTHING); /* nothing is under way */
+	sent();
+	assert_int_equal(hear("{\"clusterId\":\"b\",\"error\":\"no\"}").type, MUX_NOTHING);
+	assert_int_equal(hear("{\"clusterId\":\"a\"}").type, MUX_NOTHING);
+	assert_int_equal(s[2].state, MUX_SUB_ASKED);
+	assert_int_equal(hear(STATUS("a", "/nodes", "error")).type, MUX_NOTHING);
+	struct mux_event ev = hear(no);
+	assert_int_equal(ev.type, MUX_FAILED);
+	assert_ptr_equal(ev.sub, &s[2]);
+	assert_int_equal(ev.data.n, strlen("bad handshake"));
+	assert_memory_equal(ev.data.p, "bad handshake", ev.data.n);
+	assert_true(sent_has("CLOSE")); /* should it have been an assertion's */
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(s[i].state, MUX_SUB_OPEN);
+		mux_unsubscribe(m, &s[i]);
+	}
+}
+
 static void a_single_watch_that_ends_has_ended(void **state)
 {
 	(void)state;
@@ -368,16 +404,6 @@ static void a_single_watch_that_ends_has_ended(void **state)
 		nothing_is_pending();
 		assert_true(sent_has("CLOSE")); /* in case that it was another one's */
 		assert_string_equal(sent(), "");
-	}
-}
-
-static void open_two(struct mux_sub *s)
-{
-	mux_on_open(m, 0);
-	for (int i = 0; i < 2; i++) {
-		ask(&s[i], "a", "/pods", i ? "q=1" : "q=0");
-		sent();
-		assert_ptr_equal(hear(STATUS("a", "/pods", "connected")).sub, &s[i]);
 	}
 }
 
@@ -479,7 +505,7 @@ static void a_frame_that_cannot_be_read_is_an_error(void **state)
 {
 	(void)state;
 	struct mux_event ev;
-	struct span d = doc("{\"clusterId\":\"a\"}");
+	struct span d = doc("{\"clusterId\":\"a\"");
 	assert_int_equal(mux_on_message(m, w.reader, d, 0, &ev, NULL), ERR_HEADLAMP_FRAME);
 	assert_int_equal(ev.type, MUX_NOTHING);
 	doc_free(&d);
@@ -806,6 +832,7 @@ int main(void)
 	        TEST(documents_go_to_the_user_that_they_name),
 	        TEST(a_document_before_its_status_opens),
 	        TEST(an_error_says_whose_it_is),
+	        TEST(an_older_backend_names_the_cluster_only),
 	        TEST(a_single_watch_that_ends_has_ended),
 	        TEST(one_of_two_that_ends_is_asked_for_again),
 	        TEST(an_assertion_that_fails_says_whose_it_was),

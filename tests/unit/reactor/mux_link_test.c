@@ -330,6 +330,29 @@ static void an_error_is_of_one_list(void **state)
 	world_fini(&w);
 }
 
+/* It names the cluster and nothing else, without a type (headlamp.md 2.4): no broken frame. */
+static void a_refusal_of_an_older_backend_is_of_one_list(void **state)
+{
+	(void)state;
+	open_backend(STRATEGY_MULTIPLEXED, true);
+	struct said q0 = go_live_mux(0, 1);
+	open_list(&w, 1, 2);
+	answer_list("/clusters/b/api/v1/r1");
+	struct said q1 = hear_request("b", "/api/v1/r1", "10");
+	say(&q1, "STATUS", "{\"state\":\"error\",\"error\":\"dialing WebSocket: bad handshake\"}",
+	        false);
+	event(&w, peer, "{\"clusterId\":\"b\",\"error\":\"dialing WebSocket: bad handshake\"}\n");
+	hear_close(&q1);
+	is_at(0, SHM_LIST_LIVE, "10");
+	assert_int_equal(row_at(feed_at(&w, 1))->state, SHM_LIST_STALE);
+	assert_int_equal(feed_at(&w, 1)->watch.err, ERR_HEADLAMP_REFUSED);
+	assert_string_equal(feed_at(&w, 1)->watch.text,
+	        "the Headlamp backend says: dialing WebSocket: bad handshake");
+	say_event(&q0, EVENT_JSON("ADDED", "b", "11"));
+	is_at(0, SHM_LIST_LIVE, "11");
+	world_fini(&w);
+}
+
 /* Where there was no memory for the message about a cluster, its lists were left on a link that was
  * gone. */
 static void a_backend_that_goes_takes_along_the_lists_behind_it(void **state)
@@ -713,6 +736,9 @@ static void frames_that_say_nothing_are_ignored(void **state)
 	say_event(&elsewhere, EVENT_JSON("ADDED", "b", "12"));
 	say_status(&elsewhere, "closed");
 	say(&q, "NEWS", EVENT_JSON("ADDED", "b", "13"), false);
+	event(&w, peer, "{\"clusterId\":\"a\",\"path\":\"/api/v1/r0\"}\n");
+	event(&w, peer, "{\"path\":\"/api/v1/r0\",\"data\":\"{}\",\"type\":\"DATA\"}\n");
+	event(&w, peer, "{}");
 	say(&q, "STATUS", "{\"state\":\"connecting\",\"error\":\"\"}", false);
 	is_at(0, SHM_LIST_LIVE, "10");
 	assert_int_equal(row_at(feed_at(&w, 0))->objects, 1);
@@ -853,6 +879,7 @@ int main(void)
 	        cmocka_unit_test(silence_after_bookmarks_is_met_by_a_new_watch),
 	        cmocka_unit_test(silence_from_the_start_leaves_the_multiplexer),
 	        cmocka_unit_test(an_error_is_of_one_list),
+	        cmocka_unit_test(a_refusal_of_an_older_backend_is_of_one_list),
 	        cmocka_unit_test(a_backend_that_goes_takes_along_the_lists_behind_it),
 	        cmocka_unit_test(one_list_that_is_refused_goes_by_legacy_alone),
 	        cmocka_unit_test(a_cluster_that_it_cannot_log_in_to_goes_by_legacy),
