@@ -255,15 +255,21 @@ static bool others_stream(const struct feed *f)
 }
 
 /* The backend has one text for 401, 403, 404 and much else ("bad handshake"). A LIST tells them
- * apart, and what is to be done about each; so after a second refusal it is asked. */
+ * apart, and what is to be done about each; so after a second refusal it is asked.
+ *
+ * A cluster that is away is refused too, all its lists one after the other, and that is no fault of
+ * the way. So the first refusal of a list says only that what the cluster answered before is no
+ * proof any more (mux_link.h): what is refused once more, after a new one, is. */
 void feed_on_mux_failed(struct feed *f, struct span text)
 {
 	struct watch_out out;
 	char why[ERRMSG_BYTES];
 	snprintf(why, sizeof why, "the Headlamp backend says: %.*s", SPAN_ARG(text));
 	bool alone = others_stream(f);
-	if (!alone)
+	if (!alone && f->refusals)
 		feed_blame_way(f, STRATEGY_BROKEN, why);
+	if (!alone)
+		f->cluster->answered_ns = 0;
 	if (f->refusals < FEED_REFUSALS_MAX + alone)
 		f->refusals++;
 	if (f->refusals < FEED_REFUSALS_MAX) {

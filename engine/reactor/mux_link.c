@@ -136,8 +136,12 @@ static void dismiss(struct mux_link *l, const struct cluster *only, err_t err, c
 		list_unlink(it);
 		list_push(&go, it);
 	}
-	for (struct list *it; (it = list_pop(&go));)
-		feed_on_mux_lost(feed_of(it), err, text);
+	for (struct list *it; (it = list_pop(&go));) {
+		struct feed *f = feed_of(it);
+		if (only) /* who refused it before is known now */
+			f->refusals = 0;
+		feed_on_mux_lost(f, err, text);
+	}
 }
 
 static void on_probe(struct fetch *p, err_t err, const char *text)

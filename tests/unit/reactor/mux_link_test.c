@@ -418,12 +418,16 @@ static void a_cluster_that_it_cannot_log_in_to_goes_by_legacy(void **state)
 	struct said b = go_live_mux(1, 2);
 	open_list(&w, 0, 1);
 	answer_list("/clusters/a/api/v1/r0");
-	for (int i = 0; i < STRATEGY_TRIES; i++) {
+	for (int i = 0; i <= STRATEGY_TRIES; i++) {
 		struct said q = hear_request("a", "/api/v1/r0", "10");
+		assert_string_equal(way_text(1, STRATEGY_MULTIPLEXED), "");
 		say_error(&q, why);
 		pass_with_pongs(3 * SEC);
 		dial(&w);
-		if (i == 1) /* it could be the list: the cluster says no */
+		if (i == 0) /* it could be the cluster: it is there */
+			answer(&w, must_send("GET /clusters/a/version "), "200 OK", "{}");
+		else if (i < STRATEGY_TRIES) /* it could be the list: the cluster has no words
+		                                against it */
 			answer_list("/clusters/a/api/v1/r0");
 	}
 	assert_non_null(strstr(way_text(1, STRATEGY_LEGACY), why));
@@ -438,6 +442,55 @@ static void a_cluster_that_it_cannot_log_in_to_goes_by_legacy(void **state)
 	is_at(0, SHM_LIST_LIVE, "11");
 	say_event(&b, EVENT_JSON("ADDED", "b", "11"));
 	is_at(1, SHM_LIST_LIVE, "11");
+	world_fini(&w);
+}
+
+/* REQUESTs come from three lists, CLOSEs perhaps between; each is answered alike. */
+static void answer_three(const char *error)
+{
+	struct said q;
+	for (int n = 0; n < 3;) {
+		assert_true(next_said(&q));
+		if (strcmp(q.type, "REQUEST") != 0)
+			continue;
+		n++;
+		if (error)
+			say_error(&q, error);
+		else
+			say_status(&q, "connected");
+	}
+	assert_string_equal(way_text(1, STRATEGY_MULTIPLEXED), "");
+}
+
+static void answer_probe(const char *head)
+{
+	pass_with_pongs(3 * SEC);
+	nothing_said();
+	dial(&w);
+	answer(&w, must_send("GET /clusters/a/version "), head, "{}");
+}
+
+/* Its kube-apiserver restarts: all its watches end, and each REQUEST of the next seconds is
+ * refused. The multiplexer can do nothing about it, and no other way could. */
+static void a_cluster_that_is_away_is_not_the_multiplexers_fault(void **state)
+{
+	struct said q[3];
+	(void)state;
+	open_backend(STRATEGY_MULTIPLEXED, true);
+	for (uint32_t i = 0; i < 3; i++)
+		q[i] = go_live_mux(i, 1);
+	pass_with_pongs(2 * SEC);
+	say_event(&q[0], EVENT_JSON("ADDED", "b", "11")); /* it was there just now */
+	for (int i = 0; i < 3; i++)
+		say_status(&q[i], "closed");
+	answer_three("dialing WebSocket: dial tcp 127.0.0.1:1: connect: connection refused");
+	answer_probe("502 Bad Gateway"); /* from now on it is asked first */
+	answer_probe("200 OK");
+	answer_three("dialing WebSocket: websocket: bad handshake"); /* it knows no roles yet */
+	answer_probe("200 OK");
+	answer_three(NULL);
+	for (uint32_t i = 0; i < 3; i++)
+		is_at(i, SHM_LIST_LIVE, i ? "10" : "11");
 	world_fini(&w);
 }
 
@@ -883,6 +936,7 @@ int main(void)
 	        cmocka_unit_test(a_backend_that_goes_takes_along_the_lists_behind_it),
 	        cmocka_unit_test(one_list_that_is_refused_goes_by_legacy_alone),
 	        cmocka_unit_test(a_cluster_that_it_cannot_log_in_to_goes_by_legacy),
+	        cmocka_unit_test(a_cluster_that_is_away_is_not_the_multiplexers_fault),
 	        cmocka_unit_test(a_document_that_is_broken_is_of_one_list),
 	        cmocka_unit_test(a_hung_cluster_is_probed_before_it_is_asked_for),
 	        cmocka_unit_test(whatever_the_cluster_answers_it_is_there),
