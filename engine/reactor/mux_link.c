@@ -190,6 +190,15 @@ static void blame(struct mux_link *l, enum strategy_failure how, const char *tex
 	}
 }
 
+/* A proxy that knows no WebSockets may take the upgrade and cut what follows; a REQUEST may be what
+ * the backend dies of. Where that is all that ever comes, it is a way that does not work. */
+static void blame_end(struct mux_link *l, const char *text)
+{
+	bool wanted = !list_empty(&l->waiting) || !list_empty(&l->feeds);
+	if (wanted && !l->answered)
+		blame(l, STRATEGY_BROKEN, text);
+}
+
 /* The socket is gone, or could not be had: every list on it hears why, and it comes back after a
  * while. */
 static void down(struct mux_link *l, err_t err, const char *text)
@@ -240,6 +249,7 @@ static void on_ready(void *arg, struct conn *c)
 	struct errmsg m = {0};
 	struct backend_protocols offer;
 	char target[CORE_TARGET_BYTES / 8];
+	l->answered = false;
 	backend_mux_protocols(&offer);
 	int n = snprintf(target, sizeof target, "%s/wsMultiplexer", l->backend->spec.prefix);
 	/* The backend answers a ping only between two messages of ours, each of which may block it.
@@ -290,19 +300,22 @@ static void on_body(void *arg, struct conn *c, struct span data)
 
 static void on_body_end(void *arg, struct conn *c, bool reusable)
 {
+	static const char text[] = "the Headlamp backend closed the multiplexer's socket";
 	(void)c;
 	(void)reusable;
-	down(arg, ERR_WS_CLOSED, "the Headlamp backend closed the multiplexer's socket");
+	blame_end(arg, text);
+	down(arg, ERR_WS_CLOSED, text);
 }
 
 static void on_lost(void *arg, struct conn *c, err_t err, const char *text)
 {
 	struct mux_link *l = arg;
-	(void)c;
 	l->conn = NULL; /* it closes itself */
 	reactor_of(l)->errors++;
 	if (err_class_of(err) == ERR_CLASS_PEER)
 		blame(l, STRATEGY_BROKEN, text);
+	else if (c->state == CONN_OPEN)
+		blame_end(l, text);
 	/* A broken frame says nothing of the lists: they resume, on a new socket. */
 	down(l, err_class_of(err) == ERR_CLASS_PEER ? ERR_HEADLAMP_REFUSED : err, text);
 }
@@ -312,13 +325,17 @@ static void dispatch(struct mux_link *l, const struct mux_event *ev)
 	struct feed *f = ev->sub ? ev->sub->owner : NULL;
 	switch (ev->type) {
 	case MUX_NOTHING: break;
-	case MUX_OPENED: feed_on_mux_opened(f); break;
+	case MUX_OPENED:
+		l->answered = true;
+		feed_on_mux_opened(f);
+		break;
 	case MUX_DOCUMENT: feed_on_mux_document(f, ev->data); break;
 	case MUX_ENDED:
 		mux_link_unsubscribe(l, f);
 		feed_on_mux_ended(f);
 		break;
 	case MUX_FAILED:
+		l->answered = true;
 		mux_link_unsubscribe(l, f);
 		feed_on_mux_failed(f, ev->data);
 		break;

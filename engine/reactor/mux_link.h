@@ -39,6 +39,7 @@ struct mux_link {
 	        waiting; /* struct feed.waiter.link: want to resume, and wait for socket or proof */
 	struct list feeds; /* struct feed.mux_link: have a subscription */
 	uint8_t state;
+	bool answered;                        /* some REQUEST, on this socket */
 	char message[MUX_LINK_MESSAGE_BYTES]; /* the one being sent: scratch */
 };
 

@@ -887,6 +887,50 @@ static void a_502_to_the_upgrade_is_a_loss_and_no_refusal(void **state)
 	world_fini(&w);
 }
 
+/* Each time, before it has answered anything: something before it cuts WebSockets, or it does not
+ * survive a REQUEST. */
+static void a_socket_that_ends_before_it_answers_is_left(void **state)
+{
+	(void)state;
+	open_backend(STRATEGY_MULTIPLEXED, true);
+	open_list(&w, 0, 1);
+	answer_list("/clusters/a/api/v1/r0");
+	for (int i = 0; i < STRATEGY_TRIES; i++) {
+		assert_string_equal(way_text(1, STRATEGY_MULTIPLEXED), "");
+		hear_upgrade();
+		if (i == 1)
+			frame(&w, peer, OP_CLOSE, "\x03\xE8", 2);
+		else
+			fake_io_end(peer, ERR_CONN_RESET);
+		pass(&w, 4 * SEC);
+	}
+	assert_non_null(strstr(way_text(1, STRATEGY_LEGACY), "multiplexed: connection reset"));
+	world_fini(&w);
+}
+
+/* What has answered is asked again, however often it ends; and what nobody wants anything of may
+ * end as it likes. */
+static void a_socket_that_ends_after_it_answered_is_not_left(void **state)
+{
+	(void)state;
+	open_backend(STRATEGY_MULTIPLEXED, true);
+	struct said q = go_live_mux(0, 1);
+	for (int i = 0; i <= STRATEGY_TRIES; i++) {
+		fake_io_end(peer, ERR_CONN_RESET);
+		pass(&w, 8 * SEC);
+		hear_upgrade();
+		q = hear_request("a", "/api/v1/r0", "10");
+		say_status(&q, "connected");
+		assert_string_equal(way_text(1, STRATEGY_MULTIPLEXED), "");
+	}
+	close_list(0);
+	fake_io_end(peer, ERR_CONN_RESET);
+	pass(&w, 60 * SEC);
+	assert_int_equal(fake_io_count(&w.io), 0);
+	assert_int_equal(cluster_at(&w, 1)->strategy->failures[STRATEGY_MULTIPLEXED], 0);
+	world_fini(&w);
+}
+
 /* C11, C12: all who wait hear why; the socket comes back by itself. */
 static void a_socket_that_cannot_be_had_is_told_to_all(void **state)
 {
@@ -955,6 +999,8 @@ int main(void)
 	        cmocka_unit_test(a_socket_without_pongs_is_lost),
 	        cmocka_unit_test(a_socket_that_falls_silent_is_lost_a_minute_later),
 	        cmocka_unit_test(a_502_to_the_upgrade_is_a_loss_and_no_refusal),
+	        cmocka_unit_test(a_socket_that_ends_before_it_answers_is_left),
+	        cmocka_unit_test(a_socket_that_ends_after_it_answered_is_not_left),
 	        cmocka_unit_test(a_socket_that_cannot_be_had_is_told_to_all),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
