@@ -832,6 +832,23 @@ static void a_list_that_leaves_before_the_socket_is_up(void **state)
 	world_fini(&w);
 }
 
+/* All that comes on it is pongs, for an hour and more. */
+static void an_idle_socket_stays(void **state)
+{
+	(void)state;
+	open_backend(STRATEGY_MULTIPLEXED, true);
+	struct said q = go_live_mux(0, 1);
+	close_list(0);
+	hear_close(&q);
+	for (int i = 0; i < 1100; i++) {
+		pass(&w, (CONN_PING_S + 1) * SEC);
+		assert_true(peer_is_open());
+		frame(&w, peer, OP_PONG, "", 0);
+	}
+	go_live_mux(1, 1);
+	world_fini(&w);
+}
+
 /* BM-6's client side: a backend that stops reading is given up, not waited for. */
 static void a_socket_without_pongs_is_lost(void **state)
 {
@@ -996,6 +1013,7 @@ int main(void)
 	        cmocka_unit_test(frames_that_say_nothing_are_ignored),
 	        cmocka_unit_test(a_list_that_leaves_while_it_is_asked_for),
 	        cmocka_unit_test(a_list_that_leaves_before_the_socket_is_up),
+	        cmocka_unit_test(an_idle_socket_stays),
 	        cmocka_unit_test(a_socket_without_pongs_is_lost),
 	        cmocka_unit_test(a_socket_that_falls_silent_is_lost_a_minute_later),
 	        cmocka_unit_test(a_502_to_the_upgrade_is_a_loss_and_no_refusal),
