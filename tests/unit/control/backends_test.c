@@ -242,6 +242,31 @@ static void what_it_lists_becomes_clusters_beside_it(void **state)
 	rig_fini(&g);
 }
 
+/* The multiplexer dials with the cookies that its socket's upgrade had: who is found later is not
+ * among them, so it is opened anew (headlamp.md 2.9). */
+static void what_is_found_can_be_logged_in_to_on_the_shared_socket(void **state)
+{
+	struct rig g;
+	(void)state;
+	rig_config(&g);
+	g.backend.cluster_credential.token = "T";
+	rig_start(&g);
+	answer(&g, "200 OK", LISTED(ONE("prod-2")));
+	struct known_cluster *self = g.control->backends.rows[0]->self;
+	struct reactor *r = g.reactors[self->reactor];
+	const struct auth *a = core_cluster(r, self->id)->auth;
+	const char *cookie = NULL;
+	for (size_t i = 0; i < a->field_count; i++)
+		if (strcmp(a->fields[i].name, "Cookie") == 0)
+			cookie = a->fields[i].value;
+	assert_string_equal(cookie, "headlamp-auth-dev--x.0=T; headlamp-auth-prod-2.0=T");
+	clusters_send_credential(g.control, self);
+	const struct reactor_msg *m = CONTAINER_OF(r->mailbox.prev, struct reactor_msg, link);
+	assert_int_equal(m->type, REACTOR_CLUSTER_CREDENTIAL);
+	assert_true(m->credential.renewed);
+	rig_fini(&g);
+}
+
 static void a_taken_name_is_prefixed_with_the_backend(void **state)
 {
 	struct rig g;
@@ -636,6 +661,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(a_backend_is_asked_with_its_token),
 	        cmocka_unit_test(what_it_lists_becomes_clusters_beside_it),
+	        cmocka_unit_test(what_is_found_can_be_logged_in_to_on_the_shared_socket),
 	        cmocka_unit_test(a_taken_name_is_prefixed_with_the_backend),
 	        cmocka_unit_test(a_name_that_cannot_be_given_is_told_once),
 	        cmocka_unit_test(a_vanished_context_keeps_its_cluster),
