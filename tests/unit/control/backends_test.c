@@ -317,11 +317,16 @@ static void a_vanished_context_keeps_its_cluster(void **state)
 	has(clusters_find(g.control, "dev/x")->unlisted.text,
 	        "the backend does not list context \"dev--x\"");
 	answer(&g, "200 OK", LISTED(""));
+	has(clusters_find(g.control, "dev/x")->unlisted.text, "does not list"); /* and never did */
 	assert_ptr_equal(clusters_find(g.control, "prod-2"), k);
 	has(k->unlisted.text, "the backend no longer lists context \"prod-2\"");
 	has(warned, "Headlamp backend \"hub\" lost a cluster");
 	answer(&g, "200 OK", LISTED("{\"name\":\"prod-2\",\"error\":\"no user\"}"));
 	has(k->unlisted.text, "the backend cannot use context \"prod-2\": no user");
+	for (int i = 0; i < 2; i++) {
+		answer(&g, "200 OK", LISTED(""));
+		has(k->unlisted.text, "no longer lists context \"prod-2\"");
+	}
 	answer(&g, "200 OK", LISTED(ONE("prod-2")));
 	assert_int_equal(k->unlisted.code, ERR_OK);
 	rig_fini(&g);
