@@ -270,15 +270,16 @@ static bool others_stream(const struct feed *f)
  * apart, and what is to be done about each; so after a second refusal it is asked.
  *
  * A cluster that is away is refused too, all its lists one after the other, and that is no fault of
- * the way. So the first refusal of a list says only that what the cluster answered before is no
- * proof any more (mux_link.h): what is refused once more, after a new one, is. */
+ * a way that has worked. So the first refusal of a list says only that what the cluster answered
+ * before is no proof any more (mux_link.h): what is refused once more, after a new one, is. */
 void feed_on_mux_failed(struct feed *f, struct span text)
 {
 	struct watch_out out;
 	char why[ERRMSG_BYTES];
 	snprintf(why, sizeof why, "the Headlamp backend says: %.*s", SPAN_ARG(text));
 	bool alone = others_stream(f);
-	if (!alone && f->refusals)
+	bool untried = !strategy_has_worked(f->cluster->strategy, STRATEGY_MULTIPLEXED);
+	if (!alone && (untried || f->refusals))
 		feed_blame_way(f, STRATEGY_BROKEN, why);
 	if (!alone)
 		f->cluster->answered_ns = 0;
