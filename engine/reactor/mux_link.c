@@ -225,22 +225,36 @@ static void down(struct mux_link *l, err_t err, const char *text)
 	dismiss(l, NULL, err, text);
 }
 
+static bool next_message(struct mux_link *l)
+{
+	if (l->message_bytes)
+		return true;
+	struct mux_sub *s = mux_wants_query(l->mux);
+	if (s)
+		feed_refresh_mux(s->owner, l->mux);
+	l->message_bytes = mux_take(l->mux, reactor_of(l)->now_ns, l->message, sizeof l->message);
+	return l->message_bytes;
+}
+
+/* When a cluster has answered, its other lists ask at once, and there may be more of them than the
+ * connection holds: the rest goes a little later. If it is never read, a ping does not get through
+ * either. */
 static void flush(struct mux_link *l)
 {
 	struct reactor *r = reactor_of(l);
-	while (l->state == MUX_LINK_OPEN) {
-		struct mux_sub *s = mux_wants_query(l->mux);
-		if (s)
-			feed_refresh_mux(s->owner, l->mux);
-		size_t n = mux_take(l->mux, r->now_ns, l->message, sizeof l->message);
-		if (!n)
-			break;
-		err_t err = conn_send_text(l->conn, (struct span){l->message, n});
-		if (err && l->state == MUX_LINK_OPEN)
-			down(l, err, "the Headlamp backend does not read what it is sent");
+	err_t err = ERR_OK;
+	while (!err && l->state == MUX_LINK_OPEN && next_message(l)) {
+		err = conn_send_text(l->conn, (struct span){l->message, l->message_bytes});
+		if (!err)
+			l->message_bytes = 0;
 	}
-	if (l->state == MUX_LINK_OPEN)
-		wheel_set(&r->wheel, &l->timer, mux_deadline(l->mux));
+	if (l->state != MUX_LINK_OPEN)
+		return;
+	if (err && err != ERR_LIMIT)
+		down(l, err, "the Headlamp backend cannot be sent anything");
+	else
+		wheel_set(&r->wheel, &l->timer,
+		        err ? r->now_ns + MUX_LINK_FULL_NS : mux_deadline(l->mux));
 }
 
 static void on_ready(void *arg, struct conn *c)
@@ -250,6 +264,7 @@ static void on_ready(void *arg, struct conn *c)
 	struct backend_protocols offer;
 	char target[CORE_TARGET_BYTES / 8];
 	l->answered = false;
+	l->message_bytes = 0;
 	backend_mux_protocols(&offer);
 	int n = snprintf(target, sizeof target, "%s/wsMultiplexer", l->backend->spec.prefix);
 	/* The backend answers a ping only between two messages of ours, each of which may block it.

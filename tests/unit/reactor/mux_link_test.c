@@ -832,6 +832,49 @@ static void a_list_that_leaves_before_the_socket_is_up(void **state)
 	world_fini(&w);
 }
 
+/* To the first message that may be an envelope. */
+static void pass_over_text(void)
+{
+	for (bool found = false; !found;) {
+		const uint8_t *p = (const uint8_t *)peer->sent + heard;
+		size_t n = p[1] & 0x7F, head = n == 126 ? 8 : 6;
+		assert_true(heard + head < peer->sent_bytes);
+		if (head == 8)
+			n = (size_t)p[2] << 8 | p[3];
+		found = n && (p[head] ^ p[head - 4]) == '{';
+		heard += found ? 0 : head + n;
+	}
+}
+
+/* Thousands of lists may ask at once; half a MiB is what TLS holds. */
+static void what_the_connection_has_no_room_for_is_sent_later(void **state)
+{
+	static const char text[60000];
+	(void)state;
+	open_backend(STRATEGY_MULTIPLEXED, true);
+	go_live_mux(0, 1);
+	nothing_said();
+	struct conn *c = cluster_at(&w, 0)->mux->conn;
+	peer->hold_sent = true;
+	for (size_t n = sizeof text; n; n /= 2)
+		while (!conn_send_text(c, (struct span){text, n}))
+			;
+	for (uint32_t id = 1; id < 3; id++) {
+		char target[32];
+		open_list(&w, id, 1);
+		snprintf(target, sizeof target, "/clusters/a/api/v1/r%u", id);
+		answer_list(target);
+		assert_int_equal(feed_at(&w, id)->watch.state, WATCH_ASKING);
+		is_at(0, SHM_LIST_LIVE, "10");
+	}
+	peer->hold_sent = false;
+	pass(&w, SEC);
+	pass_over_text();
+	hear_request("a", "/api/v1/r1", "10");
+	hear_request("a", "/api/v1/r2", "10");
+	world_fini(&w);
+}
+
 /* All that comes on it is pongs, for an hour and more. */
 static void an_idle_socket_stays(void **state)
 {
@@ -1013,6 +1056,7 @@ int main(void)
 	        cmocka_unit_test(frames_that_say_nothing_are_ignored),
 	        cmocka_unit_test(a_list_that_leaves_while_it_is_asked_for),
 	        cmocka_unit_test(a_list_that_leaves_before_the_socket_is_up),
+	        cmocka_unit_test(what_the_connection_has_no_room_for_is_sent_later),
 	        cmocka_unit_test(an_idle_socket_stays),
 	        cmocka_unit_test(a_socket_without_pongs_is_lost),
 	        cmocka_unit_test(a_socket_that_falls_silent_is_lost_a_minute_later),
