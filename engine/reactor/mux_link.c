@@ -229,10 +229,11 @@ static bool next_message(struct mux_link *l)
 {
 	if (l->message_bytes)
 		return true;
-	struct mux_sub *s = mux_wants_query(l->mux);
+	uint64_t now_ns = reactor_of(l)->now_ns;
+	struct mux_sub *s = mux_wants_query(l->mux, now_ns);
 	if (s)
 		feed_refresh_mux(s->owner, l->mux);
-	l->message_bytes = mux_take(l->mux, reactor_of(l)->now_ns, l->message, sizeof l->message);
+	l->message_bytes = mux_take(l->mux, now_ns, l->message, sizeof l->message);
 	return l->message_bytes;
 }
 

@@ -69,6 +69,14 @@ static struct mux_event hear(const char *text)
 	return ev;
 }
 
+/* What may be said of watches that perhaps ended. */
+static void forgotten(void)
+{
+	assert_string_equal(sent(), "");
+	assert_int_equal(mux_deadline(m), w.now_ns + MUX_FORGET_MS * (SECOND / 1000));
+	w.now_ns += MUX_FORGET_MS * (SECOND / 1000);
+}
+
 #define ON(cluster, path, user)                                                                    \
 	"{\"clusterId\":\"" cluster "\",\"path\":\"" path "\",\"query\":\"\",\"userId\":\"" user   \
 	"\",\"data\":"
@@ -414,6 +422,8 @@ static void one_of_two_that_ends_is_asked_for_again(void **state)
 	open_two(s);
 	assert_int_equal(mux_set_query(m, &s[0], SPAN("q=0&longer")), ERR_OK);
 	assert_int_equal(hear(STATUS("a", "/pods", "closed")).type, MUX_NOTHING);
+	forgotten();
+	assert_ptr_equal(mux_wants_query(m, w.now_ns), &s[0]);
 	assert_true(sent_has("\"query\":\"q=0&longer\""));
 	assert_true(sent_has("\"query\":\"q=1\""));
 	assert_string_equal(sent(), "");
@@ -427,6 +437,7 @@ static void one_of_two_that_ends_is_asked_for_again(void **state)
 	assert_ptr_equal(ev.sub, &s[0]);
 	nothing_is_pending();
 	assert_true(sent_has("CLOSE"));
+	forgotten();
 	assert_true(sent_has("REQUEST"));
 	assert_string_equal(sent(), "");
 	mux_unsubscribe(m, &s[1]);
@@ -438,6 +449,7 @@ static void an_assertion_that_fails_says_whose_it_was(void **state)
 	struct mux_sub s[2] = {{0}};
 	open_two(s);
 	hear(STATUS("a", "/pods", "closed"));
+	forgotten();
 	sent();
 	sent();
 	assert_int_equal(hear(STATUS("a", "/pods", "error")).type, MUX_NOTHING);
@@ -459,6 +471,8 @@ static void the_echo_of_our_own_close_ends_nobody(void **state)
 	for (int i = 0; i < 2; i++) { /* at the latest the second one is not an echo */
 		struct mux_event ev = hear(STATUS("a", "/pods", "closed"));
 		assert_int_equal(ev.type, i ? MUX_ENDED : MUX_NOTHING);
+		if (i == 0)
+			forgotten();
 		assert_true(sent_has(i ? "CLOSE" : "REQUEST"));
 	}
 	assert_int_equal(s[1].state, MUX_SUB_IDLE);
@@ -489,9 +503,11 @@ static void several_ends_come_one_by_one(void **state)
 	open_two(s);
 	for (int i = 0; i < 2; i++) {
 		hear(STATUS("a", "/pods", "closed"));
-		if (i == 0)
+		if (i == 0) {
+			forgotten();
 			while (*sent())
 				;
+		}
 	}
 	assert_int_equal(s[0].state, MUX_SUB_IDLE);
 	assert_int_equal(s[1].state, MUX_SUB_IDLE);
@@ -711,6 +727,7 @@ static void step(struct prng *r)
 	case 7:
 		if (w.busy_until_ns && !w.client_count) /* the network is faster than a dial */
 			w.now_ns = w.busy_until_ns;
+		w.now_ns += SECOND / 100;
 		break;
 	case 8:
 	case 9:
@@ -732,11 +749,10 @@ static void settle(void)
 		w.clusters[i] = WORLD_UP;
 	if (!socket_open)
 		mux_on_open(m, w.now_ns), socket_open = true;
-	for (int quiet = 0, rounds = 0; quiet < 2; rounds++) {
+	for (int quiet = 0, rounds = 0; quiet < 4; rounds++) {
 		assert_true(rounds < 20000);
 		bool moved = transmit();
-		if (w.busy_until_ns)
-			w.now_ns = w.busy_until_ns;
+		w.now_ns = w.busy_until_ns ? w.busy_until_ns : w.now_ns + WORLD_FORGET;
 		moved |= world_serve(&w) || w.client_count;
 		deliver();
 		for (size_t i = 0; i < SUBS && !moved; i++)
@@ -808,6 +824,7 @@ static void a_server_that_closes_at_once_is_not_stormed(void **state)
 		hear(STATUS("a", "/pods", "closed"));
 		while (mux_next_event(m, &ev))
 			;
+		w.now_ns += MUX_FORGET_MS * (SECOND / 1000);
 		while (*sent())
 			requests += strstr(frame, "REQUEST") != NULL;
 	}
