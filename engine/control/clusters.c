@@ -321,6 +321,16 @@ static void warn_of_cookies(struct control *c, const struct known_cluster *home)
 	cluster_log_other(c, line);
 }
 
+/* All of them are for the multiplexer alone: a proxy may refuse as long a header, and GET /config
+ * needs none. */
+static bool add_cookie(struct auth *a, const struct known_cluster *k, struct span cookies)
+{
+	if (k->backend)
+		return add_field(a, SPAN("Cookie"), cookies);
+	a->upgrade_cookie = strndup(cookies.p, cookies.n);
+	return a->upgrade_cookie;
+}
+
 /* What the clusters behind a backend ask for, when its kubeconfig does not have it
  * (headlamp.md 6.5). */
 static err_t add_cookies(
@@ -340,7 +350,7 @@ static err_t add_cookies(
 		warn_of_cookies(c, home);
 		err = ERR_OK;
 	}
-	if (!err && n && !add_field(a, SPAN("Cookie"), (struct span){text, n}))
+	if (!err && n && !add_cookie(a, k, (struct span){text, n}))
 		err = ERR_NO_MEMORY;
 	if (err)
 		(void)errmsg_set(m, err, "headlamp.clusterToken of backend \"%.60s\": %.160s",

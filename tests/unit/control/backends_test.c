@@ -254,12 +254,12 @@ static void what_is_found_can_be_logged_in_to_on_the_shared_socket(void **state)
 	answer(&g, "200 OK", LISTED(ONE("prod-2")));
 	struct known_cluster *self = g.control->backends.rows[0]->self;
 	struct reactor *r = g.reactors[self->reactor];
-	const struct auth *a = core_cluster(r, self->id)->auth;
-	const char *cookie = NULL;
-	for (size_t i = 0; i < a->field_count; i++)
-		if (strcmp(a->fields[i].name, "Cookie") == 0)
-			cookie = a->fields[i].value;
-	assert_string_equal(cookie, "headlamp-auth-dev--x.0=T; headlamp-auth-prod-2.0=T");
+	assert_string_equal(core_cluster(r, self->id)->auth->upgrade_cookie,
+	        "headlamp-auth-dev--x.0=T; headlamp-auth-prod-2.0=T");
+	g.control->backends.rows[0]->timer.on_due(&g.control->backends.rows[0]->timer);
+	const struct fake_sock *s = asked(&g); /* the list of contexts needs none of them */
+	has(s->sent, "GET /base/config HTTP/1.1\r\n");
+	assert_null(strstr(s->sent, "headlamp-auth"));
 	clusters_send_credential(g.control, self);
 	const struct reactor_msg *m = CONTAINER_OF(r->mailbox.prev, struct reactor_msg, link);
 	assert_int_equal(m->type, REACTOR_CLUSTER_CREDENTIAL);

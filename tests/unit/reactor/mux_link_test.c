@@ -35,6 +35,8 @@ static void post_token(uint32_t cluster)
 	m->credential.auth->fields[0] =
 	        (struct auth_field){strdup("X-HEADLAMP_BACKEND-TOKEN"), strdup("desktop-token")};
 	m->credential.auth->field_count = 1;
+	if (cluster == 0)
+		m->credential.auth->upgrade_cookie = strdup("headlamp-auth-a.0=T");
 	post(&w, m);
 }
 
@@ -53,6 +55,7 @@ static void the_backend_token_is_a_header(void **state)
 	dial(&w);
 	struct fake_sock *s = must_send("GET /wsMultiplexer ");
 	assert_non_null(strstr(s->sent, token));
+	assert_non_null(strstr(s->sent, "\r\nCookie: headlamp-auth-a.0=T\r\n"));
 	assert_null(strstr(s->sent, "headlamp.backend.authorization"));
 	world_fini(&w);
 }
