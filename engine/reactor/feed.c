@@ -309,10 +309,7 @@ static void on_lost(void *arg, struct conn *c, err_t err, const char *text)
 	f->carry_bytes = 0;
 	f->resend = false;
 	f->cluster->reactor->errors++;
-	if (f->watch.state == WATCH_ASKING && f->watch.request != WATCH_REQ_PAGE)
-		feed_blame_way(f, STRATEGY_BROKEN, text);
-	else if (f->watch.state == WATCH_STREAMING && f->way_works)
-		feed_suspect_restart(f);
+	feed_judge_loss(f, text);
 	watch_on_lost(&f->watch, err, text, now_of(f), &out);
 	feed_run(f, &out);
 }

@@ -20,7 +20,12 @@
 
 struct feed;
 
-enum { MUX_LINK_PROBE_S = 10, MUX_LINK_PROVEN_S = 10, MUX_LINK_MESSAGE_BYTES = 16384 };
+enum {
+	MUX_LINK_PROBE_S = 10,
+	MUX_LINK_PROVEN_S = 10,
+	MUX_LINK_MESSAGE_BYTES = 16384,
+	MUX_LINK_FULL_NS = 10000000, /* what the connection has no room for is tried again */
+};
 
 enum mux_link_state { MUX_LINK_DOWN, MUX_LINK_CONNECTING, MUX_LINK_OPEN };
 
@@ -39,7 +44,9 @@ struct mux_link {
 	        waiting; /* struct feed.waiter.link: want to resume, and wait for socket or proof */
 	struct list feeds; /* struct feed.mux_link: have a subscription */
 	uint8_t state;
-	char message[MUX_LINK_MESSAGE_BYTES]; /* the one being sent: scratch */
+	bool answered;        /* some REQUEST, on this socket */
+	size_t message_bytes; /* of the one that is to be sent; 0: none is */
+	char message[MUX_LINK_MESSAGE_BYTES];
 };
 
 /* NULL: out of memory. */

@@ -52,6 +52,7 @@ struct auth {
 	char *authorization;       /* value of the Authorization header, or NULL */
 	struct auth_field *fields; /* Impersonate-* headers */
 	size_t field_count;        /* <= AUTH_FIELDS_MAX */
+	char *upgrade_cookie;      /* Cookie of a WebSocket's upgrade only, or NULL */
 };
 struct auth *auth_new(
         void); /* all NULL; fill it with strdup'ed strings before sharing. NULL: out of memory */
