@@ -243,7 +243,7 @@ static void what_it_lists_becomes_clusters_beside_it(void **state)
 }
 
 /* The multiplexer dials with the cookies that its socket's upgrade had: who is found later is not
- * among them, so it is opened anew (headlamp.md 2.9). */
+ * among them, so it is opened anew. */
 static void what_is_found_can_be_logged_in_to_on_the_shared_socket(void **state)
 {
 	struct rig g;

@@ -457,7 +457,7 @@ static void what_is_no_envelope_is_refused(void **state)
 		assert_int_equal(error_of(frames[i]), ERR_HEADLAMP_FRAME);
 }
 
-/* C18: the mux finds nobody for it. */
+/* The mux finds nobody for it. */
 static void what_lacks_a_member_is_read(void **state)
 {
 	(void)state;
@@ -481,7 +481,7 @@ static void what_lacks_a_member_is_read(void **state)
 	}
 }
 
-/* headlamp.md 2.4. */
+/* What a Headlamp before 0.43 sends. */
 static void an_older_backend_has_errors_without_a_type(void **state)
 {
 	(void)state;

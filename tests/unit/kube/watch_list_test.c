@@ -218,7 +218,7 @@ static void its_version_is_too_long(struct rig *r)
 	assert_true(has(watch_text(&r->w), "over 63 bytes"));
 }
 
-/* Karmada writes the versions of all its members into one (kubernetes-watch.md 2.5): such a list
+/* Karmada writes the versions of all its members into one: such a list
  * was taken anew every half minute, for ever. */
 static void what_is_too_long_for_us_is_asked_for_seldom(void **s)
 {

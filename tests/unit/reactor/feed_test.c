@@ -92,7 +92,7 @@ static void a_list_whose_body_ends_before_its_json_is_not_there(void **state)
 	}
 }
 
-/* Of an aggregated server that writes the versions of several into one (kubernetes-watch.md 2.5):
+/* Of an aggregated server that writes the versions of several into one:
  * what was said of it was "object over the size limit". */
 static void a_version_that_is_too_long_is_named(void **state)
 {

@@ -335,7 +335,7 @@ static void an_error_is_of_one_list(void **state)
 	world_fini(&w);
 }
 
-/* It names the cluster and nothing else, without a type (headlamp.md 2.4): no broken frame. */
+/* It names the cluster and nothing else, without a type: no broken frame. */
 static void a_refusal_of_an_older_backend_is_of_one_list(void **state)
 {
 	(void)state;
@@ -782,7 +782,7 @@ static void a_broken_envelope_ends_the_socket_and_not_the_lists(void **state)
 	world_fini(&w);
 }
 
-/* C18: of nobody, or of a type that is not known: nothing. */
+/* Of nobody, or of a type that is not known: nothing. */
 static void frames_that_say_nothing_are_ignored(void **state)
 {
 	(void)state;
