@@ -648,7 +648,7 @@ void watch_on_refused(
 	*out = (struct watch_out){0};
 	if (w->state != WATCH_STREAMING && w->state != WATCH_SYNCING && w->state != WATCH_ASKING)
 		return;
-	if (err == ERR_BUDGET || err == ERR_LIMIT || err == ERR_NO_MEMORY)
+	if (err_class_of(err) == ERR_CLASS_LOCAL)
 		park(w, err, text, now_ns, out);
 	else
 		distrust(w, err, text, now_ns, out);
