@@ -77,6 +77,8 @@ err_t feed_open(struct reactor *r, uint32_t id, struct cluster *c, struct list_s
 	if (!err)
 		err = store_list_open(f->store, &identity, &f->budget, f, &f->list);
 	if (err) {
+		if (caps)
+			cluster_caps_put(caps);
 		f->cluster = NULL;
 		feed_close(&f);
 		return err;
@@ -128,6 +130,7 @@ void feed_close(struct feed **fp)
 		else
 			store_list_close(&f->list, r->now_ns);
 		watch_fini(&f->watch);
+		cluster_caps_put(f->watch.caps);
 		for (uint32_t i = 0; i < f->consumer_count; i++)
 			r->consumers[f->consumers[i]].feeds--;
 		list_unlink(&f->link);

@@ -36,6 +36,30 @@ static void a_dead_cluster_costs_one_timer(void **state)
 	world_fini(&w);
 }
 
+/* Resources of one cluster come and go, or are names that somebody mistyped. */
+static void resources_that_nobody_has_open_are_forgotten(void **state)
+{
+	enum { TIMES = 3 * CLUSTER_CAPS_KEPT };
+	struct world w;
+	(void)state;
+	world_init(&w);
+	add_cluster(&w, 0, false);
+	struct feed *f = open_list(&w, 0, 0);
+	f->watch.caps->no_watch_list = true;
+	for (uint32_t i = 1; i < TIMES; i++) {
+		open_list(&w, i, 0);
+		struct reactor_msg *m = msg(REACTOR_LIST_CLOSE);
+		m->id = i;
+		post(&w, m);
+		expect_note(&w, REACTOR_LIST_CLOSED);
+		assert_true(cluster_at(&w, 0)->caps_count <= CLUSTER_CAPS_KEPT + 1);
+	}
+	struct feed *same = open_list(&w, 1, 0); /* comes anew */
+	assert_ptr_not_equal(same->watch.caps, f->watch.caps);
+	assert_true(f->watch.caps->no_watch_list);
+	world_fini(&w);
+}
+
 static void one_answer_opens_for_all(void **state)
 {
 	struct world w;
@@ -523,6 +547,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(a_dead_cluster_costs_one_timer),
+	        cmocka_unit_test(resources_that_nobody_has_open_are_forgotten),
 	        cmocka_unit_test(one_answer_opens_for_all),
 	        cmocka_unit_test(connects_under_way_when_the_gate_shuts_are_one_failure),
 	        cmocka_unit_test(a_fetch_may_probe_when_its_time_has_come),
