@@ -137,8 +137,7 @@ void feed_close(struct feed **fp)
 		list_unlink(&f->cluster_link);
 		f->cluster->list_count--;
 	}
-	json_list_free(&f->splitter);
-	free(f->carry);
+	feed_drop_partial(f);
 	free(f->sub);
 	free(f->consumers);
 	free_spec(&f->spec);
@@ -173,7 +172,7 @@ static void drop_conn(struct feed *f)
 {
 	struct conn *c = f->conn;
 	f->conn = NULL;
-	f->carry_bytes = 0;
+	feed_drop_partial(f);
 	/* A request that waits for a connection is given up with it: else the gate's answer would
 	 * send it in a state that asks for nothing. */
 	f->resend = false;
@@ -220,7 +219,6 @@ static void send_request(struct feed *f)
 	}
 	f->resend = false;
 	f->hint = (struct json_hint){0};
-	f->carry_bytes = 0;
 	bool upgrade = stream && (f->way == STRATEGY_WEBSOCKET || f->way == STRATEGY_LEGACY);
 	err_t err = ask(f, upgrade, &m);
 	if (err) {
@@ -309,7 +307,7 @@ static void on_lost(void *arg, struct conn *c, err_t err, const char *text)
 	struct watch_out out;
 	CHECK(f->conn == c);
 	f->conn = NULL;
-	f->carry_bytes = 0;
+	feed_drop_partial(f);
 	f->resend = false;
 	f->cluster->reactor->errors++;
 	if (f->watch.state == WATCH_ASKING && f->watch.request != WATCH_REQ_PAGE)
