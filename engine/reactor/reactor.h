@@ -231,6 +231,8 @@ void reactor_free(struct reactor **r);
 
 /* Any thread. The message belongs to the reactor afterwards. */
 void reactor_post(struct reactor *r, struct reactor_msg *m);
+/* Messages that it has not handled yet. Any thread. */
+uint32_t reactor_waiting(const struct reactor *r);
 
 /* One turn of at most until deadline_ns (the simulator calls this); then timers, messages, wakes.
  * false: stopped. */
