@@ -329,6 +329,14 @@ static void keep_memory_private(void)
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
+/* Shared memory, answers and the log are files to the kernel: what goes over the limit of their
+ * size is an error then, not the end. */
+static void outlive_large_files(void)
+{
+	struct sigaction ignore = {.sa_handler = SIG_IGN};
+	sigaction(SIGXFSZ, &ignore, NULL);
+}
+
 static void warn(const char *text)
 {
 	log_line(LOG_LEVEL_WARN, text, NULL);
@@ -397,7 +405,11 @@ static int serve(struct control_config *cc, struct worker *w, struct control *co
 		err_t err = make_reactor(&w[i], i, cc, control);
 		if (err)
 			return failed("a reactor cannot be made", err_text(err));
-		CHECK(pthread_create(&w[i].thread, NULL, work, &w[i]) == 0);
+		int wrong = pthread_create(&w[i].thread, NULL, work, &w[i]);
+		if (wrong)
+			return failed("a reactor has no thread: raise the limit of tasks "
+			              "(TasksMax=), or use fewer reactors",
+			        strerror(wrong));
 		reactors[i] = w[i].reactor;
 	}
 	pthread_barrier_wait(&ready);
@@ -478,6 +490,7 @@ int main(int argc, char **argv)
 	if (options.check)
 		return check(&options);
 	keep_memory_private();
+	outlive_large_files();
 	sigset_t before;
 	hold_reload(&before);
 	struct config *config = load_first(&options);

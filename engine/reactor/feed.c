@@ -47,9 +47,8 @@ static void set_identity(struct feed *f, struct store_identity *id)
 }
 
 err_t feed_open(struct reactor *r, uint32_t id, struct cluster *c, struct list_spec *spec,
-        struct feed **out)
+        struct feed **out, struct errmsg *m)
 {
-	struct errmsg m = {0};
 	struct feed *f = calloc(1, sizeof *f);
 	if (!f)
 		return ERR_NO_MEMORY;
@@ -73,7 +72,7 @@ err_t feed_open(struct reactor *r, uint32_t id, struct cluster *c, struct list_s
 	        .name = "list", .bytes_max = f->spec.bytes_max, .parent = &c->budget};
 	struct watch_caps *caps =
 	        cluster_caps_of(c, f->spec.group, f->spec.version, f->spec.resource);
-	err_t err = caps ? core_store(r, f->realm, &f->store, &m) : ERR_NO_MEMORY;
+	err_t err = caps ? core_store(r, f->realm, &f->store, m) : ERR_NO_MEMORY;
 	if (!err)
 		err = store_list_open(f->store, &identity, &f->budget, f, &f->list);
 	if (err) {

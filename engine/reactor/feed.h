@@ -52,7 +52,7 @@ struct feed {
 
 /* spec is moved. ERR_LIMIT, ERR_NO_MEMORY, ERR_SHM. */
 err_t feed_open(struct reactor *r, uint32_t id, struct cluster *c, struct list_spec *spec,
-        struct feed **out) MUST_USE;
+        struct feed **out, struct errmsg *m) MUST_USE;
 void feed_start(struct feed *f);
 void feed_close(struct feed **f);
 void feed_on_timer(struct feed *f);

@@ -102,8 +102,10 @@ static void list_open(struct reactor *r, struct reactor_msg *m)
 	struct reactor_note *n = core_answer(r, m, REACTOR_LIST_OPENED, m->list_spec.list);
 	struct feed *f = NULL;
 	struct cluster *c = core_cluster(r, m->list_spec.cluster);
-	n->err = c && !r->stopping ? feed_open(r, m->list_spec.list, c, &m->list_spec, &f)
+	struct errmsg why = {0};
+	n->err = c && !r->stopping ? feed_open(r, m->list_spec.list, c, &m->list_spec, &f, &why)
 	                           : ERR_UNKNOWN_CLUSTER;
+	memcpy(n->text, why.text, sizeof n->text);
 	if (!n->err && (n->err = table_set(&r->feed_by_id, f->id, f)))
 		feed_close(&f);
 	if (!n->err) {

@@ -292,6 +292,25 @@ static void no_address_says_so_and_asks_again(void **state)
 	world_fini(&w);
 }
 
+/* The first list of a realm needs a shard: no descriptor may be left for it, or no memory. */
+static void a_list_that_gets_no_memory_says_what_to_do(void **state)
+{
+	struct world w;
+	(void)state;
+	world_init(&w);
+	w.r->config.ring_entries = 3; /* here it is that */
+	add_cluster(&w, 0, false);
+	post(&w, list_msg(0, 0, 0));
+	struct reactor_note *n = take_note(&w, REACTOR_LIST_OPENED);
+	assert_non_null(n);
+	assert_int_equal(n->err, ERR_ARGUMENT);
+	assert_non_null(strstr(n->text, "ring_entries is 3: a power of two"));
+	reactor_note_free(&n);
+	w.r->config.ring_entries = 256;
+	open_list(&w, 0, 0);
+	world_fini(&w);
+}
+
 /* One budget per cluster, over all its realms: what a list gives back goes where it was taken. */
 static void lists_of_two_realms_share_the_budget_of_their_cluster(void **state)
 {
@@ -557,6 +576,7 @@ int main(void)
 	        cmocka_unit_test(a_bad_address_is_left_for_the_next),
 	        cmocka_unit_test(a_list_opened_after_the_credential_failed_says_so),
 	        cmocka_unit_test(no_address_says_so_and_asks_again),
+	        cmocka_unit_test(a_list_that_gets_no_memory_says_what_to_do),
 	        cmocka_unit_test(lists_of_two_realms_share_the_budget_of_their_cluster),
 	        cmocka_unit_test(a_renewed_certificate_ends_what_the_old_one_opened),
 	        cmocka_unit_test(a_removed_cluster_goes_with_its_last_connection),
