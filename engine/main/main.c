@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@
 #include "config/config_list.h"
 #include "control/control.h"
 #include "io/io.h"
+#include "main/memory.h"
 #include "main/notify.h"
 #include "main/options.h"
 #include "reactor/reactor.h"
@@ -44,6 +46,7 @@ struct worker {
 	struct io *io;
 	enum io_kind kind;
 	unsigned batch_wait_us;
+	uint64_t memory_bytes_max;
 	struct errmsg why;
 	err_t err;
 	pthread_barrier_t *ready;
@@ -283,9 +286,17 @@ static uint64_t random_word(void)
 	return v;
 }
 
+/* Of the memory that the system lets us have three quarters are for what lists hold. The rest is
+ * for connections, rings, and whatever else is counted against us. */
+static uint64_t memory_for_lists(void)
+{
+	return memory_limit("/proc/self/cgroup", "/sys/fs/cgroup") / 4 * 3;
+}
+
 static err_t make_reactor(
         struct worker *w, uint32_t index, const struct control_config *cc, struct control *control)
 {
+	static atomic_ullong memory_bytes; /* of all reactors */
 	const struct settings_limits *l = &cc->settings->limits;
 	struct reactor_config c = {.index = index,
 	        .count = cc->reactor_count,
@@ -294,6 +305,8 @@ static err_t make_reactor(
 	        .ring_entries = (uint32_t)l->ring_entries,
 	        .lists_max = (uint32_t)l->lists_max,
 	        .shard_bytes_max = l->shard_bytes,
+	        .memory_bytes = &memory_bytes,
+	        .memory_bytes_max = w->memory_bytes_max,
 	        .retained_bytes_max = l->retained_bytes,
 	        .objects_max = l->objects_max,
 	        .event_bytes_max = (uint32_t)l->event_bytes_max,
@@ -395,10 +408,12 @@ static int serve(struct control_config *cc, struct worker *w, struct control *co
 {
 	pthread_barrier_t ready;
 	struct reactor *reactors[MAIN_REACTORS_MAX];
+	uint64_t memory = memory_for_lists();
 	pthread_barrier_init(&ready, NULL, cc->reactor_count + 1);
 	for (uint32_t i = 0; i < cc->reactor_count; i++) {
 		w[i].ready = &ready;
 		w[i].batch_wait_us = (unsigned)cc->settings->batch_wait_us;
+		w[i].memory_bytes_max = memory;
 		w[i].kind = cc->settings->io == SETTINGS_IO_URING   ? IO_KIND_URING
 		            : cc->settings->io == SETTINGS_IO_EPOLL ? IO_KIND_EPOLL
 		                                                    : IO_KIND_AUTO;

@@ -85,12 +85,13 @@ err_t core_store(struct reactor *r, uint32_t realm, struct store **out, struct e
 		        .retained_bytes_max = c->retained_bytes_max,
 		        .block_segment_bytes = c->block_segment_bytes,
 		        .shard_bytes_max = c->shard_bytes_max,
+		        .memory_bytes = c->memory_bytes,
+		        .memory_bytes_max = c->memory_bytes_max,
 		        .objects_max = c->objects_max,
 		        .in_process = c->in_process};
 		err_t err = store_new(&sc, &r->stores[realm], m);
 		if (err)
 			return err;
-
 		store_tick(r->stores[realm], r->now_ns);
 	}
 	*out = r->stores[realm];

@@ -214,6 +214,9 @@ struct reactor_config {
 	uint64_t seed; /* jitter; the simulation's determinism */
 	uint32_t ring_entries, lists_max;
 	uint64_t shard_bytes_max, retained_bytes_max, block_segment_bytes, objects_max;
+	/* Shared by all reactors; must outlive them (store.h); NULL: no limit. */
+	atomic_ullong *memory_bytes;
+	uint64_t memory_bytes_max;
 	uint32_t event_bytes_max; /* one watch event or list item; 0 = 8 MiB */
 	const char *user_agent;
 	bool in_process;                                 /* shards in plain memory: simulation */
