@@ -31,6 +31,7 @@ enum {
 	MAIN_REACTORS_MAX = 64,
 	MAIN_SOCKETS_MAX = 32768,
 	MAIN_OTHER_FILES = 1024,
+	MAIN_FILES_OF_REACTOR = 16, /* ring, eventfd, the segments of a shard or two */
 	MAIN_CHECK_BYTES = 1 << 20
 };
 
@@ -46,6 +47,7 @@ struct worker {
 	struct io *io;
 	enum io_kind kind;
 	unsigned batch_wait_us;
+	uint32_t reactors; /* how many there are */
 	uint64_t memory_bytes_max;
 	struct errmsg why;
 	err_t err;
@@ -249,21 +251,27 @@ static void loaded(void *arg, const char *text)
 
 /* --- reactors ---------------------------------------------------------------------------- */
 
-/* A ring's table of sockets is bounded by RLIMIT_NOFILE, like everything else that is open. */
-static unsigned sockets_max(void)
+/* Of RLIMIT_NOFILE so much is for the sockets of each of them, where they share it; a ring's table
+ * is bounded by it too. What they leave is for consumers, plugins, files and shared memory: else
+ * nobody could attach, not even to see why. */
+static unsigned sockets_max(uint32_t reactors)
 {
 	struct rlimit r;
-	if (getrlimit(RLIMIT_NOFILE, &r) < 0 || r.rlim_cur >= MAIN_SOCKETS_MAX + MAIN_OTHER_FILES)
+	if (getrlimit(RLIMIT_NOFILE, &r) < 0)
 		return MAIN_SOCKETS_MAX;
-	return r.rlim_cur > 2 * MAIN_OTHER_FILES ? (unsigned)r.rlim_cur - MAIN_OTHER_FILES
-	                                         : (unsigned)r.rlim_cur / 2;
+	rlim_t n = r.rlim_cur;
+	rlim_t others = n / 4 < MAIN_OTHER_FILES ? n / 4 : MAIN_OTHER_FILES;
+	others += MAIN_FILES_OF_REACTOR * reactors;
+	n = n > others ? (n - others) / reactors : 1;
+	return n < 1 ? 1 : n > MAIN_SOCKETS_MAX ? MAIN_SOCKETS_MAX : (unsigned)n;
 }
 
 static void *work(void *arg)
 {
 	struct worker *w = arg;
 	struct io_config c = {.kind = w->kind,
-	        .sockets_max = sockets_max(),
+	        .sockets_max = sockets_max(1),
+	        .descriptors_max = sockets_max(w->reactors),
 	        .batch_wait_us = w->batch_wait_us,
 	        .handlers = &reactor_io_handlers,
 	        .owner = w->reactor};
@@ -356,10 +364,12 @@ static void warn(const char *text)
 }
 
 /* Ten thousand lines that a cluster is not reached, or one that says why before. */
-static void warn_of_limit(size_t clusters, uint32_t reactors)
+static void warn_of_limit(size_t clusters, const struct worker *w, uint32_t reactors)
 {
 	char text[256];
-	size_t room = (size_t)sockets_max() * reactors;
+	size_t room = 0;
+	for (uint32_t i = 0; i < reactors; i++)
+		room += io_sockets_max(w[i].io);
 	if (clusters <= room)
 		return;
 	snprintf(text, sizeof text,
@@ -389,7 +399,6 @@ static void announce(
 	log_line(LOG_LEVEL_INFO, "ready", "version", KR_VERSION, "socket", cc->socket_path,
 	        "clusters", clusters, "reactors", reactors, "io", io,
 	        strcmp(why, io) != 0 ? "why" : NULL, why, NULL);
-	warn_of_limit(config->cluster_count, cc->reactor_count);
 	if (!config->cluster_count && !config->backend_count)
 		log_line(LOG_LEVEL_WARN,
 		        "no cluster is configured: set KUBECONFIG, pass --kubeconfig, or name "
@@ -414,6 +423,7 @@ static int serve(struct control_config *cc, struct worker *w, struct control *co
 		w[i].ready = &ready;
 		w[i].batch_wait_us = (unsigned)cc->settings->batch_wait_us;
 		w[i].memory_bytes_max = memory;
+		w[i].reactors = cc->reactor_count;
 		w[i].kind = cc->settings->io == SETTINGS_IO_URING   ? IO_KIND_URING
 		            : cc->settings->io == SETTINGS_IO_EPOLL ? IO_KIND_EPOLL
 		                                                    : IO_KIND_AUTO;
@@ -436,6 +446,7 @@ static int serve(struct control_config *cc, struct worker *w, struct control *co
 	control_set_io(control, io_kind_of(told->io), told->why.text);
 	pthread_barrier_wait(&ready);
 	announce(cc, told, cc->config);
+	warn_of_limit(cc->config->cluster_count, w, cc->reactor_count);
 	running = control;
 	catch_signals(before);
 	notify_ready();

@@ -223,6 +223,12 @@ def walls(programs):
         daemon.process.send(signal.SIGHUP)
         wait_until("it reloads", lambda: daemon.check() and daemon.status()["configuration"]["reloads"] == 1)
         expect(daemon.end() == 0, f"exit {daemon.process.child.returncode}")
+        many = Fakekube(world, clusters=60, objects=5, name="many").kubeconfig
+        daemon = limited(world, many, "-n 64", "--context", "*", "--list", "pods.v1", "--io", "epoll", "--reactors", 2)
+        wait_until("no socket is left", lambda: daemon.check() and "no socket is left" in daemon.said())
+        status, _, text = daemon.kubering("status")
+        expect(status == 0, f"status where sockets are used up: exit {status}: {text}")
+        expect(daemon.end() == 0, f"exit {daemon.process.child.returncode}")
         daemon = limited(world, config, "-s 70000000000")  # no address space for the stack of a thread
         wait_until("it ends", lambda: not daemon.process.running(), 10)
         print(f"    no threads: {daemon.said().strip()}")
