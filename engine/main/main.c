@@ -296,8 +296,10 @@ static uint64_t random_word(void)
 
 /* Of the memory that the system lets us have three quarters are for what lists hold. The rest is
  * for connections, rings, and whatever else is counted against us. */
-static uint64_t memory_for_lists(void)
+static uint64_t memory_for_lists(const struct settings_limits *l)
 {
+	if (l->memory_bytes)
+		return l->memory_bytes;
 	return memory_limit("/proc/self/cgroup", "/sys/fs/cgroup") / 4 * 3;
 }
 
@@ -417,7 +419,7 @@ static int serve(struct control_config *cc, struct worker *w, struct control *co
 {
 	pthread_barrier_t ready;
 	struct reactor *reactors[MAIN_REACTORS_MAX];
-	uint64_t memory = memory_for_lists();
+	uint64_t memory = memory_for_lists(&cc->settings->limits);
 	pthread_barrier_init(&ready, NULL, cc->reactor_count + 1);
 	for (uint32_t i = 0; i < cc->reactor_count; i++) {
 		w[i].ready = &ready;

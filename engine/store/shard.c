@@ -117,8 +117,8 @@ err_t shard_take(struct shard *s, uint64_t bytes, struct errmsg *msg)
 		return ERR_OK;
 	give(s, bytes);
 	return errmsg_set(msg, ERR_BUDGET,
-	        "all lists hold %llu bytes, as much as kuberingd may: raise its memory limit "
-	        "(MemoryMax=), or narrow the lists",
+	        "all lists hold %llu bytes, as many as may be: raise limits.memoryBytes or the "
+	        "service's MemoryMax=, or narrow the lists",
 	        (unsigned long long)all);
 }
 
