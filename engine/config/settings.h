@@ -67,8 +67,9 @@ enum settings_compression { SETTINGS_COMPRESSION_OFF, SETTINGS_COMPRESSION_AUTO 
 enum settings_watch_list { SETTINGS_WATCH_LIST_AUTO, SETTINGS_WATCH_LIST_NEVER };
 
 struct settings_limits {
-	uint64_t shard_bytes;   /* shared memory of one reactor and realm */
-	uint64_t list_bytes;    /* objects of one list */
+	uint64_t memory_bytes; /* shared memory of all; 0: by what the system has (main/memory.h) */
+	uint64_t shard_bytes;  /* shared memory of one reactor and realm */
+	uint64_t list_bytes;   /* objects of one list */
 	uint64_t cluster_bytes; /* objects of one cluster */
 	uint64_t objects_max;   /* of one list */
 	uint64_t ring_entries;  /* of one shard; a power of two */

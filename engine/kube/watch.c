@@ -659,7 +659,7 @@ void watch_on_refused(
 	 * be no object at all, but what never ends. */
 	bool stays =
 	        err == ERR_JSON_LIMIT && w->state == WATCH_SYNCING && w->request == WATCH_REQ_PAGE;
-	if (stays || err == ERR_BUDGET || err == ERR_LIMIT || err == ERR_NO_MEMORY)
+	if (stays || err_class_of(err) == ERR_CLASS_LOCAL)
 		park(w, err, text, now_ns, out);
 	else
 		distrust(w, err, text, now_ns, out);

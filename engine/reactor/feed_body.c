@@ -44,15 +44,14 @@ static err_t carry(struct feed *f, struct span s, size_t bytes_max)
 	return ERR_OK;
 }
 
-/* An idle stream holds no buffer: thousands of them would. */
-static void drop_carry(struct feed *f)
+void feed_drop_partial(struct feed *f)
 {
-	f->carry_bytes = 0;
-	if (!f->carry)
+	if (!f->carry && !f->splitter)
 		return;
 	free(f->carry);
 	f->carry = NULL;
-	f->carry_cap = 0;
+	f->carry_bytes = f->carry_cap = 0;
+	json_list_free(&f->splitter);
 }
 
 /* --- events -------------------------------------------------------------------------------------
@@ -203,7 +202,7 @@ static void on_events(struct feed *f, struct conn *c, struct span data)
 			on_new_document(f, line);
 		else if (line.n)
 			feed_on_document(f, line);
-		drop_carry(f);
+		feed_drop_partial(f);
 	}
 }
 
@@ -292,7 +291,6 @@ void feed_on_head(void *arg, struct conn *c, const struct http1_head *h)
 		f->cluster->answered_ns = now_of(f);
 	f->body = (uint8_t)watch_on_head(
 	        &f->watch, status, h->retry_after.n ? retry_after(h) : -1, now_of(f), &out);
-	f->carry_bytes = 0;
 	err_t err = f->body == WATCH_BODY_LIST ? ready_splitter(f) : ERR_OK;
 	feed_run(f, &out);
 	if (err)
@@ -318,7 +316,7 @@ void feed_on_body(void *arg, struct conn *c, struct span data)
 		/* What is over the limit is not needed to know what went wrong. */
 		if (f->carry_bytes + data.n <= FEED_STATUS_BYTES_MAX &&
 		        carry(f, data, FEED_STATUS_BYTES_MAX))
-			drop_carry(f);
+			feed_drop_partial(f);
 		break;
 	}
 }
@@ -335,7 +333,7 @@ static void end_of_status(struct feed *f, bool reusable, struct watch_out *out)
 		st = (struct json_status){.message = body.n < 200 ? body : SPAN_NONE};
 	}
 	watch_on_status(&f->watch, &st, reusable, now_of(f), out);
-	f->carry_bytes = 0;
+	feed_drop_partial(f);
 }
 
 static void end_of_list(struct feed *f, struct watch_out *out)
@@ -372,7 +370,7 @@ void feed_on_body_end(void *arg, struct conn *c, bool reusable)
 			        "the stream ended inside an event", now_of(f), &out);
 		else
 			watch_on_body_end(&f->watch, reusable, now_of(f), &out);
-		f->carry_bytes = 0;
+		feed_drop_partial(f);
 		break;
 	}
 	feed_run(f, &out);

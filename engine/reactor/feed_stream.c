@@ -191,7 +191,6 @@ void feed_send_mux(struct feed *f)
 	struct watch_out out;
 	struct mux_link *l = link_of(f);
 	f->hint = (struct json_hint){0};
-	f->carry_bytes = 0;
 	err_t err = !l ? ERR_NO_MEMORY : !split_target(f, &path, &query) ? ERR_LIMIT : ERR_OK;
 	if (!err)
 		err = mux_link_subscribe(l, f, path, query);

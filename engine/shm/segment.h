@@ -29,6 +29,7 @@ struct segment {
 	uint64_t bytes; /* as asked for */
 	int fd;         /* read-only description, for SCM_RIGHTS; -1 in process */
 	uint64_t huge;  /* no huge page has to be asked for below this */
+	uint64_t used;  /* its owner's: nothing from here on was ever used */
 };
 
 enum {

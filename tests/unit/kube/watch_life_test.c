@@ -279,9 +279,9 @@ static void a_list_that_may_not_be_watched_is_taken_seldom(void **s)
 
 static void a_limit_of_ours_parks_the_list(void **s)
 {
-	static const err_t ours[] = {ERR_BUDGET, ERR_LIMIT, ERR_NO_MEMORY};
+	static const err_t ours[] = {ERR_BUDGET, ERR_LIMIT, ERR_NO_MEMORY, ERR_SHM};
 	(void)s;
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++) {
 		struct rig r;
 		rig_live(&r);
 		watch_on_refused(&r.w, ours[i], "full", r.now, &r.out);
