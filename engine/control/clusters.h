@@ -51,6 +51,7 @@ struct known_cluster {
 	bool placed;            /* a reactor has it */
 	bool gone;              /* removed; notes about it are of no interest */
 	bool fresh;             /* the lists that the configuration keeps open are not open yet */
+	bool unpinned;          /* one of them could not be opened: lists_pin_again */
 	bool renew;             /* the next credential is another login: see reactor_msg */
 	uint32_t epoch;         /* counts servers; tells late answers apart */
 	struct errmsg broken;   /* code != ERR_OK: why it cannot be used */

@@ -337,9 +337,22 @@ static void warn_pinned(struct control *c, const struct open_list *l, const stru
 	char text[2 * ERRMSG_BYTES + 256];
 	snprintf(text, sizeof text,
 	        "cluster \"%s\": %s, which the configuration keeps open, cannot be opened: %s; it "
-	        "stays closed until a consumer asks for it",
+	        "is tried again",
 	        l->cluster->name, l->resource, n->text[0] ? n->text : err_text(n->err));
 	cluster_log_other(c, text);
+}
+
+static void on_again(struct loop_timer *t)
+{
+	lists_pin_again(CONTAINER_OF(t, struct control, lists.again));
+}
+
+static void pin_later(struct control *c, struct known_cluster *k)
+{
+	k->unpinned = true;
+	if (c->lists.again.timer.at_ns == UINT64_MAX)
+		loop_timer_set(c->loop, &c->lists.again,
+		        loop_now_ns(c->loop) + LISTS_PIN_AGAIN_S * 1000000000ull);
 }
 
 void lists_on_opened(struct control *c, const struct reactor_note *n)
@@ -360,8 +373,10 @@ void lists_on_opened(struct control *c, const struct reactor_note *n)
 		}
 		attach_on_opened(o, n->err, n->text);
 	}
-	if (n->err && l->pinned)
+	if (n->err && l->pinned) {
 		warn_pinned(c, l, n);
+		pin_later(c, l->cluster);
+	}
 	if (n->err)
 		forget(c, l);
 	else if (!l->refs && !l->pinned && !l->ended) /* all left while it was opening */
@@ -403,10 +418,12 @@ void lists_on_closed(struct control *c, uint32_t id)
 void lists_init(struct control *c)
 {
 	c->lists = (struct lists){.first_free = UINT32_MAX, .seed = prng_next(&c->rng)};
+	loop_timer_init(&c->lists.again, on_again);
 }
 
 void lists_fini(struct control *c)
 {
+	loop_timer_set(c->loop, &c->lists.again, UINT64_MAX);
 	for (uint32_t i = 0; i < c->lists.count; i++)
 		if (c->lists.rows[i])
 			forget(c, c->lists.rows[i]);

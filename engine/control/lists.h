@@ -22,7 +22,7 @@ struct settings_list;
 struct shm_list;
 struct user;
 
-enum { LISTS_MAX = 65536 };
+enum { LISTS_MAX = 65536, LISTS_PIN_AGAIN_S = 60 };
 enum list_phase { LIST_OPENING, LIST_OPEN, LIST_CLOSING };
 
 /* What identifies a list, as asked for; strings NUL-terminated, borrowed. */
@@ -72,6 +72,7 @@ struct lists {
 	uint32_t open;
 	struct hash_index by_key;
 	uint64_t seed;
+	struct loop_timer again; /* set while some that the configuration keeps open are not */
 };
 
 /* Finds or starts the list. o (may be NULL: pinned) joins it; answered at once or when it is open.
@@ -98,6 +99,8 @@ void lists_on_closed(struct control *c, uint32_t id);
  */
 void lists_open_pinned(struct control *c);
 void lists_pin_cluster(struct control *c, struct known_cluster *k);
+/* Those that there was no memory, descriptor or row for when they were opened. */
+void lists_pin_again(struct control *c);
 /* One of them. */
 void lists_pin_entry(struct control *c, struct known_cluster *k, const struct settings_list *l);
 /* Is this list one of those that the configuration keeps open by that entry? in_full: only if the

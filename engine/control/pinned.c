@@ -67,6 +67,29 @@ void lists_pin_cluster(struct control *c, struct known_cluster *k)
 		lists_pin_entry(c, k, &s->lists[i]);
 }
 
+/* A question under way opens it anyway; one that is open is found to be so. */
+static bool is_asked(const struct known_cluster *k, const struct settings_list *l)
+{
+	LIST_EACH (it, &k->questions) {
+		const struct question *q = CONTAINER_OF(it, struct question, about);
+		if (q->kind == QUESTION_PIN && q->pin == l)
+			return true;
+	}
+	return false;
+}
+
+void lists_pin_again(struct control *c)
+{
+	const struct settings *s = c->config.settings;
+	for (uint32_t i = 0; i < c->clusters.by_name.count; i++) {
+		struct known_cluster *k = c->clusters.by_name.rows[i];
+		for (size_t n = 0; k->unpinned && n < s->list_count; n++)
+			if (!is_asked(k, &s->lists[n]))
+				lists_pin_entry(c, k, &s->lists[n]);
+		k->unpinned = false;
+	}
+}
+
 /* By what discovery said when it was opened: the entry may have a short name. */
 static bool is_resource_of(const struct open_list *l, const struct settings_resource *want)
 {

@@ -202,6 +202,48 @@ static void a_list_that_has_ended_is_not_given_out(void **state)
 	rig_fini(&g);
 }
 
+static unsigned questions_about(const struct known_cluster *k)
+{
+	unsigned n = 0;
+	LIST_EACH (it, &k->questions)
+		n++;
+	return n;
+}
+
+/* Its shard could not be made: no descriptor was left, or no memory. Both come back. */
+static void one_that_is_to_be_kept_open_is_tried_again(void **state)
+{
+	struct settings_list pods = {
+	        .clusters = "*", .resource = {.resource = "pods", .version = "v1", .group = ""}};
+	const struct list_want want = {"c", "", "v1", "pods", "", "", "", false, false};
+	struct rig g;
+	struct errmsg m = {0};
+	(void)state;
+	rig_config(&g);
+	g.settings.lists = &pods;
+	g.settings.list_count = 1;
+	rig_start(&g);
+	struct known_cluster *k = clusters_find(g.control, "c");
+	g.reactor->config.ring_entries = 3; /* here it is that */
+	assert_int_equal(lists_open(g.control, &want, 0, NULL, &m), ERR_OK);
+	settle(&g);
+	assert_int_equal(g.control->lists.open, 0);
+	assert_non_null(strstr(warned, "ring_entries is 3"));
+	assert_non_null(strstr(warned, "it is tried again"));
+	assert_int_equal(questions_about(k), 0);
+	struct loop *l = g.control->loop;
+	assert_true(g.control->lists.again.timer.at_ns > loop_now_ns(l) + 50000000000);
+	loop_timer_set(l, &g.control->lists.again, loop_now_ns(l));
+	for (int i = 0; i < 100 && !questions_about(k); i++)
+		control_turn(&g);
+	assert_int_equal(questions_about(k), 1);
+	k->unpinned = true; /* by another list */
+	lists_pin_again(g.control);
+	assert_int_equal(questions_about(k), 1); /* it is asked already */
+	assert_false(k->unpinned);
+	rig_fini(&g);
+}
+
 static void refused(struct rig *g, const char *part)
 {
 	union reply r;
@@ -307,6 +349,7 @@ int main(void)
 	        cmocka_unit_test(a_list_whose_openers_left_before_it_was_there_goes),
 	        cmocka_unit_test(a_list_that_was_opened_again_goes_as_others),
 	        cmocka_unit_test(a_list_that_has_ended_is_not_given_out),
+	        cmocka_unit_test(one_that_is_to_be_kept_open_is_tried_again),
 	        cmocka_unit_test(one_user_cannot_take_all_lists),
 	        cmocka_unit_test(openings_of_one_user_are_bounded),
 	};
