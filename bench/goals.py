@@ -1,4 +1,4 @@
-"""The goals of the scale work, in one place: what a figure is held to, and to which row of the closing table it belongs."""
+"""The goals, in one place: what a figure is held to, and to which row of the closing table it belongs."""
 
 import re
 from dataclasses import dataclass

@@ -11,7 +11,7 @@ import figures  # noqa: E402
 import goals  # noqa: E402
 import report  # noqa: E402
 
-# The rows of the closing table, as the issue names them: each must have a goal here that a figure can be held to.
+# The rows of the closing table, each the name of a goal: it must have a goal here that a figure can be held to.
 ROWS = ("events/s per core", "CPU at 100 k events/s", "CPU per event beside", "10,000 clusters", "memory (PSS) per", "relist of 100 k", "cold sync of",
         "socket to consumer", "store update, follow, point get, view", "reconnect storm", "one flooding cluster", "1 -> 2 reactors")
 LIMITS = {"ingest_plain": (0.70, "ratio"), "sockets_loaded_cpu_plain": (65, "value"), "sockets_loaded_cpu_tls": (70, "value"),

@@ -1,4 +1,4 @@
-"""Every test that headlamp.md names exists and runs, and no id of Headlamp's scenarios and defects is missing there."""
+"""Every test that tests/headlamp.md names exists and runs, and no id of Headlamp's scenarios and defects is missing there."""
 import pathlib
 import re
 import sys

@@ -294,11 +294,11 @@ static uint64_t run_list(struct row *r)
 	json_list_reset(r->list);
 	r->units = 0;
 	for (size_t at = 0; at < r->text.n;) {
-		size_t taken, n = r->text.n - at < r->piece ? r->text.n - at : r->piece;
-		struct span item;
-		result = json_list_feed(r->list, (struct span){r->text.p + at, n}, &taken, &item);
+		size_t n = r->text.n - at < r->piece ? r->text.n - at : r->piece;
+		struct span item, piece = {r->text.p + at, n};
+		result = json_list_feed(r->list, &piece, &item);
 		CHECK(result != JSON_LIST_ERROR);
-		at += taken;
+		at += n - piece.n;
 		if (result != JSON_LIST_ITEM)
 			continue;
 		r->units++;

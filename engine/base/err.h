@@ -1,6 +1,6 @@
 /* err.h - the one error type of the engine, made from the one table err.def.
  *
- * A function that can fail returns enum err; 0 is success. -errno lives only inside io/ and
+ * A function that can fail returns err_t; 0 is success. -errno lives only inside io/ and
  * shm/segment.c, which translate it. Text exists on control paths only: struct errmsg, written
  * where the error arises, prefixed by at most one room each.
  */

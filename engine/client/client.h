@@ -1,4 +1,4 @@
-/* client.h - what a client is made of. The rooms of libkubering around it, each a pair of files:
+/* client.h - what a client is made of. The files of libkubering around it:
  *
  *   link      the socket, message by message
  *   session   attached, lost, attached again
@@ -6,15 +6,17 @@
  *   mapping   the segments of one shard; fetches those that are needed
  *   scan      a list at one position
  *   object    one object, copied or borrowed, and checked
- *   list      lists: open, status, get
+ *   list      lists: open, status, wait
+ *   get       one object by its name
  *   view      public face of scan
  *   follow    changes, one after another
  *   restart   the difference between two lives of the daemon
+ *   patch     merge patches, over json_skip
  *
  * No file here aborts, prints, starts a thread or installs a handler. One client belongs to one
  * thread at a time, so there is no lock. Lifetimes: a list holds its client, views and started
- * follows hold their list and their shard; so views and follows
- * may be ended in any order, after kr_close too.
+ * follows hold their list and their shard; so views and follows may be ended in any order, after
+ * kr_close too.
  */
 #ifndef KR_CLIENT_CLIENT_H
 #define KR_CLIENT_CLIENT_H

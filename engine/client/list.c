@@ -435,23 +435,20 @@ static int reached(struct kr_list *l, const char *version)
 /* The caller's time is up: what it waited for, and what the list does instead. */
 static int late(struct kr_list *l, const char *version)
 {
-	static const char *const words[] = {"idle", "connecting", "listing", "live", "stale",
-	        "resuming", "relisting", "parked", "closed"};
-	_Static_assert(sizeof words / sizeof words[0] == KR_LIST_CLOSED + 1, "a word for each");
 	struct kr_list_status s;
 	uint64_t last;
 	if (status_now(l, &s, &last) != KR_OK)
 		return KR_TIMEOUT;
 	struct span resource = spec_string(l, ATTACH_RESOURCE), of = spec_string(l, ATTACH_CLUSTER);
-	const char *colon = s.error_text[0] ? ": " : "";
+	const char *colon = s.error_text[0] ? ": " : "", *state = shm_list_state_word(s.state);
 	if (version && s.whole)
 		return client_fail(l->client, KR_TIMEOUT,
 		        "gave up waiting for version %.64s of %.*s of cluster %.*s: %s at %s%s%s",
-		        version, SPAN_ARG(resource), SPAN_ARG(of), words[s.state],
-		        s.resource_version, colon, s.error_text);
+		        version, SPAN_ARG(resource), SPAN_ARG(of), state, s.resource_version, colon,
+		        s.error_text);
 	return client_fail(l->client, KR_TIMEOUT,
 	        "gave up waiting for %.*s of cluster %.*s: %s%s%s", SPAN_ARG(resource),
-	        SPAN_ARG(of), words[s.state], colon, s.error_text);
+	        SPAN_ARG(of), state, colon, s.error_text);
 }
 
 static int wait_until(struct kr_list *l, const char *version, int64_t timeout_ns)

@@ -1,5 +1,6 @@
 /* restart.h - what changed between the last state of the old daemon and the first whole one of the
- * new: R1, R2 of reliability.md.
+ * new, so that no consumer has a gap that it is not told of: what was deleted while no daemon ran
+ * is handed out as DELETED.
  *
  * The old mappings are still there, so the consumer's state (old list at the position it has been
  * handed everything up to) and the new list are both read, matched by namespace and name, and

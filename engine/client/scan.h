@@ -1,4 +1,4 @@
-/* scan.h - a list at exactly one position, taken while it is being written (performance.md 4.4).
+/* scan.h - a list at exactly one position, taken while it is being written.
  *
  *   1. c0 = commit. Copy every slot of the list, page by page, with the change and the block that
  * it shows.

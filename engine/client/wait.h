@@ -1,4 +1,4 @@
-/* wait.h - waking up. The daemon writes our eventfd once per tick if a list of ours changed and
+/* wait.h - waking up. The daemon writes our eventfd once per turn if a list of ours changed and
  * page->waiting is 1.
  * No wake-up is lost: shm/waiting.h says how.
  */

@@ -2,9 +2,9 @@
  * goes.
  *
  * Kubeconfigs and credentials are read into arenas, so everything in this room that may hold a
- * secret passes through arena_fini(), which overwrites every byte before it frees it
- * (reliability.md K3). An arena has a byte limit, so a hostile document runs into ERR_LIMIT instead
- * of into the memory of the machine. Pieces are zeroed and aligned for any type.
+ * secret passes through arena_fini(), which overwrites every byte before it frees it. An arena has
+ * a byte limit, so a hostile document runs into ERR_LIMIT instead of into the memory of the
+ * machine. Pieces are zeroed and aligned for any type.
  */
 #ifndef KR_CONFIG_ARENA_H
 #define KR_CONFIG_ARENA_H

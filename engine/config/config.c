@@ -380,9 +380,8 @@ static void config_choose_current(struct config_loader *l)
 	size_t i;
 	if (kubeconfig_count(k->kc) == 0 && !current)
 		problem_add(l->problems, PROBLEM_LEVEL_ERROR, NOWHERE,
-		        "no cluster: there is no kubeconfig with a context; use --kubeconfig FILE "
-		        "or "
-		        "set KUBECONFIG");
+		        "no cluster: there is no kubeconfig with a context; use --kubeconfig FILE, "
+		        "kubeconfig: in kubering.yaml, or set KUBECONFIG");
 	else if (!current)
 		problem_add(l->problems, PROBLEM_LEVEL_ERROR, NOWHERE,
 		        "no current-context is set; choose with --context; there are: %s", names);

@@ -3,11 +3,11 @@
  *
  * The plugin runs in its own process group, with our environment plus `exec.env` and
  * KUBERNETES_EXEC_INFO, /dev/null as standard input, no descriptor of ours, default signals. It is
- * done when its process ends: a child that keeps the pipe open does not matter. Bounds
- * (reliability.md L4 and 3, row 49): timeout_ns of life, CREDENTIAL_ANSWER_BYTES_MAX of standard
- * output; beyond either, the whole group is killed. Of standard error the first
- * CREDENTIAL_EXEC_STDERR_MAX bytes are kept, and only one redacted line of that ever reaches an
- * error text (redact.h).
+ * done when its process ends: a child that keeps the pipe open does not matter. A plugin that
+ * hangs or floods must cost nobody but its own user, so it has bounds: timeout_ns of life,
+ * CREDENTIAL_ANSWER_BYTES_MAX of standard output; beyond either, the whole group is killed. Of
+ * standard error the first CREDENTIAL_EXEC_STDERR_MAX bytes are kept, and only one redacted line
+ * of that ever reaches an error text (redact.h).
  *
  * Never blocks; waits for no child but its own pid. The process must not reap with waitpid(-1), nor
  * ignore SIGCHLD.

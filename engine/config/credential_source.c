@@ -280,8 +280,8 @@ static void credential_source_exec_failed(
 	credential_source_fail(s, CREDENTIAL_TIMER_EXEC, m);
 }
 
-/* Refresh at 80 to 90 % of the life: a watch must find a valid token whenever it opens again
- * (kubernetes-watch.md 1.12). */
+/* Refresh at 80 to 90 % of the life: a token is looked at when a request starts and not while it
+ * runs, so a watch must find a valid one whenever it opens again. */
 static void credential_source_plan_exec(
         struct credential_source *s, uint64_t now_ns, int64_t wall_s)
 {

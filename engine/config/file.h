@@ -1,10 +1,10 @@
 /* file.h - reads a small file whole, and refuses what is not one.
  *
  * Configuration and credential files come from people and from mounted volumes: a FIFO would block
- * the control thread, a directory or a device is a mistake, a huge file is an attack or an accident
- * (reliability.md 3, row 42). The file is opened without waiting, and what was opened is judged, so
- * a symlink that is swapped meanwhile cannot change the answer. /dev/null is an empty file: people
- * write KUBECONFIG=/dev/null.
+ * the control thread, a directory or a device is a mistake, a huge file is an attack or an
+ * accident. The file is opened without waiting, and what was opened is judged, so a symlink that
+ * is swapped meanwhile cannot change the answer. /dev/null is an empty file: people write
+ * KUBECONFIG=/dev/null.
  */
 #ifndef KR_CONFIG_FILE_H
 #define KR_CONFIG_FILE_H

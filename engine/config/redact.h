@@ -1,4 +1,4 @@
-/* redact.h - makes a line that a foreign program wrote fit for an error text (reliability.md K1).
+/* redact.h - makes a line that a foreign program wrote fit for an error text.
  *
  * What an exec plugin prints on stderr is the best hint a person can get, and may hold a secret. So
  * error texts carry its first line only, and of that: no control characters, no values that we know

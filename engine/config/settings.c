@@ -66,6 +66,7 @@ static const struct fields_row metrics_rows[] = {
 #define GIB (1ull << 30)
 
 static const struct fields_row limit_rows[] = {
+        LIMIT("memoryBytes", BYTES, memory_bytes, 16 << 20, 1024 * GIB),
         LIMIT("shardBytes", BYTES, shard_bytes, 16 << 20, 1024 * GIB),
         LIMIT("listBytes", BYTES, list_bytes, 1 << 20, 1024 * GIB),
         LIMIT("clusterBytes", BYTES, cluster_bytes, 1 << 20, 1024 * GIB),

@@ -14,14 +14,13 @@
  * --context chooses from kubeconfigs, and then no backend is asked.
  *
  * compression: off by default: on fast links a server's gzip costs more time than it saves, one of
- * its cores per LIST; auto asks for it, across a WAN (kubernetes-watch.md 1.8).
+ * its cores per LIST; auto asks for it, across a WAN.
  *
- * Policy (reliability.md A1-A5). A realm grants its lists to those it allows; nothing else is
- * granted. A pattern of `resources` is matched against "pods" for the core group and
- * "deployments.apps" for others, so "pods" does not grant pods.metrics.k8s.io. A list over all
- * namespaces needs namespaces "*" (or none given); a pattern such as "team-*" never covers it.
- * Without `realms` there is one, "default", for the user the daemon runs as and root, over
- * everything; of Secrets only metadata.
+ * Policy. A realm grants its lists to those it allows; nothing else is granted. A pattern of
+ * `resources` is matched against "pods" for the core group and "deployments.apps" for others, so
+ * "pods" does not grant pods.metrics.k8s.io. A list over all namespaces needs namespaces "*" (or
+ * none given); a pattern such as "team-*" never covers it. Without `realms` there is one,
+ * "default", for the user the daemon runs as and root, over everything; of Secrets only metadata.
  */
 #ifndef KR_CONFIG_SETTINGS_H
 #define KR_CONFIG_SETTINGS_H
@@ -68,8 +67,9 @@ enum settings_compression { SETTINGS_COMPRESSION_OFF, SETTINGS_COMPRESSION_AUTO 
 enum settings_watch_list { SETTINGS_WATCH_LIST_AUTO, SETTINGS_WATCH_LIST_NEVER };
 
 struct settings_limits {
-	uint64_t shard_bytes;   /* shared memory of one reactor and realm */
-	uint64_t list_bytes;    /* objects of one list */
+	uint64_t memory_bytes; /* shared memory of all; 0: by what the system has (main/memory.h) */
+	uint64_t shard_bytes;  /* shared memory of one reactor and realm */
+	uint64_t list_bytes;   /* objects of one list */
 	uint64_t cluster_bytes; /* objects of one cluster */
 	uint64_t objects_max;   /* of one list */
 	uint64_t ring_entries;  /* of one shard; a power of two */
@@ -137,7 +137,7 @@ struct settings_realm {
 	const struct settings_grant *grants;
 	size_t grant_count;
 	/* Taken back by a reload it stops new values. Those that were mirrored stay in the realm's
-	 * memory until it is used again: a restart ends that (reliability.md A4). */
+	 * memory until it is used again: a restart ends that. */
 	bool secret_values;
 };
 
@@ -200,7 +200,7 @@ struct settings_peer { /* a consumer, as the kernel vouches for it */
 bool settings_sees_cluster(
         const struct settings *s, const char *cluster, const struct settings_peer *peer);
 /* The decision for one request: the first realm that covers the list and allows the peer. The same
- * list may exist in two realms, once for each set of people (A2: never one segment for both). NULL:
+ * list may exist in two realms, once for each set of people, never in one segment for both. NULL:
  * not permitted. */
 const struct settings_realm *settings_admit(const struct settings *s,
         const struct settings_target *target, const struct settings_peer *peer);

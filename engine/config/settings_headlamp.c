@@ -81,7 +81,7 @@ static void settings_check_token(const struct settings_headlamp_at *a)
 	settings_check_one(a, "backendToken", h->token, "backendTokenFile", h->token_file);
 	settings_check_one(
 	        a, "clusterToken", h->cluster_token, "clusterTokenFile", h->cluster_token_file);
-	/* headlamp.md 6.2: what the backend takes out of the sub-protocol again */
+	/* what the backend takes out of the sub-protocol again (headlamp/backend.h) */
 	if (h->user && strspn(h->user, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 	                               "0123456789-_") != strlen(h->user))
 		fields_fail(a->f, yaml_get(a->node, "user"), a->path,

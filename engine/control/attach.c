@@ -111,7 +111,7 @@ static bool take_strings(const char *bytes, size_t n, const uint16_t *length, si
 }
 
 /* The policy, and what it makes of the wish: Secrets without a grant for their values are mirrored
- * as metadata (A3). */
+ * as metadata. */
 static const struct settings_realm *admit(const struct consumer *k, struct list_want *w)
 {
 	const struct settings *s = k->control->config.settings;
@@ -226,7 +226,7 @@ static void on_close_list(struct consumer *k, const struct attach_ref *r)
 /* --- segments ---------------------------------------------------------------------------- */
 
 /* Permission is by realm: a shard's descriptors go to whoever has a list open in it, and to nobody
- * else (A2). */
+ * else. */
 static bool may_map(const struct consumer *k, uint32_t shard)
 {
 	LIST_EACH (it, &k->openings) {
@@ -262,8 +262,8 @@ static void on_segment(struct consumer *k, const struct attach_segment *r)
 
 /* --- questions --------------------------------------------------------------------------- */
 
-/* Names of clusters and their errors are for those who may see at least one list (A1: by default,
- * nothing). */
+/* Names of clusters and their errors are for those who may see at least one list: by default
+ * nobody may see anything. */
 static bool may_ask(const struct consumer *k)
 {
 	const struct settings *s = k->control->config.settings;

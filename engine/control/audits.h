@@ -10,7 +10,7 @@
 
 struct control;
 
-enum { AUDIT_VERDICTS = REACTOR_AUDIT_DIFFERENT + 1, AUDITS_LINE_S = 10 };
+enum { AUDIT_VERDICTS = REACTOR_AUDIT_DIFFERENT + 1 };
 
 /* By enum reactor_verdict. */
 struct audits_of_list {
@@ -19,14 +19,12 @@ struct audits_of_list {
 
 struct audits {
 	uint64_t count[AUDIT_VERDICTS]; /* of all lists there ever were */
-	uint64_t logged_ns;             /* 0: never */
-	uint32_t untold;                /* differences since that line */
 };
 
 /* "equal", "different", "none" */
 const char *audits_word(enum reactor_verdict v);
-/* REACTOR_AUDITED for the count. A line at most every AUDITS_LINE_S: were there a fault of ours,
- * all lists would differ. */
+/* REACTOR_AUDITED for the count. Lines within the budget of cluster_log.c: were there a fault of
+ * ours, all lists would differ. */
 void audits_on_verdict(struct control *c, const struct reactor_note *n);
 /* Nothing of a list that never was audited. */
 void audits_write(const struct audits_of_list *l, struct report *t);

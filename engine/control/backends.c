@@ -235,7 +235,7 @@ static void set_unlisted(struct known_cluster *k, const struct backend_cluster *
 		(void)errmsg_set(&k->unlisted, ERR_HEADLAMP_REFUSED,
 		        "the backend cannot use context \"%.100s\": %.200s", k->conf.context,
 		        row->error);
-	else
+	else if (k->unlisted.code != ERR_UNKNOWN_CLUSTER) /* else it is said already */
 		(void)errmsg_set(&k->unlisted, ERR_UNKNOWN_CLUSTER,
 		        "the backend %s context \"%.100s\"",
 		        before ? "no longer lists" : "does not list", k->conf.context);

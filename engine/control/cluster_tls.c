@@ -57,6 +57,14 @@ _Static_assert((int)SETTINGS_RECORDS_EVP == (int)TLS_RECORDS_EVP &&
                        (int)SETTINGS_RECORDS_OPENSSL == (int)TLS_RECORDS_OPENSSL,
         "config/ and wire/ number the record paths alike");
 
+/* What later ones are made cheaper from is one of nobody's: that of a cluster would keep its key,
+ * when the cluster has another one, or has gone. */
+static err_t share(struct clusters *t, struct errmsg *m)
+{
+	return t->share ? ERR_OK
+	                : tls_config_new(&t->share, &(struct tls_spec){.insecure = true}, m);
+}
+
 err_t cluster_tls(struct control *c, struct known_cluster *k, const struct credential *cred,
         struct tls_config **out, struct errmsg *m)
 {
@@ -64,6 +72,8 @@ err_t cluster_tls(struct control *c, struct known_cluster *k, const struct crede
 	if (!k->conf.server.tls)
 		return ERR_OK;
 	err_t err = roots_of(c, k, m);
+	if (!err)
+		err = share(&c->clusters, m);
 	if (err)
 		return err;
 	struct tls_spec spec = {.roots = k->roots,
@@ -80,7 +90,5 @@ err_t cluster_tls(struct control *c, struct known_cluster *k, const struct crede
 	if (err)
 		return err;
 	k->cert_expires_s = tls_config_expiry(*out);
-	if (!c->clusters.share)
-		c->clusters.share = tls_config_get(*out);
 	return ERR_OK;
 }

@@ -293,7 +293,8 @@ const struct errmsg *clusters_credential_error(const struct known_cluster *k)
 	return s ? credential_source_error(s) : NULL;
 }
 
-/* The multiplexer dials every cluster with the cookies that its own upgrade had. */
+/* The multiplexer dials every cluster with the cookies that its own upgrade had. ERR_LIMIT: those
+ * that fit are there. */
 static err_t write_cookies(const struct control *c, const struct known_cluster *k,
         struct span token, char *out, size_t *n)
 {
@@ -308,10 +309,32 @@ static err_t write_cookies(const struct control *c, const struct known_cluster *
 	return err;
 }
 
-/* What the clusters behind a backend ask for, when its kubeconfig does not have it
- * (headlamp.md 6.5). */
+/* The backend is asked all the same, and the other ways carry one cookie each. */
+static void warn_of_cookies(struct control *c, const struct known_cluster *home)
+{
+	char line[320];
+	snprintf(line, sizeof line,
+	        "Headlamp backend \"%.60s\": the cookies with headlamp.clusterToken for all its "
+	        "contexts are over 48 KiB, so its multiplexer cannot log in to some of them: name "
+	        "fewer contexts, or let these go by strategy auto or legacy",
+	        home->name);
+	cluster_log_other(c, line);
+}
+
+/* All of them are for the multiplexer alone: a proxy may refuse as long a header, and GET /config
+ * needs none. */
+static bool add_cookie(struct auth *a, const struct known_cluster *k, struct span cookies)
+{
+	if (k->backend)
+		return add_field(a, SPAN("Cookie"), cookies);
+	a->upgrade_cookie = strndup(cookies.p, cookies.n);
+	return a->upgrade_cookie;
+}
+
+/* What the clusters behind a backend ask for, when its kubeconfig does not have it: it takes a
+ * cluster's token from a cookie. */
 static err_t add_cookies(
-        const struct control *c, struct auth *a, const struct known_cluster *k, struct errmsg *m)
+        struct control *c, struct auth *a, const struct known_cluster *k, struct errmsg *m)
 {
 	const struct known_cluster *home = k->backend ? k->backend : k;
 	if (!home->cluster_source)
@@ -323,15 +346,15 @@ static err_t add_cookies(
 	err_t err = !text ? ERR_NO_MEMORY : !cred ? (why ? why->code : ERR_CRED_FILE) : ERR_OK;
 	if (!err)
 		err = write_cookies(c, k, credential_token(cred), text, &n);
-	if (!err && n && !add_field(a, SPAN("Cookie"), (struct span){text, n}))
+	if (err == ERR_LIMIT && n) {
+		warn_of_cookies(c, home);
+		err = ERR_OK;
+	}
+	if (!err && n && !add_cookie(a, k, (struct span){text, n}))
 		err = ERR_NO_MEMORY;
 	if (err)
 		(void)errmsg_set(m, err, "headlamp.clusterToken of backend \"%.60s\": %.160s",
-		        home->name,
-		        !cred && why       ? why->text
-		        : err == ERR_LIMIT ? "its cookies for all contexts are "
-		                             "over 48 KiB: name fewer contexts"
-		                           : "it cannot be sent as a cookie");
+		        home->name, !cred && why ? why->text : "it cannot be sent as a cookie");
 	if (text)
 		explicit_bzero(text, CLUSTERS_COOKIE_BYTES); /* one that did not fit is behind n */
 	free(text);
@@ -339,8 +362,7 @@ static err_t add_cookies(
 	return err;
 }
 
-/* What a backend asks for, and keeps: it has credentials of its own for the clusters behind it
- * (headlamp.md 6.2). */
+/* What a backend asks for, and keeps: it has credentials of its own for the clusters behind it. */
 static bool add_backend_fields(
         struct auth *a, const struct known_cluster *k, const struct credential *cred)
 {

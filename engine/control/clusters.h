@@ -111,7 +111,7 @@ struct clusters {
 	uint64_t ca_seed;               /* of its hashes, and of by_source's */
 	struct hash_index by_source;    /* a plugin's answer may be of many */
 	struct tls_roots *system_roots; /* own, made at first need */
-	struct tls_config *share; /* own: the first one; later ones are made cheaper from it */
+	struct tls_config *share; /* own, of no cluster: all others are made cheaper from it */
 	struct discovery_pool discoveries;
 	struct lines turned, other;
 	struct loop_timer settle; /* set while the log may be behind with one */

@@ -70,6 +70,7 @@ static void make_directory(const char *path)
 }
 
 static void on_listener(struct loop_fd *f, uint32_t events);
+static void on_again(struct loop_timer *t);
 
 /* path: checked against SOCKET_PATH_MAX; more: what stands behind it. */
 static struct sockaddr_un address_of(const char *path, const char *more)
@@ -148,6 +149,7 @@ err_t consumers_listen(struct control *c, struct errmsg *m)
 		        strerror(errno));
 	}
 	c->consumers.path = own;
+	loop_timer_init(&c->consumers.again, on_again);
 	return loop_listen(c->loop, &c->consumers.listener, fd, on_listener);
 }
 
@@ -412,11 +414,50 @@ void consumer_fail(struct consumer *k, uint32_t request, int32_t code, err_t err
 	consumer_send(k, &e.head, -1);
 }
 
+/* What one message asks for may be several of ours: a reactor that hangs, or has much to do, does
+ * not collect them. */
+static bool is_behind(const struct control *c)
+{
+	for (uint32_t i = 0; i < c->config.reactor_count; i++)
+		if (reactor_waiting(c->reactors[i]) > CONSUMERS_BACKLOG_MAX)
+			return true;
+	return false;
+}
+
+static void leave_unheard(struct consumer *k)
+{
+	struct control *c = k->control;
+	k->unheard = true;
+	loop_set_events(c->loop, &k->fd, k->send_count ? EPOLLOUT : 0);
+	if (c->consumers.again.timer.at_ns == UINT64_MAX)
+		loop_timer_set(c->loop, &c->consumers.again,
+		        loop_now_ns(c->loop) + CONSUMERS_UNHEARD_MS * 1000000ull);
+}
+
+static void on_again(struct loop_timer *t)
+{
+	struct control *c = CONTAINER_OF(t, struct control, consumers.again);
+	for (uint32_t i = 0; i < REACTOR_CONSUMERS_MAX; i++) {
+		struct consumer *k = c->consumers.rows[i];
+		if (!k || !k->unheard || k->leaving)
+			continue;
+		k->unheard = false;
+		loop_set_events(c->loop, &k->fd, k->send_count ? EPOLLIN | EPOLLOUT : EPOLLIN);
+	}
+}
+
 static void on_consumer(struct loop_fd *f, uint32_t events)
 {
 	struct consumer *k = CONTAINER_OF(f, struct consumer, fd);
 	if (events & EPOLLOUT)
 		flush_sends(k);
+	if (!k->leaving && is_behind(k->control)) {
+		if (events & EPOLLHUP)
+			consumer_leave(k);
+		else
+			leave_unheard(k);
+		return;
+	}
 	for (int i = 0; i < 16 && !k->leaving; i++) { /* bounded: others want their turn */
 		char buf[ATTACH_BYTES_MAX];
 		ssize_t n = recv(f->fd, buf, sizeof buf, MSG_DONTWAIT | MSG_TRUNC);
@@ -594,6 +635,7 @@ void consumers_bye(struct control *c)
 void consumers_fini(struct control *c)
 {
 	if (c->consumers.path) {
+		loop_timer_set(c->loop, &c->consumers.again, UINT64_MAX);
 		loop_listener_close(&c->consumers.listener);
 		(void)!unlink(c->consumers.path);
 	}

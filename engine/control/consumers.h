@@ -22,6 +22,10 @@ enum {
 	CONSUMER_STATUSES_MAX = 4,   /* of these, of status; or answered and not read yet */
 	CONSUMER_SENDS_MAX =
 	        64, /* answers waiting for a consumer that does not read: then it is cut off */
+	/* Messages that a reactor has not handled: then no consumer is heard until it has, 20 MiB
+	 * of them. */
+	CONSUMERS_BACKLOG_MAX = 16384,
+	CONSUMERS_UNHEARD_MS = 5,
 };
 
 /* Owner: control->consumers. Thread: control; page and eventfd are also used by the reactors until
@@ -31,6 +35,7 @@ struct consumer {
 	struct control *control;
 	uint32_t id;
 	bool greeted, leaving;
+	bool unheard;         /* its messages wait in its socket */
 	uint32_t gone_from;   /* reactors that have let it go */
 	struct list goodbyes; /* struct reactor_msg, own: CONSUMER_REMOVE for each, made when it
 	                         came: it can always go */
@@ -60,6 +65,7 @@ struct consumers {
 	uint32_t count;
 	uint64_t refused, cut_off; /* since the start */
 	uint64_t refused_logged_ns;
+	struct loop_timer again; /* set while some are unheard */
 };
 
 /* Makes the socket. ERR_CONFIG: another daemon serves it, or it cannot be made; the text says what

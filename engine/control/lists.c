@@ -335,13 +335,11 @@ void lists_forget_cluster(struct control *c, struct known_cluster *k)
 static void warn_pinned(struct control *c, const struct open_list *l, const struct reactor_note *n)
 {
 	char text[2 * ERRMSG_BYTES + 256];
-	bool memory = n->err == ERR_NO_MEMORY; /* there may be some with the next look */
-	l->cluster->fresh |= memory;
+	l->cluster->fresh = true; /* what it lacked may be there with the next look */
 	snprintf(text, sizeof text,
 	        "cluster \"%s\": %s, which the configuration keeps open, cannot be opened: %s; it "
-	        "%s",
-	        l->cluster->name, l->resource, n->text[0] ? n->text : err_text(n->err),
-	        memory ? "is tried again" : "stays closed until a consumer asks for it");
+	        "is tried again",
+	        l->cluster->name, l->resource, n->text[0] ? n->text : err_text(n->err));
 	cluster_log_other(c, text);
 }
 

@@ -172,6 +172,7 @@ static void write_shards(const struct control *c, struct report *t)
 {
 	struct store_usage u, all = {0};
 	uint64_t max = c->config.settings->limits.shard_bytes, fullest = 0;
+	double memory = 0;
 	for (uint32_t i = 0; i < CONTROL_SHARDS_MAX; i++) {
 		if (!c->shards[i])
 			continue;
@@ -181,6 +182,8 @@ static void write_shards(const struct control *c, struct report *t)
 		all.segment_bytes += u.segment_bytes;
 		all.relists += u.relists;
 		fullest = u.live_bytes > fullest ? u.live_bytes : fullest;
+		if (u.memory_bytes_max)
+			memory = (double)u.memory_bytes / (double)u.memory_bytes_max;
 	}
 	counter(t, "kubering_relists_total", "Lists that were taken again.", all.relists);
 	gauge(t, "kubering_shm_live_bytes", "Shared memory in use by objects.", all.live_bytes);
@@ -190,6 +193,9 @@ static void write_shards(const struct control *c, struct report *t)
 	fraction(t, "kubering_shm_fullest_shard_ratio",
 	        "Of the shard with the most objects: its part of limits.shardBytes.",
 	        max ? (double)fullest / (double)max : 0);
+	fraction(t, "kubering_shm_memory_ratio",
+	        "What objects have ever taken, of the memory that kuberingd may have for them.",
+	        memory);
 }
 
 static uint64_t silence_ns(const struct control *c)

@@ -44,10 +44,10 @@ static err_t pin(struct control *c, const struct known_cluster *k, const struct 
 	return lists_open(c, &w, realm, NULL, m);
 }
 
-/* What there was no memory for is tried again with the next look. */
+/* What there was no memory, descriptor or row for is tried again with the next look. */
 static void say_why_not(struct control *c, struct known_cluster *k, const struct errmsg *m)
 {
-	k->fresh |= m->code == ERR_NO_MEMORY;
+	k->fresh |= err_class_of(m->code) == ERR_CLASS_LOCAL;
 	cluster_log_other(c, m->text);
 }
 

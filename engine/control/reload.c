@@ -51,6 +51,7 @@ static void keep_start(struct reload *r, struct settings *next, const struct set
 	next->metrics_port = now->metrics_port;
 	keep_number(r, "reactors", &next->reactors, now->reactors);
 	keep_number(r, "batchWaitMicros", &next->batch_wait_us, now->batch_wait_us);
+	keep_number(r, "limits.memoryBytes", &l->memory_bytes, m->memory_bytes);
 	keep_number(r, "limits.shardBytes", &l->shard_bytes, m->shard_bytes);
 	keep_number(r, "limits.objectsMax", &l->objects_max, m->objects_max);
 	keep_number(r, "limits.ringEntries", &l->ring_entries, m->ring_entries);

@@ -1,5 +1,4 @@
-/* status.c - what people and scripts are told (DESIGN 12): reads the same rows that consumers read.
- */
+/* status.c - what people and scripts are told: reads the same rows that consumers read. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,13 +9,6 @@
 #include "control/questions.h"
 #include "io/io.h"
 #include "store/store.h"
-
-static const char *state_word(uint32_t state)
-{
-	static const char *const words[] = {"idle", "connecting", "listing", "live", "stale",
-	        "resuming", "relisting", "parked", "closed"};
-	return state < sizeof words / sizeof words[0] ? words[state] : "unknown";
-}
 
 static const char *cluster_word(enum cluster_state s)
 {
@@ -182,7 +174,7 @@ static void write_age(struct report *t, const char *key, uint64_t now, uint64_t 
 static void write_row(struct report *t, const struct shm_list *r, uint64_t now)
 {
 	char digest[24];
-	report_cstr(t, "state", state_word(r->state));
+	report_cstr(t, "state", shm_list_state_word(r->state));
 	report_bool(t, "whole", r->whole);
 	report_string(t, "resource_version", (struct span){r->rv, strnlen(r->rv, sizeof r->rv)});
 	report_uint(t, "objects", r->objects);

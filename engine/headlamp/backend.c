@@ -34,8 +34,8 @@ size_t backend_prefix(struct span base, struct span name, char *out, size_t cap)
 
 /* --- Sub-protocols -------------------------------------------------------------------------- */
 
-/* What the backend takes out again (headlamp.md 6.2); with anything else in it, it stays in the
- * list and the kube-apiserver refuses two. */
+/* What the backend takes out again (its cmd/stateless.go); with anything else in it, it stays in
+ * the list and the kube-apiserver refuses two. */
 static bool user_ok(struct span user)
 {
 	for (size_t i = 0; i < user.n; i++) {

@@ -1,5 +1,5 @@
-/* backend.h - a Headlamp backend as a way to clusters: the texts of its HTTP side (headlamp.md
- * 3, 6.1, 6.2).
+/* backend.h - a Headlamp backend as a way to clusters: the texts of its HTTP side, as
+ * Headlamp 0.45.0 has them (its backend/cmd/headlamp.go, stateless.go and backend/pkg/auth).
  *
  * Everything of one cluster lies under /clusters/NAME/: a LIST, a watch by chunked HTTP and a watch
  * by WebSocket alike. Pure: texts in, texts out.
@@ -29,7 +29,7 @@ size_t backend_cluster_name(struct span context, char *out, size_t cap);
 size_t backend_prefix(struct span base, struct span name, char *out, size_t cap);
 
 /* The sub-protocols of one legacy watch or of the multiplexer's socket. A kube-apiserver takes at
- * most one (real-servers.md trap 1), so only what the backend itself takes out again may stand
+ * most one (two or more: a bare 400), so only what the backend itself takes out again may stand
  * beside it. */
 struct backend_protocols {
 	struct span at[BACKEND_PROTOCOLS_MAX];
@@ -39,16 +39,16 @@ struct backend_protocols {
 /* base64.binary.k8s.io, then base64url.headlamp.authorization.k8s.io.USER when user is not empty.
  * ERR_LIMIT; ERR_ARGUMENT: a user that is not [A-Za-z0-9_-]. The backend token goes as the header
  * X-HEADLAMP_BACKEND-TOKEN, never as a sub-protocol: one form is enough, and two that differ are
- * refused (headlamp.md 6.2). */
+ * refused. */
 err_t backend_legacy_protocols(struct span user, struct backend_protocols *out) MUST_USE;
 /* headlamp.multiplexer.k8s.io. */
 void backend_mux_protocols(struct backend_protocols *out);
 
 /* Appends to a Cookie header's value what the backend's set-token would have made a browser send
- * for that cluster (headlamp.md 6.5): "headlamp-auth-NAME.0=TOKEN", long tokens in pieces, "; "
- * between. The backend makes the Authorization of its requests to the cluster out of it. *n: bytes
- * that stand in out already, and afterwards. ERR_LIMIT; ERR_ARGUMENT: the token has a byte that may
- * not be in a cookie. */
+ * for that cluster (backend/pkg/auth/cookies.go): "headlamp-auth-NAME.0=TOKEN", long tokens in
+ * pieces, "; " between. The backend makes the Authorization of its requests to the cluster out of
+ * it. *n: bytes that stand in out already, and afterwards. ERR_LIMIT; ERR_ARGUMENT: the token has
+ * a byte that may not be in a cookie. */
 err_t backend_add_cookie(
         struct span name, struct span token, char *out, size_t cap, size_t *n) MUST_USE;
 

@@ -63,8 +63,23 @@ static bool reserve(struct buffer *b, size_t bytes)
 
 #define IS(span, lit) ((span).n == sizeof(lit) - 1 && !memcmp((span).p, (lit), sizeof(lit) - 1))
 
-static enum envelope_type type_of(struct span s)
+/* In the order in which the backend writes them; the last one only where there is no type. */
+enum { CLUSTER, PATH, QUERY, USER, DATA, BINARY, TYPE, ERROR, FIELDS };
+static const struct flat_name fields[FIELDS] = {FLAT("clusterId"), FLAT("path"), FLAT("query"),
+        FLAT("userId"), FLAT("data"), FLAT_BOOL("binary"), FLAT("type"), FLAT("error")};
+static const struct flat_name status_fields[] = {FLAT("state"), FLAT("error")};
+static const struct flat_name error_fields[] = {FLAT("error")};
+
+static bool has(const struct flat *f, size_t i)
 {
+	return f->seen >> i & 1;
+}
+
+static enum envelope_type type_of(const struct flat *f)
+{
+	if (!has(f, TYPE))
+		return has(f, ERROR) ? ENVELOPE_ERROR : ENVELOPE_OTHER;
+	struct span s = f->text[TYPE];
 	if (IS(s, "DATA"))
 		return ENVELOPE_DATA;
 	if (IS(s, "COMPLETE"))
@@ -74,17 +89,10 @@ static enum envelope_type type_of(struct span s)
 	return IS(s, "ERROR") ? ENVELOPE_ERROR : ENVELOPE_OTHER;
 }
 
-/* In the order in which the backend writes them. */
-enum { CLUSTER, PATH, QUERY, USER, DATA, BINARY, TYPE, FIELDS };
-static const struct flat_name fields[FIELDS] = {FLAT("clusterId"), FLAT("path"), FLAT("query"),
-        FLAT("userId"), FLAT("data"), FLAT_BOOL("binary"), FLAT("type")};
-static const struct flat_name status_fields[] = {FLAT("state"), FLAT("error")};
-static const struct flat_name error_fields[] = {FLAT("error")};
-
 static err_t take_data(
         struct envelope_reader *r, const struct flat *f, struct envelope *out, struct errmsg *m)
 {
-	struct span data = flat_text(f, DATA);
+	struct span data = flat_text(f, has(f, TYPE) ? DATA : ERROR);
 	if (data.n && f->truth >> BINARY & 1) {
 		char *p = r->fields.p + (data.p - r->fields.p);
 		if (!base64_in_place(p, data.n, &data.n))
@@ -113,12 +121,10 @@ err_t envelope_read(
 	if (!reserve(&r->fields, message.n))
 		return errmsg_set(m, ERR_NO_MEMORY, "envelope of %zu bytes", message.n);
 	const char *wrong = flat_read(&r->strings, message, &f, r->fields.p);
-	if (!wrong && (~f.seen & (1u << CLUSTER | 1u << TYPE)))
-		wrong = "clusterId or type is missing";
 	if (wrong)
 		return errmsg_set(m, ERR_HEADLAMP_FRAME, "%s", wrong);
-	out->type = type_of(f.text[TYPE]);
-	out->cluster = f.text[CLUSTER];
+	out->type = type_of(&f);
+	out->cluster = flat_text(&f, CLUSTER);
 	out->path = flat_text(&f, PATH);
 	out->query = flat_text(&f, QUERY);
 	out->user = flat_text(&f, USER);

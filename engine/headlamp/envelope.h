@@ -1,5 +1,5 @@
-/* envelope.h - the multiplexer's messages (headlamp.md 2.2): one flat JSON object each, read and
- * written.
+/* envelope.h - the multiplexer's messages (Headlamp 0.45.0, backend/cmd/multiplexer.go): one flat
+ * JSON object each, read and written.
  *
  * DATA is JSON in a JSON string: the envelope is walked once, and `data` is unescaped once, into a
  * buffer of the reader, with JSON_PADDING readable bytes behind it, so that json_scan_event() reads
@@ -36,10 +36,13 @@ void envelope_reader_free(struct envelope_reader **r);
 
 /* message: one whole WebSocket message, white space around it allowed, JSON_PADDING readable bytes
  * behind. Names in exact case; unknown members are skipped, whatever they hold; of a member twice
- * the envelope is refused. Errors: ERR_HEADLAMP_FRAME (no JSON object, a known member mistyped,
- * clusterId or type missing, broken escape, invalid base64), ERR_JSON_LIMIT (data over
- * data_bytes_max), ERR_NO_MEMORY. m says what, and quotes nothing. UTF-8 of data is not checked
- * here: whoever parses the document inside does. Lone surrogate escapes become U+FFFD. */
+ * the envelope is refused. What is missing is empty, for then the message is nobody's; without a
+ * type it is an OTHER. But {"clusterId":C,"error":TEXT} is what a Headlamp before 0.43 sends
+ * instead of an ERROR: it is one, with TEXT as its data, and names neither path nor user. Errors:
+ * ERR_HEADLAMP_FRAME (no JSON object, a known member mistyped, broken escape, invalid base64),
+ * ERR_JSON_LIMIT (data over data_bytes_max), ERR_NO_MEMORY. m says what, and quotes nothing. UTF-8
+ * of data is not checked here: whoever parses the document inside does. Lone surrogate escapes
+ * become U+FFFD. */
 err_t envelope_read(struct envelope_reader *r, struct span message, struct envelope *out,
         struct errmsg *m) MUST_USE;
 

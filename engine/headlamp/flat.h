@@ -28,7 +28,7 @@ struct flat_name {
 		.name = lit "\"", .name_bytes = sizeof(lit) - 1, .is_bool = true                   \
 	}
 
-enum { FLAT_NAMES_MAX = 7 };
+enum { FLAT_NAMES_MAX = 8 };
 struct flat {
 	const struct flat_name *names;
 	size_t count;

@@ -9,6 +9,7 @@
 
 static const uint64_t answer_ns = MUX_ANSWER_S * UINT64_C(1000000000);
 static const uint64_t late_ns = MUX_LATE_S * UINT64_C(1000000000);
+static const uint64_t forget_ns = MUX_FORGET_MS * UINT64_C(1000000);
 
 struct mux *mux_new(uint64_t seed)
 {
@@ -138,10 +139,15 @@ static struct mux_key *next_request(const struct mux *m)
 	return KEY(c->queue.next, queue);
 }
 
-struct mux_sub *mux_wants_query(const struct mux *m)
+static bool is_assertion(const struct mux_key *k)
+{
+	return k && k->sub->state == MUX_SUB_OPEN;
+}
+
+struct mux_sub *mux_wants_query(const struct mux *m, uint64_t now_ns)
 {
 	struct mux_key *k = m->open && list_empty(&m->closes) ? next_request(m) : NULL;
-	return k && k->sub->state == MUX_SUB_OPEN ? k->sub : NULL;
+	return is_assertion(k) && now_ns >= k->due_ns ? k->sub : NULL;
 }
 
 size_t mux_take(struct mux *m, uint64_t now_ns, char *buf, size_t cap)
@@ -151,7 +157,7 @@ size_t mux_take(struct mux *m, uint64_t now_ns, char *buf, size_t cap)
 	if (!list_empty(&m->closes))
 		return take_close(m, buf, cap);
 	struct mux_key *k = next_request(m);
-	if (!k)
+	if (!k || (is_assertion(k) && now_ns < k->due_ns))
 		return 0;
 	struct mux_cluster *c = k->path->cluster;
 	size_t n = write_key(k, false, buf, cap);
@@ -160,7 +166,7 @@ size_t mux_take(struct mux *m, uint64_t now_ns, char *buf, size_t cap)
 	list_unlink(&k->queue);
 	k->requests++;
 	uint64_t seq = ++m->seq;
-	if (k->sub->state == MUX_SUB_OPEN) {
+	if (is_assertion(k)) {
 		k->asserted = true;
 		k->path->asserted_seq = seq;
 		place(m, c);
@@ -302,7 +308,7 @@ static void on_connected(struct mux *m, struct mux_path *p, uint64_t now_ns, str
 }
 
 /* A watch of that path has ended; which one, the STATUS does not say. */
-static void on_end(struct mux *m, struct mux_path *p, bool failed)
+static void on_end(struct mux *m, struct mux_path *p, bool failed, uint64_t now_ns)
 {
 	bool dialled = !list_empty(&p->asked) || p->asserted_seq > m->fenced;
 	if (failed && dialled) /* an ERROR follows that says whose it was */
@@ -320,9 +326,12 @@ static void on_end(struct mux *m, struct mux_path *p, bool failed)
 		struct mux_key *k = KEY(it, of_path);
 		if (!k->sub || k->sub->state != MUX_SUB_OPEN)
 			continue;
-		if (sure || !p->cluster->answered || (k->asserted && !expected))
+		if (sure || !p->cluster->answered || (k->asserted && !expected)) {
 			end(m, k);
-		else if (list_empty(&k->queue))
+			continue;
+		}
+		k->due_ns = now_ns + forget_ns;
+		if (list_empty(&k->queue))
 			enqueue(m, k);
 	}
 	if (sure)
@@ -338,8 +347,8 @@ static void on_status(struct mux *m, struct envelope_reader *r, const struct env
 		return;
 	switch (envelope_status(r, e, &text)) {
 	case ENVELOPE_CONNECTED: on_connected(m, p, now_ns, ev); break;
-	case ENVELOPE_CLOSED: on_end(m, p, false); break;
-	case ENVELOPE_FAILED: on_end(m, p, true); break;
+	case ENVELOPE_CLOSED: on_end(m, p, false, now_ns); break;
+	case ENVELOPE_FAILED: on_end(m, p, true, now_ns); break;
 	case ENVELOPE_UNKNOWN: break;
 	}
 }
@@ -350,6 +359,17 @@ static struct mux_key *addressee(struct mux *m, const struct envelope *e)
 {
 	struct mux_key *k = mux_key_find(m, e->user);
 	return k && k->requests && mux_path_is(k->path, e->cluster, e->path) ? k : NULL;
+}
+
+/* A Headlamp before 0.43 names the cluster only (envelope.h). Then it is the REQUEST that is being
+ * served: the oldest one without an answer. */
+static struct mux_key *refused(struct mux *m, const struct envelope *e)
+{
+	if (e->user.n || list_empty(&m->sent))
+		return addressee(m, e);
+	struct mux_key *k = KEY(m->sent.next, sent);
+	const struct mux_cluster *c = k->path->cluster;
+	return span_eq((struct span){c->name, c->name_bytes}, e->cluster) ? k : NULL;
 }
 
 static void on_data(struct mux *m, const struct envelope *e, uint64_t now_ns, struct mux_event *ev)
@@ -380,7 +400,7 @@ static void on_error(struct mux *m, struct envelope_reader *r, const struct enve
         uint64_t now_ns, struct mux_event *ev)
 {
 	m->answered_ns = now_ns; /* whoever it was for: the backend goes on to the next one */
-	struct mux_key *k = addressee(m, e);
+	struct mux_key *k = refused(m, e);
 	if (!k)
 		return;
 	if (k->sub && k->sub->state == MUX_SUB_OPEN)
@@ -396,7 +416,7 @@ static void on_error(struct mux *m, struct envelope_reader *r, const struct enve
 	}
 	if (k->sub->state == MUX_SUB_IDLE) /* its end is known already */
 		return;
-	if (k->requests > 1) /* another one may be under way that succeeds */
+	if (k->requests > 1 || !e->user.n) /* another one may be under way that succeeds */
 		enqueue_close(m, k);
 	*ev = (struct mux_event){MUX_FAILED, detach(m, k), envelope_error(r, e)};
 }
@@ -483,7 +503,8 @@ void mux_on_lost(struct mux *m)
 	mux_table_each(&m->clusters, m, lose_cluster);
 }
 
-uint64_t mux_deadline(const struct mux *m)
+/* When the oldest REQUEST is overdue. */
+static uint64_t overdue_at(const struct mux *m)
 {
 	if (list_empty(&m->sent))
 		return UINT64_MAX;
@@ -492,9 +513,16 @@ uint64_t mux_deadline(const struct mux *m)
 	return silent < asked + late_ns ? silent : asked + late_ns;
 }
 
+uint64_t mux_deadline(const struct mux *m)
+{
+	const struct mux_key *k = m->open ? next_request(m) : NULL;
+	uint64_t at = overdue_at(m);
+	return is_assertion(k) && k->due_ns < at ? k->due_ns : at;
+}
+
 unsigned mux_overdue(const struct mux *m, uint64_t now_ns)
 {
-	if (now_ns < mux_deadline(m))
+	if (now_ns < overdue_at(m))
 		return 0;
 	return now_ns < m->answered_ns + answer_ns ? MUX_LATE_S : MUX_ANSWER_S;
 }

@@ -1,19 +1,19 @@
 /* mux.h - one multiplexer socket as a pure state machine: who is subscribed, what was asked, what
  * came for whom.
  *
- * What it has to live with (headlamp.md 2.10): the backend's key is (cluster, path, userId) without
- * the query (BM-1); a STATUS names neither query nor user (BM-3); a second REQUEST of a live key is
- * silent; requests are served one after the other, each blocked by its dial for up to 45 s (BM-5);
- * a backend that says "connected" and then nothing.
+ * What it has to live with (the backend's defects BM-n are in tests/headlamp.md): its key is
+ * (cluster, path, userId) without the query (BM-1); a STATUS names neither query nor user (BM-3);
+ * a second REQUEST of a live key is silent; requests are served one after the other, each blocked
+ * by its dial for up to 45 s (BM-5); a backend that says "connected" and then nothing.
  *
  * How: every subscription has a user id of its own, never used before on this socket, so no key is
  * ever shared and a late frame of a former subscription finds nobody. A STATUS "closed" or "error"
- * of a path that several subscriptions share is resolved by asserting each of them again with the
- * same key and the latest version: the backend ignores it for those that live and opens the one
- * that ended. At most one REQUEST to a cluster that has not yet answered on this socket is under
- * way; requests of clusters that have answered go before it. After a watch has ended, its cluster
- * gets one REQUEST at a time too, but does not queue up behind those; when that fails, it counts as
- * one that has not answered.
+ * of a path that several subscriptions share is resolved by asserting each of them again, a little
+ * later (MUX_FORGET_MS), with the same key and the latest version: the backend ignores it for those
+ * that live and opens the one that ended. At most one REQUEST to a cluster that has not yet
+ * answered on this socket is under way; requests of clusters that have answered go before it. After
+ * a watch has ended, its cluster gets one REQUEST at a time too, but does not queue up behind
+ * those; when that fails, it counts as one that has not answered.
  *
  * Two things keep this safe where a STATUS can be read in two ways. A subscription that ends here
  * by a STATUS is also closed there, which is silent if it was so already: no watch is left behind.
@@ -39,6 +39,8 @@ enum {
 	MUX_LATE_S = 180,    /* a REQUEST is unanswered for so long, though others are answered: its
 	                        answer was lost, or all come too late for whoever asked (four dials
 	                        are 180 s) */
+	MUX_FORGET_MS = 100, /* the backend says that a watch has ended before it forgets its key: a
+	                        REQUEST that comes at once finds it, one of 25 did, and is lost */
 	MUX_USER_BYTES = 16, /* hex digits, as the frontend's */
 	MUX_MESSAGE_BYTES_MAX = 16384,
 };
@@ -105,10 +107,10 @@ bool mux_next_event(struct mux *m, struct mux_event *ev);
 size_t mux_take(struct mux *m, uint64_t now_ns, char *buf, size_t cap);
 /* Whose latest query mux_take() is about to send once more, because a STATUS was ambiguous: give it
  * by mux_set_query() first. NULL: nobody's. */
-struct mux_sub *mux_wants_query(const struct mux *m);
-/* When something is overdue: MUX_ANSWER_S after the oldest unanswered REQUEST, or after the last
- * answer, for the backend serves one after the other; but MUX_LATE_S after that REQUEST at the
- * latest. UINT64_MAX: never. */
+struct mux_sub *mux_wants_query(const struct mux *m, uint64_t now_ns);
+/* When there may be something to take, or something is overdue: MUX_ANSWER_S after the oldest
+ * unanswered REQUEST, or after the last answer, for the backend serves one after the other; but
+ * MUX_LATE_S after that REQUEST at the latest. UINT64_MAX: never. */
 uint64_t mux_deadline(const struct mux *m);
 /* In how many seconds the answer should have come that has not; 0: none is overdue. Else the socket
  * should be given up. */

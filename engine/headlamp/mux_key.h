@@ -55,6 +55,7 @@ struct mux_key {
 	char *query;         /* own: the latest */
 	size_t query_bytes;
 	uint64_t seq, asked_ns; /* of its first REQUEST */
+	uint64_t due_ns;        /* of an assertion: not before */
 	uint32_t requests;
 	bool asserted; /* asked again because a STATUS was ambiguous; nothing has come since */
 	char user[MUX_USER_BYTES + 1];

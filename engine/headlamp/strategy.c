@@ -46,6 +46,11 @@ static void enter(struct strategy *s, enum strategy_way way)
 	s->failures[way] = 0;
 }
 
+bool strategy_has_worked(const struct strategy *s, enum strategy_way way)
+{
+	return s->worked[way];
+}
+
 void strategy_on_works(struct strategy *s, enum strategy_way way, uint64_t now_ns)
 {
 	(void)now_ns;
@@ -115,8 +120,12 @@ bool strategy_on_failure(struct strategy *s, enum strategy_way way, enum strateg
 {
 	if (!moves(s) || way != s->way)
 		return false;
-	if (s->failures[way] < UINT8_MAX)
+	bool same = s->worked[way] && s->failures[way] &&
+	            now_ns - s->counted_ns[way] < STRATEGY_APART_S * second_ns;
+	if (!same && s->failures[way] < UINT8_MAX) {
 		s->failures[way]++;
+		s->counted_ns[way] = now_ns;
+	}
 	/* Silence costs a minute each time: a way that never worked gets one. So does a probe, for
 	 * the way that it left did work. */
 	bool at_once =

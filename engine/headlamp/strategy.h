@@ -1,4 +1,4 @@
-/* strategy.h - which way a cluster's watches take through a Headlamp backend, and why (DESIGN 7).
+/* strategy.h - which way a cluster's watches take through a Headlamp backend, and why.
  *
  * `auto` tries the multiplexer, then one WebSocket per list, then a chunked HTTP watch through the
  * proxy. What worked is remembered; a way that was refused, silent or broken is tried again after a
@@ -22,7 +22,13 @@ enum strategy_way {
 const char *strategy_name(
         enum strategy_way w); /* "direct", "websocket", "multiplexed", "legacy", "http" */
 
-enum { STRATEGY_TRIES = 3, STRATEGY_REPROBE_MIN_S = 60, STRATEGY_REPROBE_MAX_S = 3600 };
+enum {
+	STRATEGY_TRIES = 3,
+	STRATEGY_APART_S = 1, /* of a way that has worked, what several lists meet within it is one
+	                         failure */
+	STRATEGY_REPROBE_MIN_S = 60,
+	STRATEGY_REPROBE_MAX_S = 3600
+};
 
 enum strategy_failure {
 	STRATEGY_REFUSED, /* the upgrade was answered with something else than 101 (404, 400, 403):
@@ -42,6 +48,7 @@ struct strategy {
 	bool has_failed[5];      /* by way: given up, and not tried again since */
 	bool probing;            /* trying the first choice once more: one failure is enough */
 	uint8_t failures[5], reprobes;
+	uint64_t counted_ns[5];            /* by way: the last failure that raised `failures` */
 	uint64_t failed_ns[5], reprobe_ns; /* UINT64_MAX: nothing better to try */
 	char text[160]; /* why it is this way and not a better one; "" : the first choice, or fixed
 	                   by the settings */
@@ -49,6 +56,8 @@ struct strategy {
 
 /* way: the fixed one, or with is_auto the first to try. */
 void strategy_init(struct strategy *s, enum strategy_way way, bool is_auto);
+/* Since the backend's last restart, and since it was left. */
+bool strategy_has_worked(const struct strategy *s, enum strategy_way way);
 /* An event, or an answered subscription, came through the way in use. */
 void strategy_on_works(struct strategy *s, enum strategy_way way, uint64_t now_ns);
 /* Returns true when `way` has changed: streams that run stay as they are, the next ones take the

@@ -1,13 +1,13 @@
 /* bufs.h - the receive buffers of one ring, given to the kernel through a provided-buffer ring.
  *
  * Few are posted at a time, because the kernel takes them in order and so walks through all that
- * are posted: what it receives is to be parsed while it is still in the second-level cache
- * (performance.md 3.3). So their number follows how full the last ones came, between posted_min and
- * posted_max: single events take a quarter of one. Sockets with a backlog fill it; for them a few
- * large ones are posted instead, so that fewer events are cut in two and each receive costs less
- * per event (measured: a fifth of the time per event of 3.6 KB). The rest is a reserve, taken last
- * in first out, that only comes into use while received bytes wait for their turn (the fairness
- * bound of io.h). A buffer is in one of three places: posted, free, or held by a socket's queue.
+ * are posted: what it receives is to be parsed while it is still in the second-level cache. So
+ * their number follows how full the last ones came, between posted_min and posted_max: single
+ * events take a quarter of one. Sockets with a backlog fill it; for them a few large ones are
+ * posted instead, so that fewer events are cut in two and each receive costs less per event
+ * (measured: a fifth of the time per event of 3.6 KB). The rest is a reserve, taken last in first
+ * out, that only comes into use while received bytes wait for their turn (the fairness bound of
+ * io.h). A buffer is in one of three places: posted, free, or held by a socket's queue.
  *
  * Behind each buffer lie IO_SLACK bytes of its own, so that a reader beyond the end sees no other
  * socket's bytes.

@@ -334,6 +334,7 @@ int epoll_open(const struct io_config *config, struct io **out, const char **ste
 	if (!e->buffer || !slot_table_init(&e->slots, &e->io, sizeof(struct epoll_sock),
 	                          epoll_deliver, config->sockets_max))
 		goto fail;
+	slot_table_share(&e->slots, config);
 	*step = "epoll_create1";
 	e->fd = epoll_create1(EPOLL_CLOEXEC);
 	if (e->fd < 0)

@@ -19,8 +19,8 @@ const char *io_kind_name(enum io_kind k)
 	return "unknown";
 }
 
-/* io_uring is refused or not known, as opposed to: there is not enough of something
- * (conventions.md 1.12). */
+/* io_uring is refused (EPERM: profiles of containers, kernel.io_uring_disabled) or not known
+ * (ENOSYS: old kernels, Podman's profile), as opposed to: there is not enough of something. */
 static bool is_refusal(int err_no)
 {
 	return err_no == ENOSYS || err_no == EPERM || err_no == EINVAL;

@@ -56,7 +56,7 @@ enum {
 	IO_SOCKETS_MAX = 1 << 20,   /* largest sockets_max */
 	IO_RECV_BUFFERS_MAX = 4096, /* largest recv_buffers */
 	IO_CONNECT_TIMEOUT_S = 5,
-	/* reliability.md L1: half-open noticed in 3 + 3 * 2 = 9 s, below its 10 s. */
+	/* A peer that is gone without a word is noticed in 3 + 3 * 2 = 9 s; 10 are promised. */
 	IO_KEEPALIVE_IDLE_S = 3,
 	IO_KEEPALIVE_INTERVAL_S = 2,
 	IO_KEEPALIVE_COUNT = 3,
@@ -117,7 +117,9 @@ struct io_sock {
 
 struct io_config {
 	enum io_kind kind;
-	unsigned sockets_max;   /* bound of connections at one time, 1..IO_SOCKETS_MAX */
+	unsigned sockets_max; /* bound of connections at one time, 1..IO_SOCKETS_MAX */
+	/* The same where each takes a descriptor of the process, as with epoll; 0 = sockets_max */
+	unsigned descriptors_max;
 	unsigned recv_buffers;  /* posted receive buffers, 64-128; 0 = 128 */
 	unsigned batch_wait_us; /* longest wait for a batch when busy; 0 = never (lowest latency) */
 	const struct io_handlers *handlers;
@@ -169,6 +171,7 @@ struct io {
 	const struct io_handlers *handlers;
 	void *owner;
 	uint64_t now_ns;
+	unsigned sockets_max; /* that there may be at one time */
 	struct io_counters counters;
 };
 
@@ -176,6 +179,12 @@ struct io {
 static inline enum io_kind io_kind_of(const struct io *io)
 {
 	return io->ops->kind;
+}
+
+/* How many sockets there may be at one time. Any thread, once it is open. */
+static inline unsigned io_sockets_max(const struct io *io)
+{
+	return io->sockets_max;
 }
 
 /* Monotonic nanoseconds, read once per tick (cheap to call). */
@@ -198,7 +207,7 @@ static inline void io_counters(const struct io *io, struct io_counters *out)
 
 /* Starts a TCP connection over IPv4 or IPv6 (TCP_NODELAY, keepalive and user timeout as above);
  * on_connect comes within timeout_ns (0 = IO_CONNECT_TIMEOUT_S). addr is copied. On an error
- * (ERR_LIMIT: sockets_max or descriptors are used up; ERR_ARGUMENT: no such address family) the
+ * (ERR_LIMIT: io_sockets_max or descriptors are used up; ERR_ARGUMENT: no such address family) the
  * socket is not in use and no handler will come for it. */
 MUST_USE static inline err_t io_connect(struct io *io, struct io_sock *s,
         const struct sockaddr *addr, socklen_t addr_len, uint64_t timeout_ns)

@@ -11,8 +11,8 @@
 
 const struct os_option os_options[OS_OPTION_COUNT] = {
         {IPPROTO_TCP, TCP_NODELAY, 1},
-        /* Only probes find a peer that vanished from a stream on which we never send
-           (reliability.md fact 2). */
+        /* Only probes find a peer that vanished from a stream on which we never send:
+           TCP_USER_TIMEOUT alone counts what waits to be acknowledged, and nothing does. */
         {SOL_SOCKET, SO_KEEPALIVE, 1},
         {IPPROTO_TCP, TCP_KEEPIDLE, IO_KEEPALIVE_IDLE_S},
         {IPPROTO_TCP, TCP_KEEPINTVL, IO_KEEPALIVE_INTERVAL_S},

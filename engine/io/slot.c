@@ -15,6 +15,7 @@ bool slot_table_init(
 	t->base = calloc(count, stride);
 	if (!t->base)
 		return false;
+	io->sockets_max = count;
 	for (uint32_t i = 1; i <= count; i++) {
 		struct slot *x = slot_at(t, i);
 		x->index = i;
@@ -22,6 +23,12 @@ bool slot_table_init(
 		list_push(&t->free, &x->run);
 	}
 	return true;
+}
+
+void slot_table_share(struct slot_table *t, const struct io_config *c)
+{
+	if (c->descriptors_max && c->descriptors_max < t->io->sockets_max)
+		t->io->sockets_max = c->descriptors_max;
 }
 
 void slot_table_fini(struct slot_table *t)
@@ -49,7 +56,7 @@ static void slot_watch_connect(struct slot_table *t, struct slot *x)
 struct slot *slot_open(struct slot_table *t, struct io_sock *s, uint64_t timeout_ns)
 {
 	CHECK(s->impl == 0);
-	struct list *n = list_pop(&t->free);
+	struct list *n = t->live < t->io->sockets_max ? list_pop(&t->free) : NULL;
 	if (!n)
 		return NULL;
 	struct slot *x = CONTAINER_OF(n, struct slot, run);

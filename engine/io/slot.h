@@ -79,6 +79,8 @@ static inline struct slot *slot_of(const struct slot_table *t, const struct io_s
 	return s->impl ? slot_at(t, s->impl) : NULL;
 }
 
+/* What io_config says of descriptors holds for the table: each of its sockets takes one. */
+void slot_table_share(struct slot_table *t, const struct io_config *c);
 /* Takes a free slot for s and starts the clock of its connect. NULL: all are in use. */
 struct slot *slot_open(struct slot_table *t, struct io_sock *s, uint64_t timeout_ns);
 /* Gives a slot back, with no handler: io_connect failed at once, or all is being torn down. */

@@ -311,6 +311,8 @@ static int open_ring(struct uring *u, const struct io_config *c, const struct ur
 		return r;
 	u->direct = (p.features & KR_FEAT_RW_ATTR) && !t->no_direct;
 	u->min_wait = (p.features & KR_FEAT_MIN_TIMEOUT) && !t->no_min_wait;
+	if (!u->direct)
+		slot_table_share(&u->slots, c);
 	(void)io_uring_register_ring_fd(&u->ring); /* saves a lookup per enter; not needed */
 	return 0;
 }

@@ -14,8 +14,8 @@
  *   was closed; completions of an older generation only give back their buffer.
  *
  * - U3 Closing a descriptor does not end its requests, and no FIN goes out while one holds the
- *   file. So: cancel all requests of the descriptor, wait for their completions, close it, wait
- *   for that (performance.md 3.7).
+ *   file (liburing#568). So: cancel all requests of the descriptor, wait for their completions,
+ *   close it, wait for that.
  *
  * - U4 Receives run inside our own enter (DEFER_TASKRUN), so buffers are posted once per tick.
  *

@@ -12,10 +12,10 @@
  *
  * Validation: what is accepted is valid JSON (RFC 8259) from its first byte to its last: UTF-8,
  * grammar, escapes, numbers. What the store keeps is served to others, so it must be valid
- * everywhere, not just where we looked (reliability.md 1.2). There is no mode that checks less.
- * Beyond the RFC: depth <= JSON_DEPTH_MAX; a number too large for a double is refused; of two
- * members with one name, where the name means something to us, both are refused. A lone surrogate
- * escape in any other string than those is legal JSON and passes.
+ * everywhere, not just where we looked. There is no mode that checks less. Beyond the RFC: depth
+ * <= JSON_DEPTH_MAX; a number too large for a double is refused; of two members with one name,
+ * where the name means something to us, both are refused. A lone surrogate escape in any other
+ * string than those is legal JSON and passes.
  */
 #ifndef KR_JSON_JSON_H
 #define KR_JSON_JSON_H
@@ -138,30 +138,31 @@ err_t json_scan_status(struct json_parser *p, struct span doc, struct json_statu
 
 /* Typed lists print kind, apiVersion, metadata, items; lists of custom resources print apiVersion,
  * items, kind, metadata: the version and the continue token may come after all items
- * (kubernetes-watch.md 1.3), so nothing may be committed before JSON_LIST_END. */
+ * (apimachinery, UnstructuredList: sorted keys), so nothing may be committed before JSON_LIST_END.
+ */
 enum json_list_result {
 	JSON_LIST_MORE,  /* all of the input was consumed; feed more */
 	JSON_LIST_ITEM,  /* *item is one element of items[], whole, with JSON_PADDING readable bytes
 	                    behind; feed the rest */
-	JSON_LIST_END,   /* the document is complete: list metadata is in the splitter. White space
-	                    may be fed after it; all else is an error */
+	JSON_LIST_END,   /* all of the input was consumed, and the document is complete: list
+	                    metadata is in the splitter. White space may follow; all else is an
+	                    error */
 	JSON_LIST_ERROR, /* json_list_err says which */
 };
 struct json_list; /* heap, because it carries the unfinished tail of an item */
 struct json_list *json_list_new(size_t item_bytes_max);
 void json_list_free(struct json_list **s);
 void json_list_reset(struct json_list *s); /* before each page */
-/* data: JSON_PADDING readable bytes behind it; may be empty. *consumed bytes were taken. An item is
- * an object with balanced brackets, of at most JSON_FLATTEN_DEPTH_MAX levels, no more:
- * json_scan_object checks it. Everything outside of the
- * items is checked here. However the body is cut into pieces, the answers are the same.
- * An item that lies whole in data is handed out in place, else from the carry; it is valid until
- * the next call.
- * Errors: ERR_JSON_SYNTAX; _DEPTH; _LIMIT (an item over item_bytes_max, anything else over 256
- * KiB, a body of more than 1024 members); _SHAPE (an item that is no object; kind,
- * items, metadata or one of its members named below mistyped or there twice); ERR_NO_MEMORY. */
-enum json_list_result json_list_feed(
-        struct json_list *s, struct span data, size_t *consumed, struct span *item);
+/* data: JSON_PADDING readable bytes behind it; may be empty. What was consumed is taken off its
+ * front. An item is an object with balanced brackets, of at most JSON_FLATTEN_DEPTH_MAX levels, no
+ * more: json_scan_object checks it.
+ * Everything outside of the items is checked here. However the body is cut into pieces, the
+ * answers are the same. An item that lies whole in data is handed out in place, else from the
+ * carry; it is valid until the next call. Errors: ERR_JSON_SYNTAX; _DEPTH; _LIMIT (an item over
+ * item_bytes_max, anything else over 256 KiB, a body of more than 1024 members); _SHAPE (an item
+ * that is no object; kind, items, metadata or one of its members named below mistyped or there
+ * twice); ERR_NO_MEMORY. */
+enum json_list_result json_list_feed(struct json_list *s, struct span *data, struct span *item);
 err_t json_list_err(const struct json_list *s);
 /* After END (before it: what has been seen so far). Valid until reset. */
 struct json_list_meta {

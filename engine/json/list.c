@@ -392,23 +392,18 @@ static err_t step(struct json_list *s, struct span data, size_t *taken, struct s
 	return e;
 }
 
-enum json_list_result json_list_feed(
-        struct json_list *s, struct span data, size_t *consumed, struct span *item)
+enum json_list_result json_list_feed(struct json_list *s, struct span *data, struct span *item)
 {
-	*consumed = 0;
 	*item = SPAN_NONE;
-	bool was_done = s->state == LIST_DONE;
-	while (s->state != LIST_FAILED && *consumed < data.n) {
-		struct span rest = {data.p + *consumed, data.n - *consumed};
+	while (s->state != LIST_FAILED && data->n) {
 		size_t taken = 0;
-		err_t e = step(s, rest, &taken, item);
-		*consumed += taken;
+		err_t e = step(s, *data, &taken, item);
+		data->p += taken;
+		data->n -= taken;
 		if (e)
 			fail(s, e);
 		else if (item->p)
 			return JSON_LIST_ITEM;
-		else if (s->state == LIST_DONE && !was_done)
-			return JSON_LIST_END;
 	}
 	if (s->state == LIST_FAILED)
 		return JSON_LIST_ERROR;

@@ -8,7 +8,7 @@
 #include "base/span.h"
 
 /* The byte behind the number at p; NULL when there is none, or when it is too large for a double,
- * so that no reader could hold it (reliability.md H): from 1.7976931348623158e308 on. */
+ * so that no reader could hold it: from 1.7976931348623158e308 on. */
 const char *number_end(const char *p, const char *end);
 
 /* A whole valid number without fraction and exponent that fits. */

@@ -437,7 +437,7 @@ static void on_failure(struct watch *w, int code, const struct json_status *st, 
 	} else if (code == 401) {
 		unauthorized(w, text, now_ns, out);
 	} else if (code == 429) {
-		put_off(w, ERR_KUBE_GONE_SLOW, text, retry_at(w, retry, now_ns), out);
+		put_off(w, ERR_KUBE_THROTTLED, text, retry_at(w, retry, now_ns), out);
 	} else if (refuses_stream_list(w, code)) {
 		no_stream_list(w, ERR_KUBE_UNSUPPORTED, reusable, now_ns, out);
 		if (code == 403) /* perhaps it is the list that is denied, not the way to take it */
@@ -659,7 +659,7 @@ void watch_on_refused(
 	 * be no object at all, but what never ends. */
 	bool stays =
 	        err == ERR_JSON_LIMIT && w->state == WATCH_SYNCING && w->request == WATCH_REQ_PAGE;
-	if (stays || err == ERR_BUDGET || err == ERR_LIMIT || err == ERR_NO_MEMORY)
+	if (stays || err_class_of(err) == ERR_CLASS_LOCAL)
 		park(w, err, text, now_ns, out);
 	else
 		distrust(w, err, text, now_ns, out);
@@ -715,9 +715,9 @@ void watch_on_body_end(struct watch *w, bool reusable, uint64_t now_ns, struct w
 
 /* --- inputs: time ------------------------------------------------------------------------ */
 
-/* Silence on a live stream (L1). TCP keepalive finds a dead peer in 10 s; this finds what it
+/* Silence on a live stream. TCP keepalive finds a dead peer in 10 s; this finds what it
  * cannot: a proxy that answers for a dead server, and a watch from a version in the server's
- * future, which is silent for ever (real-servers.md trap 2). */
+ * future, which is silent for ever (e2e test trap.restore). */
 static void check_silence(struct watch *w, uint64_t now_ns, struct watch_out *out)
 {
 	bool expected = w->caps->silence_ns, again = w->silences > 0;

@@ -1,7 +1,8 @@
 /* clang-format off */
 /* watch.h - what keeps one list up to date: LIST + WATCH as a pure state machine. No socket, no
  * clock, no memory of objects: inputs are what happened, outputs are what the reactor must do.
- * Semantics: reference/kubernetes-watch.md 1; invariants M1-M8 of reliability.md.
+ * Semantics: Kubernetes API concepts, "Efficient detection of changes"; KEP-956 (bookmarks),
+ * KEP-3157 (streaming lists), KEP-5504 (order of versions). M1-M8 are of ARCHITECTURE.md.
  *
  *   IDLE
  *    | start                                        page (SEND)
@@ -40,8 +41,8 @@ enum {
 	WATCH_TIMEOUT_MIN_S = 300, /* timeoutSeconds: random in [300, 600), as client-go, so that
 	                              renewals do not come together */
 	WATCH_TIMEOUT_SPREAD_S = 300,
-	WATCH_HEAD_S = 30, /* no head of an answer within this: give up (real-servers.md trap 7: the
-	                      server may hang for 60 s) */
+	WATCH_HEAD_S = 30, /* no head of an answer within this: give up (a server whose etcd hangs
+	                      says nothing for 60 s; e2e test trap.hung_store) */
 	WATCH_PROGRESS_S = 30, /* no byte of a LIST body within this */
 	WATCH_STREAM_S = 660,  /* a stream that the server has not ended by then (timeoutSeconds is
 	                          below 600) lags behind: it drips */
@@ -52,7 +53,7 @@ enum {
 	WATCH_BOOKMARK_S =
 	        75, /* where bookmarks come, every 60 s as a rule, silence means a dead path */
 	WATCH_BOOKMARK_MAX_S = 240, /* of rarer ones: a stream lasts longer than that */
-	WATCH_VERIFY_S = 150, /* no bookmarks come: relist to find out (trap 2), doubling up to
+	WATCH_VERIFY_S = 150, /* no bookmarks come: relist to find out, doubling up to
 	                         WATCH_VERIFY_MAX_S while nothing was missed */
 	WATCH_VERIFY_MAX_S = 3600,
 	WATCH_PARK_MIN_S = 30,

@@ -1,5 +1,5 @@
 /* watch_pages.c - the pages of a LIST: one snapshot at one version, from token to token
- * (kubernetes-watch.md 1.3). */
+ * (Kubernetes API concepts, "Retrieving large results sets in chunks"). */
 #include "kube/watch_priv.h"
 
 #include <stdlib.h>

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@
 #include "config/config_list.h"
 #include "control/control.h"
 #include "io/io.h"
+#include "main/memory.h"
 #include "main/notify.h"
 #include "main/options.h"
 #include "reactor/reactor.h"
@@ -29,6 +31,7 @@ enum {
 	MAIN_REACTORS_MAX = 64,
 	MAIN_SOCKETS_MAX = 32768,
 	MAIN_OTHER_FILES = 1024,
+	MAIN_FILES_OF_REACTOR = 16, /* ring, eventfd, the segments of a shard or two */
 	MAIN_CHECK_BYTES = 1 << 20
 };
 
@@ -44,6 +47,8 @@ struct worker {
 	struct io *io;
 	enum io_kind kind;
 	unsigned batch_wait_us;
+	uint32_t reactors; /* how many there are */
+	uint64_t memory_bytes_max;
 	struct errmsg why;
 	err_t err;
 	pthread_barrier_t *ready;
@@ -246,21 +251,27 @@ static void loaded(void *arg, const char *text)
 
 /* --- reactors ---------------------------------------------------------------------------- */
 
-/* A ring's table of sockets is bounded by RLIMIT_NOFILE, like everything else that is open. */
-static unsigned sockets_max(void)
+/* Of RLIMIT_NOFILE so much is for the sockets of each of them, where they share it; a ring's table
+ * is bounded by it too. What they leave is for consumers, plugins, files and shared memory: else
+ * nobody could attach, not even to see why. */
+static unsigned sockets_max(uint32_t reactors)
 {
 	struct rlimit r;
-	if (getrlimit(RLIMIT_NOFILE, &r) < 0 || r.rlim_cur >= MAIN_SOCKETS_MAX + MAIN_OTHER_FILES)
+	if (getrlimit(RLIMIT_NOFILE, &r) < 0)
 		return MAIN_SOCKETS_MAX;
-	return r.rlim_cur > 2 * MAIN_OTHER_FILES ? (unsigned)r.rlim_cur - MAIN_OTHER_FILES
-	                                         : (unsigned)r.rlim_cur / 2;
+	rlim_t n = r.rlim_cur;
+	rlim_t others = n / 4 < MAIN_OTHER_FILES ? n / 4 : MAIN_OTHER_FILES;
+	others += MAIN_FILES_OF_REACTOR * reactors;
+	n = n > others ? (n - others) / reactors : 1;
+	return n < 1 ? 1 : n > MAIN_SOCKETS_MAX ? MAIN_SOCKETS_MAX : (unsigned)n;
 }
 
 static void *work(void *arg)
 {
 	struct worker *w = arg;
 	struct io_config c = {.kind = w->kind,
-	        .sockets_max = sockets_max(),
+	        .sockets_max = sockets_max(1),
+	        .descriptors_max = sockets_max(w->reactors),
 	        .batch_wait_us = w->batch_wait_us,
 	        .handlers = &reactor_io_handlers,
 	        .owner = w->reactor};
@@ -283,9 +294,19 @@ static uint64_t random_word(void)
 	return v;
 }
 
+/* Of the memory that the system lets us have three quarters are for what lists hold. The rest is
+ * for connections, rings, and whatever else is counted against us. */
+static uint64_t memory_for_lists(const struct settings_limits *l)
+{
+	if (l->memory_bytes)
+		return l->memory_bytes;
+	return memory_limit("/proc/self/cgroup", "/sys/fs/cgroup") / 4 * 3;
+}
+
 static err_t make_reactor(
         struct worker *w, uint32_t index, const struct control_config *cc, struct control *control)
 {
+	static atomic_ullong memory_bytes; /* of all reactors */
 	const struct settings_limits *l = &cc->settings->limits;
 	struct reactor_config c = {.index = index,
 	        .count = cc->reactor_count,
@@ -294,6 +315,8 @@ static err_t make_reactor(
 	        .ring_entries = (uint32_t)l->ring_entries,
 	        .lists_max = (uint32_t)l->lists_max,
 	        .shard_bytes_max = l->shard_bytes,
+	        .memory_bytes = &memory_bytes,
+	        .memory_bytes_max = w->memory_bytes_max,
 	        .retained_bytes_max = l->retained_bytes,
 	        .objects_max = l->objects_max,
 	        .event_bytes_max = (uint32_t)l->event_bytes_max,
@@ -319,8 +342,8 @@ static void raise_limits(void)
 	raise_limit(RLIMIT_MEMLOCK);
 }
 
-/* Before a credential is read: a core would hold it, and a process of the same user could read it
- * (reliability.md K1). */
+/* Before a credential is read: a core would hold it, and other processes of the user could read it.
+ */
 static void keep_memory_private(void)
 {
 	struct rlimit none = {0, 0};
@@ -329,16 +352,26 @@ static void keep_memory_private(void)
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
+/* Shared memory, answers and the log are files to the kernel: what goes over the limit of their
+ * size is an error then, not the end. */
+static void outlive_large_files(void)
+{
+	struct sigaction ignore = {.sa_handler = SIG_IGN};
+	sigaction(SIGXFSZ, &ignore, NULL);
+}
+
 static void warn(const char *text)
 {
 	log_line(LOG_LEVEL_WARN, text, NULL);
 }
 
 /* Ten thousand lines that a cluster is not reached, or one that says why before. */
-static void warn_of_limit(size_t clusters, uint32_t reactors)
+static void warn_of_limit(size_t clusters, const struct worker *w, uint32_t reactors)
 {
 	char text[256];
-	size_t room = (size_t)sockets_max() * reactors;
+	size_t room = 0;
+	for (uint32_t i = 0; i < reactors; i++)
+		room += io_sockets_max(w[i].io);
 	if (clusters <= room)
 		return;
 	snprintf(text, sizeof text,
@@ -368,7 +401,6 @@ static void announce(
 	log_line(LOG_LEVEL_INFO, "ready", "version", KR_VERSION, "socket", cc->socket_path,
 	        "clusters", clusters, "reactors", reactors, "io", io,
 	        strcmp(why, io) != 0 ? "why" : NULL, why, NULL);
-	warn_of_limit(config->cluster_count, cc->reactor_count);
 	if (!config->cluster_count && !config->backend_count)
 		log_line(LOG_LEVEL_WARN,
 		        "no cluster is configured: set KUBECONFIG, pass --kubeconfig, or name "
@@ -387,17 +419,24 @@ static int serve(struct control_config *cc, struct worker *w, struct control *co
 {
 	pthread_barrier_t ready;
 	struct reactor *reactors[MAIN_REACTORS_MAX];
+	uint64_t memory = memory_for_lists(&cc->settings->limits);
 	pthread_barrier_init(&ready, NULL, cc->reactor_count + 1);
 	for (uint32_t i = 0; i < cc->reactor_count; i++) {
 		w[i].ready = &ready;
 		w[i].batch_wait_us = (unsigned)cc->settings->batch_wait_us;
+		w[i].memory_bytes_max = memory;
+		w[i].reactors = cc->reactor_count;
 		w[i].kind = cc->settings->io == SETTINGS_IO_URING   ? IO_KIND_URING
 		            : cc->settings->io == SETTINGS_IO_EPOLL ? IO_KIND_EPOLL
 		                                                    : IO_KIND_AUTO;
 		err_t err = make_reactor(&w[i], i, cc, control);
 		if (err)
 			return failed("a reactor cannot be made", err_text(err));
-		CHECK(pthread_create(&w[i].thread, NULL, work, &w[i]) == 0);
+		int wrong = pthread_create(&w[i].thread, NULL, work, &w[i]);
+		if (wrong)
+			return failed("a reactor has no thread: raise the limit of tasks "
+			              "(TasksMax=), or use fewer reactors",
+			        strerror(wrong));
 		reactors[i] = w[i].reactor;
 	}
 	pthread_barrier_wait(&ready);
@@ -409,6 +448,7 @@ static int serve(struct control_config *cc, struct worker *w, struct control *co
 	control_set_io(control, io_kind_of(told->io), told->why.text);
 	pthread_barrier_wait(&ready);
 	announce(cc, told, cc->config);
+	warn_of_limit(cc->config->cluster_count, w, cc->reactor_count);
 	running = control;
 	catch_signals(before);
 	notify_ready();
@@ -478,6 +518,7 @@ int main(int argc, char **argv)
 	if (options.check)
 		return check(&options);
 	keep_memory_private();
+	outlive_large_files();
 	sigset_t before;
 	hold_reload(&before);
 	struct config *config = load_first(&options);

@@ -5,9 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
+
+enum { NOTIFY_WAIT_S = 1 };
 
 static void notify(const char *text)
 {
@@ -21,6 +24,9 @@ static void notify(const char *text)
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return;
+	/* A manager that does not read, or no more, must not stop the control thread. */
+	struct timeval most = {.tv_sec = NOTIFY_WAIT_S};
+	(void)!setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &most, sizeof most);
 	socklen_t n = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
 	ssize_t sent = sendto(fd, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *)&a, n);
 	(void)sent;

@@ -1,4 +1,4 @@
-/* options.h - the command line of kuberingd (DESIGN 12): its words are a contract. */
+/* options.h - the command line of kuberingd: its words are a contract with users' scripts. */
 #ifndef KR_MAIN_OPTIONS_H
 #define KR_MAIN_OPTIONS_H
 

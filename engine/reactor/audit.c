@@ -252,17 +252,12 @@ static void on_body(void *arg, struct conn *c, struct span data)
 	a->byte_ns = reactor_of(a)->now_ns;
 	while (!err) {
 		struct span item;
-		size_t used = 0;
-		enum json_list_result res = json_list_feed(a->splitter, data, &used, &item);
-		data.p += used;
-		data.n -= used;
-		if (res == JSON_LIST_ITEM)
-			err = on_item(a, item);
-		else if (res == JSON_LIST_ERROR)
-			err = json_list_err(a->splitter);
-		a->whole |= res == JSON_LIST_END;
-		if (res == JSON_LIST_MORE || (res == JSON_LIST_END && !data.n))
-			return;
+		switch (json_list_feed(a->splitter, &data, &item)) {
+		case JSON_LIST_MORE: return;
+		case JSON_LIST_END: a->whole = true; return;
+		case JSON_LIST_ERROR: err = json_list_err(a->splitter); break;
+		case JSON_LIST_ITEM: err = on_item(a, item); break;
+		}
 	}
 	give_up(a, err_text(err));
 }

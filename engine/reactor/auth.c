@@ -31,5 +31,6 @@ void auth_put(struct auth **ap)
 		wipe(a->fields[i].value); /* a backend's token, perhaps */
 	}
 	free(a->fields);
+	wipe(a->upgrade_cookie);
 	free(a);
 }

@@ -55,6 +55,20 @@ struct cluster *cluster_new(struct reactor *r, struct cluster_spec *spec)
 	return c;
 }
 
+/* Those that no list has. */
+static void forget_caps(struct cluster *c)
+{
+	LIST_EACH_SAFE (it, &c->caps) {
+		struct cluster_caps *k = CONTAINER_OF(it, struct cluster_caps, link);
+		if (k->lists)
+			continue;
+		list_unlink(it);
+		free(k->key);
+		free(k);
+		c->caps_count--;
+	}
+}
+
 void cluster_free(struct cluster **cp)
 {
 	struct cluster *c = *cp;
@@ -67,11 +81,8 @@ void cluster_free(struct cluster **cp)
 	wheel_set(&c->reactor->wheel, &c->timer, UINT64_MAX);
 	list_unlink(&c->link);
 	list_unlink(&c->admit);
-	LIST_EACH_SAFE (it, &c->caps) {
-		struct cluster_caps *k = CONTAINER_OF(it, struct cluster_caps, link);
-		free(k->key);
-		free(k);
-	}
+	forget_caps(c);
+	CHECK(list_empty(&c->caps));
 	auth_put(&c->auth);
 	tls_config_put(&c->tls);
 	free(c->spec.name);
@@ -95,17 +106,29 @@ struct watch_caps *cluster_caps_of(
 		struct cluster_caps *k = CONTAINER_OF(it, struct cluster_caps, link);
 		if (strcmp(k->key, key) == 0) {
 			free(key);
+			k->lists++;
 			return &k->caps;
 		}
 	}
+	if (c->caps_count >= CLUSTER_CAPS_KEPT) /* resources come and go, or never were */
+		forget_caps(c);
 	struct cluster_caps *k = calloc(1, sizeof *k);
 	if (!k) {
 		free(key);
 		return NULL;
 	}
 	k->key = key;
+	k->lists = 1;
+	c->caps_count++;
 	list_push(&c->caps, &k->link);
 	return &k->caps;
+}
+
+void cluster_caps_put(struct watch_caps *caps)
+{
+	struct cluster_caps *k = CONTAINER_OF(caps, struct cluster_caps, caps);
+	CHECK(k->lists > 0);
+	k->lists--;
 }
 
 /* --- what stands in its way ------------------------------------------------------------------- */

@@ -17,12 +17,15 @@
 struct list_audit;
 struct mux_link;
 
-/* Capabilities of one resource, shared by the lists of it. Owner: the cluster, until it goes. */
+/* Capabilities of one resource, shared by the lists of it. Owner: the cluster. Some are kept for
+ * lists to come. */
 struct cluster_caps {
 	struct list link;
 	struct watch_caps caps;
-	char *key; /* group/version/resource */
+	char *key;      /* group/version/resource */
+	uint32_t lists; /* that have it */
 };
+enum { CLUSTER_CAPS_KEPT = 256 };
 
 /* Somebody who wants a connection. `granted` is called when the gate lets it; the queue is fair
  * (first come, first served). */
@@ -68,7 +71,7 @@ struct cluster {
 	struct list audits;          /* struct list_audit: wait for their turn */
 	struct list_audit *auditing; /* borrow(the feed's): whose turn it is; NULL: nobody's */
 	struct store_budget budget;
-	uint32_t conn_count, list_count;
+	uint32_t conn_count, list_count, caps_count;
 	uint64_t resolved_ns;
 	struct strategy *strategy; /* own; NULL: not through a backend, the way is the spec's */
 	uint64_t answered_ns; /* through a backend: when the cluster behind it last showed that it
@@ -85,8 +88,10 @@ struct cluster *cluster_new(struct reactor *r, struct cluster_spec *spec /* move
 /* Tells control, if it was removed, that nothing more will be heard of it. No lists, conns closed
  * or closing: the caller saw to it. */
 void cluster_free(struct cluster **c);
+/* For a list, which gives them back: cluster_caps_put. NULL: out of memory. */
 struct watch_caps *cluster_caps_of(
         struct cluster *c, const char *group, const char *version, const char *resource);
+void cluster_caps_put(struct watch_caps *caps);
 
 /* Asks for a connection: granted() now or later. Harmless when already queued. */
 void cluster_wait(struct cluster *c, struct cluster_waiter *w);

@@ -40,7 +40,7 @@ struct conn_user {
 };
 
 enum {
-	CONN_HANDSHAKE_S = 10, /* TLS must be up by then (reliability.md H) */
+	CONN_HANDSHAKE_S = 10, /* TLS must be up by then: a peer could drip it */
 	CONN_PING_S = 4, /* a WebSocket that is silent for this long is asked whether it lives */
 	CONN_PONG_S = 5, /* and is half-open when nothing came for this long after it */
 	/* Plain bytes that wait to be sent: a server that does not read is given up. Those of TLS
@@ -91,7 +91,8 @@ struct conn_upgrade {
 	uint32_t pong_s; /* silence after a ping that means half-open; 0: CONN_PONG_S */
 };
 err_t conn_upgrade(struct conn *c, const struct conn_upgrade *u, struct errmsg *m) MUST_USE;
-/* One text message on an open WebSocket. ERR_LIMIT: the server does not read. */
+/* One text message on an open WebSocket. ERR_LIMIT: so much waits to be sent already that there is
+ * no room for it, and nothing of it was taken. */
 err_t conn_send_text(struct conn *c, struct span text) MUST_USE;
 /* What it logged in with is not to be used any more: its user hears that it is lost, and the server
  * is not blamed. */

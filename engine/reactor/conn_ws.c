@@ -80,20 +80,24 @@ err_t conn_upgrade(struct conn *c, const struct conn_upgrade *u, struct errmsg *
 	if (!w)
 		return errmsg_set(m, ERR_NO_MEMORY, "WebSocket");
 	char origin[300];
-	/* A kube-apiserver refuses a WebSocket without Origin by a bare 403 (real-servers.md trap
-	 * 1); any will do. */
+	/* A kube-apiserver refuses a WebSocket without Origin by a bare 403; any will do. */
 	int n = snprintf(origin, sizeof origin, "http%s://%s", c->cluster->spec.tls ? "s" : "",
 	        c->cluster->spec.host);
 	if (n < 0 || (size_t)n >= sizeof origin) {
 		conn_ws_free(&w);
 		return errmsg_set(m, ERR_LIMIT, "the server's name is too long");
 	}
-	const struct http1_field fields[] = {{SPAN("Upgrade"), SPAN("websocket")},
+	const struct auth *a = c->cluster->auth;
+	struct http1_field fields[CONN_FIELDS_MAX] = {{SPAN("Upgrade"), SPAN("websocket")},
 	        {SPAN("Connection"), SPAN("Upgrade")}, {SPAN("Sec-WebSocket-Version"), SPAN("13")},
 	        {SPAN("Sec-WebSocket-Key"), {w->key, WS_KEY_BYTES}},
-	        {SPAN("Origin"), span_of(origin)},
-	        {SPAN("Sec-WebSocket-Protocol"), span_of(w->protocols)}};
-	size_t count = ARRAY_LEN(fields) - (w->offered_count == 0);
+	        {SPAN("Origin"), span_of(origin)}};
+	size_t count = 5;
+	if (w->offered_count)
+		fields[count++] =
+		        (struct http1_field){SPAN("Sec-WebSocket-Protocol"), span_of(w->protocols)};
+	if (a && a->upgrade_cookie)
+		fields[count++] = (struct http1_field){SPAN("Cookie"), span_of(a->upgrade_cookie)};
 	struct http1_request q = {.target = u->target, .accept = u->accept};
 	c->ws = w;
 	err_t err = conn_ask(c, &q, fields, count, HTTP1_UPGRADE, m);

@@ -83,8 +83,9 @@ struct reactor {
 	struct prng rng;
 	_Atomic uint64_t turned_ns;
 	pthread_mutex_t
-	        mailbox_lock; /* [any thread] guards mailbox only; never held while working */
-	struct list mailbox;  /* struct reactor_msg */
+	        mailbox_lock;     /* [any thread] guards mailbox only; never held while working */
+	struct list mailbox;      /* struct reactor_msg */
+	_Atomic uint32_t waiting; /* in mailbox and mail */
 };
 
 enum core_timer {

@@ -48,9 +48,8 @@ static void set_identity(struct feed *f, struct store_identity *id)
 }
 
 err_t feed_open(struct reactor *r, uint32_t id, struct cluster *c, struct list_spec *spec,
-        struct feed **out)
+        struct feed **out, struct errmsg *m)
 {
-	struct errmsg m = {0};
 	struct feed *f = calloc(1, sizeof *f);
 	if (!f)
 		return ERR_NO_MEMORY;
@@ -74,10 +73,12 @@ err_t feed_open(struct reactor *r, uint32_t id, struct cluster *c, struct list_s
 	        .name = "list", .bytes_max = f->spec.bytes_max, .parent = &c->budget};
 	struct watch_caps *caps =
 	        cluster_caps_of(c, f->spec.group, f->spec.version, f->spec.resource);
-	err_t err = caps ? core_store(r, f->realm, &f->store, &m) : ERR_NO_MEMORY;
+	err_t err = caps ? core_store(r, f->realm, &f->store, m) : ERR_NO_MEMORY;
 	if (!err)
 		err = store_list_open(f->store, &identity, &f->budget, f, &f->list);
 	if (err) {
+		if (caps)
+			cluster_caps_put(caps);
 		f->cluster = NULL;
 		feed_close(&f);
 		return err;
@@ -129,14 +130,14 @@ void feed_close(struct feed **fp)
 		else
 			store_list_close(&f->list, r->now_ns);
 		watch_fini(&f->watch);
+		cluster_caps_put(f->watch.caps);
 		for (uint32_t i = 0; i < f->consumer_count; i++)
 			r->consumers[f->consumers[i]].feeds--;
 		list_unlink(&f->link);
 		list_unlink(&f->cluster_link);
 		f->cluster->list_count--;
 	}
-	json_list_free(&f->splitter);
-	free(f->carry);
+	feed_drop_partial(f);
 	free(f->left);
 	free(f->sub);
 	free(f->consumers);
@@ -172,7 +173,7 @@ static void drop_conn(struct feed *f)
 {
 	struct conn *c = f->conn;
 	f->conn = NULL;
-	f->carry_bytes = 0;
+	feed_drop_partial(f);
 	/* A request that waits for a connection is given up with it: else the gate's answer would
 	 * send it in a state that asks for nothing. */
 	f->resend = false;
@@ -219,7 +220,6 @@ static void send_request(struct feed *f)
 	}
 	f->resend = false;
 	f->hint = (struct json_hint){0};
-	f->carry_bytes = 0;
 	bool upgrade = stream && (f->way == STRATEGY_WEBSOCKET || f->way == STRATEGY_LEGACY);
 	err_t err = ask(f, upgrade, &m);
 	if (err) {
@@ -313,13 +313,10 @@ static void on_lost(void *arg, struct conn *c, err_t err, const char *text)
 	struct watch_out out;
 	CHECK(f->conn == c);
 	f->conn = NULL;
-	f->carry_bytes = 0;
+	feed_drop_partial(f);
 	f->resend = false;
 	f->cluster->reactor->errors++;
-	if (f->watch.state == WATCH_ASKING && f->watch.request != WATCH_REQ_PAGE)
-		feed_blame_way(f, STRATEGY_BROKEN, text);
-	else if (f->watch.state == WATCH_STREAMING && f->way_works)
-		feed_suspect_restart(f);
+	feed_judge_loss(f, text);
 	watch_on_lost(&f->watch, err, text, now_of(f), &out);
 	feed_run(f, &out);
 }

@@ -45,15 +45,14 @@ static err_t carry(struct feed *f, struct span s, size_t bytes_max)
 	return ERR_OK;
 }
 
-/* An idle stream holds no buffer: thousands of them would. */
-static void drop_carry(struct feed *f)
+void feed_drop_partial(struct feed *f)
 {
-	f->carry_bytes = 0;
-	if (!f->carry)
+	if (!f->carry && !f->splitter)
 		return;
 	free(f->carry);
 	f->carry = NULL;
-	f->carry_cap = 0;
+	f->carry_bytes = f->carry_cap = 0;
+	json_list_free(&f->splitter);
 }
 
 /* --- events -------------------------------------------------------------------------------------
@@ -250,7 +249,7 @@ static void on_events(struct feed *f, struct conn *c, struct span data)
 			on_new_document(f, line);
 		else if (line.n)
 			feed_on_document(f, line);
-		drop_carry(f);
+		feed_drop_partial(f);
 	}
 }
 
@@ -293,17 +292,9 @@ static void on_list(struct feed *f, struct conn *c, struct span data)
 {
 	while (f->conn == c) {
 		struct span item;
-		size_t used = 0;
-		enum json_list_result res = json_list_feed(f->splitter, data, &used, &item);
-		data.p += used;
-		data.n -= used;
-		switch (res) {
+		switch (json_list_feed(f->splitter, &data, &item)) {
 		case JSON_LIST_MORE: return;
-		case JSON_LIST_END:
-			f->list_whole = true;
-			if (!data.n)
-				return;
-			break; /* what is behind it must be white space */
+		case JSON_LIST_END: f->list_whole = true; return;
 		case JSON_LIST_ERROR: feed_refuse(f, json_list_err(f->splitter)); return;
 		case JSON_LIST_ITEM:
 			if (!on_item(f, item))
@@ -361,7 +352,6 @@ void feed_on_head(void *arg, struct conn *c, const struct http1_head *h)
 		f->cluster->answered_ns = now_of(f);
 	f->body = (uint8_t)watch_on_head(
 	        &f->watch, status, h->retry_after.n ? retry_after(h) : -1, now_of(f), &out);
-	f->carry_bytes = 0;
 	err_t err = f->body == WATCH_BODY_LIST ? ready_splitter(f) : ERR_OK;
 	feed_run(f, &out);
 	if (err)
@@ -387,7 +377,7 @@ void feed_on_body(void *arg, struct conn *c, struct span data)
 		/* What is over the limit is not needed to know what went wrong. */
 		if (f->carry_bytes + data.n <= FEED_STATUS_BYTES_MAX &&
 		        carry(f, data, FEED_STATUS_BYTES_MAX))
-			drop_carry(f);
+			feed_drop_partial(f);
 		break;
 	}
 }
@@ -396,15 +386,15 @@ static void end_of_status(struct feed *f, bool reusable, struct watch_out *out)
 {
 	struct json_status st = {0};
 	struct span body = {f->carry, f->carry_bytes};
-	/* 404 of an unknown API and 429 are text/plain (real-servers.md trap 10): what is no Status
-	 * stays zero. */
+	/* 404 of an unknown API and 429 are text/plain (e2e tests trap.not_found, trap.too_many):
+	 * what is no Status stays zero. */
 	if (!body.n || json_scan_status(reactor_of(f)->parser, body, &st)) {
 		while (body.n && (body.p[body.n - 1] == '\n' || body.p[body.n - 1] == '\r'))
 			body.n--;
 		st = (struct json_status){.message = body.n < 200 ? body : SPAN_NONE};
 	}
 	watch_on_status(&f->watch, &st, reusable, now_of(f), out);
-	f->carry_bytes = 0;
+	feed_drop_partial(f);
 }
 
 static void end_of_list(struct feed *f, struct watch_out *out)
@@ -441,7 +431,7 @@ void feed_on_body_end(void *arg, struct conn *c, bool reusable)
 			        "the stream ended inside an event", now_of(f), &out);
 		else
 			watch_on_body_end(&f->watch, reusable, now_of(f), &out);
-		f->carry_bytes = 0;
+		feed_drop_partial(f);
 		break;
 	}
 	feed_run(f, &out);

@@ -11,6 +11,9 @@ void feed_refuse(struct feed *f, err_t err);
 
 /* Bytes of the list or of its watch have come: it lives. */
 void feed_on_bytes(struct feed *f);
+/* What was read of something that is not whole goes. An idle stream holds no buffer, nor does a
+ * list that waits: thousands of them would. */
+void feed_drop_partial(struct feed *f);
 /* One whole document of a watch. After it the connection may be gone: callers look at f->conn. */
 void feed_on_document(struct feed *f, struct span doc);
 

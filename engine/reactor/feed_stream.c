@@ -11,7 +11,10 @@
 #include "reactor/feed_body.h"
 #include "reactor/mux_link.h"
 
-enum { FEED_REFUSALS_MAX = 2 }; /* of the multiplexer, before a LIST is to say why */
+enum {
+	FEED_REFUSALS_MAX = 2, /* of the multiplexer, before a LIST is to say why */
+	FEED_CUT_S = 10,       /* a stream that lived longer without an event was a quiet one */
+};
 
 static uint64_t now_of(const struct feed *f)
 {
@@ -72,9 +75,18 @@ void feed_praise_way(struct feed *f)
 		strategy_on_works(f->cluster->strategy, (enum strategy_way)f->way, now_of(f));
 }
 
-void feed_suspect_restart(struct feed *f)
+/* A stream through a backend that was cut: the backend restarted, most often, and what it could not
+ * do before it may do now. But where each is cut before anything came, the way is of no use, though
+ * it says yes each time: so does a proxy that knows no WebSockets and lets the upgrade pass. */
+void feed_judge_loss(struct feed *f, const char *text)
 {
-	if (f->cluster->strategy)
+	bool streams = f->watch.state == WATCH_STREAMING;
+	bool cut = streams && !f->way_works &&
+	           now_of(f) - f->watch.stream_since_ns < FEED_CUT_S * KUBE_S;
+	bool asks = f->watch.state == WATCH_ASKING && f->watch.request != WATCH_REQ_PAGE;
+	if (asks || cut)
+		feed_blame_way(f, STRATEGY_BROKEN, text);
+	else if (streams && f->way_works && f->cluster->strategy)
 		strategy_on_restart(f->cluster->strategy, now_of(f));
 }
 
@@ -121,7 +133,7 @@ static struct span trim(struct span s)
 }
 
 /* A server that takes the sub-protocol base64.binary.k8s.io at its word: none does that for a
- * watch, but it may (headlamp.md 3.2). Rare, so the copy has no buffer of its own. */
+ * watch, but it may. Rare, so the copy has no buffer of its own. */
 static void on_base64(struct feed *f, struct span text)
 {
 	size_t n = 0;
@@ -179,7 +191,6 @@ void feed_send_mux(struct feed *f)
 	struct watch_out out;
 	struct mux_link *l = link_of(f);
 	f->hint = (struct json_hint){0};
-	f->carry_bytes = 0;
 	err_t err = !l ? ERR_NO_MEMORY : !split_target(f, &path, &query) ? ERR_LIMIT : ERR_OK;
 	if (!err)
 		err = mux_link_subscribe(l, f, path, query);
@@ -255,15 +266,22 @@ static bool others_stream(const struct feed *f)
 }
 
 /* The backend has one text for 401, 403, 404 and much else ("bad handshake"). A LIST tells them
- * apart, and what is to be done about each; so after a second refusal it is asked. */
+ * apart, and what is to be done about each; so after a second refusal it is asked.
+ *
+ * A cluster that is away is refused too, all its lists one after the other, and that is no fault of
+ * a way that has worked. So the first refusal of a list says only that what the cluster answered
+ * before is no proof any more (mux_link.h): what is refused once more, after a new one, is. */
 void feed_on_mux_failed(struct feed *f, struct span text)
 {
 	struct watch_out out;
 	char why[ERRMSG_BYTES];
 	snprintf(why, sizeof why, "the Headlamp backend says: %.*s", SPAN_ARG(text));
 	bool alone = others_stream(f);
-	if (!alone)
+	bool untried = !strategy_has_worked(f->cluster->strategy, STRATEGY_MULTIPLEXED);
+	if (!alone && (untried || f->refusals))
 		feed_blame_way(f, STRATEGY_BROKEN, why);
+	if (!alone)
+		f->cluster->answered_ns = 0;
 	if (f->refusals < FEED_REFUSALS_MAX + alone)
 		f->refusals++;
 	if (f->refusals < FEED_REFUSALS_MAX) {

@@ -27,9 +27,8 @@ void feed_on_message(void *arg, struct conn *c, struct span data);
 void feed_blame_way(struct feed *f, enum strategy_failure how, const char *text);
 /* Something came through it. */
 void feed_praise_way(struct feed *f);
-/* A stream through a backend was cut: the backend restarted, most often, and what it could not do
- * before it may do now. */
-void feed_suspect_restart(struct feed *f);
+/* The connection is lost, and the watch does not know yet: what that says of the way. */
+void feed_judge_loss(struct feed *f, const char *text);
 /* An answer to an upgrade that says: there are no WebSockets here. */
 bool feed_is_no_upgrade(const struct feed *f, int status);
 

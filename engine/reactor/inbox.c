@@ -85,12 +85,13 @@ err_t core_store(struct reactor *r, uint32_t realm, struct store **out, struct e
 		        .retained_bytes_max = c->retained_bytes_max,
 		        .block_segment_bytes = c->block_segment_bytes,
 		        .shard_bytes_max = c->shard_bytes_max,
+		        .memory_bytes = c->memory_bytes,
+		        .memory_bytes_max = c->memory_bytes_max,
 		        .objects_max = c->objects_max,
 		        .in_process = c->in_process};
 		err_t err = store_new(&sc, &r->stores[realm], m);
 		if (err)
 			return err;
-
 		store_tick(r->stores[realm], r->now_ns);
 	}
 	*out = r->stores[realm];
@@ -102,8 +103,10 @@ static void list_open(struct reactor *r, struct reactor_msg *m)
 	struct reactor_note *n = core_answer(r, m, REACTOR_LIST_OPENED, m->list_spec.list);
 	struct feed *f = NULL;
 	struct cluster *c = core_cluster(r, m->list_spec.cluster);
-	n->err = c && !r->stopping ? feed_open(r, m->list_spec.list, c, &m->list_spec, &f)
+	struct errmsg why = {0};
+	n->err = c && !r->stopping ? feed_open(r, m->list_spec.list, c, &m->list_spec, &f, &why)
 	                           : ERR_UNKNOWN_CLUSTER;
+	memcpy(n->text, why.text, sizeof n->text);
 	if (!n->err && (n->err = table_set(&r->feed_by_id, f->id, f)))
 		feed_close(&f);
 	if (!n->err) {

@@ -136,8 +136,12 @@ static void dismiss(struct mux_link *l, const struct cluster *only, err_t err, c
 		list_unlink(it);
 		list_push(&go, it);
 	}
-	for (struct list *it; (it = list_pop(&go));)
-		feed_on_mux_lost(feed_of(it), err, text);
+	for (struct list *it; (it = list_pop(&go));) {
+		struct feed *f = feed_of(it);
+		if (only) /* who refused it before is known now */
+			f->refusals = 0;
+		feed_on_mux_lost(f, err, text);
+	}
 }
 
 static void on_probe(struct fetch *p, err_t err, const char *text)
@@ -186,6 +190,15 @@ static void blame(struct mux_link *l, enum strategy_failure how, const char *tex
 	}
 }
 
+/* A proxy that knows no WebSockets may take the upgrade and cut what follows; a REQUEST may be what
+ * the backend dies of. Where that is all that ever comes, it is a way that does not work. */
+static void blame_end(struct mux_link *l, const char *text)
+{
+	bool wanted = !list_empty(&l->waiting) || !list_empty(&l->feeds);
+	if (wanted && !l->answered)
+		blame(l, STRATEGY_BROKEN, text);
+}
+
 /* The socket is gone, or could not be had: every list on it hears why, and it comes back after a
  * while. */
 static void down(struct mux_link *l, err_t err, const char *text)
@@ -212,22 +225,37 @@ static void down(struct mux_link *l, err_t err, const char *text)
 	dismiss(l, NULL, err, text);
 }
 
+static bool next_message(struct mux_link *l)
+{
+	if (l->message_bytes)
+		return true;
+	uint64_t now_ns = reactor_of(l)->now_ns;
+	struct mux_sub *s = mux_wants_query(l->mux, now_ns);
+	if (s)
+		feed_refresh_mux(s->owner, l->mux);
+	l->message_bytes = mux_take(l->mux, now_ns, l->message, sizeof l->message);
+	return l->message_bytes;
+}
+
+/* When a cluster has answered, its other lists ask at once, and there may be more of them than the
+ * connection holds: the rest goes a little later. If it is never read, a ping does not get through
+ * either. */
 static void flush(struct mux_link *l)
 {
 	struct reactor *r = reactor_of(l);
-	while (l->state == MUX_LINK_OPEN) {
-		struct mux_sub *s = mux_wants_query(l->mux);
-		if (s)
-			feed_refresh_mux(s->owner, l->mux);
-		size_t n = mux_take(l->mux, r->now_ns, l->message, sizeof l->message);
-		if (!n)
-			break;
-		err_t err = conn_send_text(l->conn, (struct span){l->message, n});
-		if (err && l->state == MUX_LINK_OPEN)
-			down(l, err, "the Headlamp backend does not read what it is sent");
+	err_t err = ERR_OK;
+	while (!err && l->state == MUX_LINK_OPEN && next_message(l)) {
+		err = conn_send_text(l->conn, (struct span){l->message, l->message_bytes});
+		if (!err)
+			l->message_bytes = 0;
 	}
-	if (l->state == MUX_LINK_OPEN)
-		wheel_set(&r->wheel, &l->timer, mux_deadline(l->mux));
+	if (l->state != MUX_LINK_OPEN)
+		return;
+	if (err && err != ERR_LIMIT)
+		down(l, err, "the Headlamp backend cannot be sent anything");
+	else
+		wheel_set(&r->wheel, &l->timer,
+		        err ? r->now_ns + MUX_LINK_FULL_NS : mux_deadline(l->mux));
 }
 
 static void on_ready(void *arg, struct conn *c)
@@ -236,6 +264,8 @@ static void on_ready(void *arg, struct conn *c)
 	struct errmsg m = {0};
 	struct backend_protocols offer;
 	char target[CORE_TARGET_BYTES / 8];
+	l->answered = false;
+	l->message_bytes = 0;
 	backend_mux_protocols(&offer);
 	int n = snprintf(target, sizeof target, "%s/wsMultiplexer", l->backend->spec.prefix);
 	/* The backend answers a ping only between two messages of ours, each of which may block it.
@@ -286,19 +316,22 @@ static void on_body(void *arg, struct conn *c, struct span data)
 
 static void on_body_end(void *arg, struct conn *c, bool reusable)
 {
+	static const char text[] = "the Headlamp backend closed the multiplexer's socket";
 	(void)c;
 	(void)reusable;
-	down(arg, ERR_WS_CLOSED, "the Headlamp backend closed the multiplexer's socket");
+	blame_end(arg, text);
+	down(arg, ERR_WS_CLOSED, text);
 }
 
 static void on_lost(void *arg, struct conn *c, err_t err, const char *text)
 {
 	struct mux_link *l = arg;
-	(void)c;
 	l->conn = NULL; /* it closes itself */
 	reactor_of(l)->errors++;
 	if (err_class_of(err) == ERR_CLASS_PEER)
 		blame(l, STRATEGY_BROKEN, text);
+	else if (c->state == CONN_OPEN)
+		blame_end(l, text);
 	/* A broken frame says nothing of the lists: they resume, on a new socket. */
 	down(l, err_class_of(err) == ERR_CLASS_PEER ? ERR_HEADLAMP_REFUSED : err, text);
 }
@@ -308,13 +341,17 @@ static void dispatch(struct mux_link *l, const struct mux_event *ev)
 	struct feed *f = ev->sub ? ev->sub->owner : NULL;
 	switch (ev->type) {
 	case MUX_NOTHING: break;
-	case MUX_OPENED: feed_on_mux_opened(f); break;
+	case MUX_OPENED:
+		l->answered = true;
+		feed_on_mux_opened(f);
+		break;
 	case MUX_DOCUMENT: feed_on_mux_document(f, ev->data); break;
 	case MUX_ENDED:
 		mux_link_unsubscribe(l, f);
 		feed_on_mux_ended(f);
 		break;
 	case MUX_FAILED:
+		l->answered = true;
 		mux_link_unsubscribe(l, f);
 		feed_on_mux_failed(f, ev->data);
 		break;

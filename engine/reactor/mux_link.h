@@ -5,8 +5,8 @@
  * while a list wants it)
  *
  * The backend handles the messages of one socket one after the other, each blocked by its dial for
- * up to 45 s (headlamp.md BM-5). So a list asks only while its cluster is known to answer: one GET
- * of the cluster's /version through the backend, shared by all its lists, goes before.
+ * up to 45 s (tests/headlamp.md, BM-5). So a list asks only while its cluster is known to answer:
+ * one GET of the cluster's /version through the backend, shared by all its lists, goes before.
  */
 #ifndef KR_REACTOR_MUX_LINK_H
 #define KR_REACTOR_MUX_LINK_H
@@ -20,7 +20,12 @@
 
 struct feed;
 
-enum { MUX_LINK_PROBE_S = 10, MUX_LINK_PROVEN_S = 10, MUX_LINK_MESSAGE_BYTES = 16384 };
+enum {
+	MUX_LINK_PROBE_S = 10,
+	MUX_LINK_PROVEN_S = 10,
+	MUX_LINK_MESSAGE_BYTES = 16384,
+	MUX_LINK_FULL_NS = 10000000, /* what the connection has no room for is tried again */
+};
 
 enum mux_link_state { MUX_LINK_DOWN, MUX_LINK_CONNECTING, MUX_LINK_OPEN };
 
@@ -39,7 +44,9 @@ struct mux_link {
 	        waiting; /* struct feed.waiter.link: want to resume, and wait for socket or proof */
 	struct list feeds; /* struct feed.mux_link: have a subscription */
 	uint8_t state;
-	char message[MUX_LINK_MESSAGE_BYTES]; /* the one being sent: scratch */
+	bool answered;        /* some REQUEST, on this socket */
+	size_t message_bytes; /* of the one that is to be sent; 0: none is */
+	char message[MUX_LINK_MESSAGE_BYTES];
 };
 
 /* NULL: out of memory. */

@@ -164,9 +164,15 @@ void reactor_post(struct reactor *r, struct reactor_msg *m)
 {
 	pthread_mutex_lock(&r->mailbox_lock);
 	list_push(&r->mailbox, &m->link);
+	atomic_fetch_add_explicit(&r->waiting, 1, memory_order_relaxed);
 	io_wake(r->io); /* inside the lock: once the reactor can see a STOP it may be gone, and its
 	                   io with it */
 	pthread_mutex_unlock(&r->mailbox_lock);
+}
+
+uint32_t reactor_waiting(const struct reactor *r)
+{
+	return atomic_load_explicit(&r->waiting, memory_order_relaxed);
 }
 
 uint64_t reactor_turned_ns(const struct reactor *r)
@@ -182,8 +188,10 @@ static void take_mail(struct reactor *r)
 	list_move_all(&r->mail, &r->mailbox);
 	pthread_mutex_unlock(&r->mailbox_lock);
 	struct list *it;
-	for (int i = 0; i < CORE_MAIL_PER_TURN && (it = list_pop(&r->mail)); i++)
+	for (int i = 0; i < CORE_MAIL_PER_TURN && (it = list_pop(&r->mail)); i++) {
 		core_on_message(r, CONTAINER_OF(it, struct reactor_msg, link));
+		atomic_fetch_sub_explicit(&r->waiting, 1, memory_order_relaxed);
+	}
 }
 
 /* A cluster that is not done goes to the end of the queue, and only when nothing is left to give.

@@ -52,6 +52,7 @@ struct auth {
 	char *authorization;       /* value of the Authorization header, or NULL */
 	struct auth_field *fields; /* Impersonate-* headers */
 	size_t field_count;        /* <= AUTH_FIELDS_MAX */
+	char *upgrade_cookie;      /* Cookie of a WebSocket's upgrade only, or NULL */
 };
 struct auth *auth_new(
         void); /* all NULL; fill it with strdup'ed strings before sharing. NULL: out of memory */
@@ -218,6 +219,9 @@ struct reactor_config {
 	uint64_t seed; /* jitter; the simulation's determinism */
 	uint32_t ring_entries, lists_max;
 	uint64_t shard_bytes_max, retained_bytes_max, block_segment_bytes, objects_max;
+	/* Shared by all reactors; must outlive them (store.h); NULL: no limit. */
+	atomic_ullong *memory_bytes;
+	uint64_t memory_bytes_max;
 	uint32_t event_bytes_max; /* one watch event or list item; 0 = 8 MiB */
 	const char *user_agent;
 	bool in_process;                                 /* shards in plain memory: simulation */
@@ -235,6 +239,8 @@ void reactor_free(struct reactor **r);
 
 /* Any thread. The message belongs to the reactor afterwards. */
 void reactor_post(struct reactor *r, struct reactor_msg *m);
+/* Messages that it has not handled yet. Any thread. */
+uint32_t reactor_waiting(const struct reactor *r);
 
 /* One turn of at most until deadline_ns (the simulator calls this); then timers, messages, wakes.
  * false: stopped. */

@@ -19,7 +19,7 @@
  * Who writes: the reactor that owns the shard, alone. Consumers map all of it read-only. Words
  * marked [atomic] are read and written with C11 atomics.
  *
- * Writer, change s (performance.md 4.3; the numbers are cited in write.c and read.c):
+ * Writer, change s (the numbers are cited in write.c and read.c):
  *   W1  head = oldest change that stays intact (relaxed), so that what it gives up may be reused
  *   W2  fence(release)
  *   W3  block taken from the free lists, payload written
@@ -110,7 +110,7 @@ struct shm_header {
 	char _pad1[120];
 	uint64_t head; /* [atomic] oldest change that is intact (S1); 1 at the start */
 	char _pad2[120];
-	uint32_t futex; /* [atomic] raised once per tick that committed something */
+	uint32_t futex; /* [atomic] raised once per turn that committed something */
 	char _pad3[124];
 	uint64_t heartbeat_ns; /* [atomic] CLOCK_MONOTONIC, at least every 250 ms */
 	uint32_t state;        /* [atomic] enum shm_shard_state */
@@ -198,6 +198,14 @@ enum shm_list_state { /* stable numbers: KR_LIST_* of kubering.h */
 	SHM_LIST_PARKED = 7,
 	SHM_LIST_CLOSED = 8
 };
+/* As people are told: in status, in errors, at the terminal. Any number: it may be a hostile
+ * daemon's. */
+static inline const char *shm_list_state_word(uint32_t state)
+{
+	static const char *const words[] = {"idle", "connecting", "listing", "live", "stale",
+	        "resuming", "relisting", "parked", "closed"};
+	return state <= SHM_LIST_CLOSED ? words[state] : "unknown";
+}
 
 struct shm_list {       /* one row of the list table; seqlock over all of it */
 	uint32_t ver;   /* [atomic] */

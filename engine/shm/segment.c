@@ -36,6 +36,8 @@ static err_t refuse(struct errmsg *msg, const char *step, uint64_t bytes, int wh
 	const char *todo = "see the system's memory and the memory limit of the service";
 	if (why == EMFILE || why == ENFILE)
 		todo = "raise LimitNOFILE of the service";
+	else if (why == EFBIG)
+		todo = "raise LimitFSIZE of the service (ulimit -f)";
 	else if (why == EINVAL || why == EPERM)
 		todo = "Linux 5.1 or newer with memfd seals is needed";
 	else if (why == ENOENT || why == EACCES)

@@ -1,7 +1,7 @@
 /* segment.h - makes the memory that a shard lives in: fixed-size memfds that nobody but the
  * mapping made here can ever write.
  *
- * Order (reliability.md 7.3, measured there against the attack list): memfd_create -> final size ->
+ * Order (tests/unit/shm/segment_test.c tries each attack against it): memfd_create -> final size ->
  * our own mapping, read-write -> mode 0400 -> seals SHRINK|GROW|FUTURE_WRITE|SEAL -> a second,
  * read-only description. Only that one is kept and handed out; the read-write descriptor is closed.
  * The mode is not the wall (an owner can change it back), the seals are. SHRINK is what saves
@@ -29,6 +29,7 @@ struct segment {
 	uint64_t bytes; /* as asked for */
 	int fd;         /* read-only description, for SCM_RIGHTS; -1 in process */
 	uint64_t huge;  /* no huge page has to be asked for below this */
+	uint64_t used;  /* its owner's: nothing from here on was ever used */
 };
 
 enum {

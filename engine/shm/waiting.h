@@ -4,7 +4,7 @@
  *   daemon     commits; waiting_fence; wakes each whose waiting_take says so
  *
  * Each says something, then has a full fence, then looks at what the other says; so one of the two
- * sees the other (performance.md 4.7; tests/model/wake_model.cc). The word belongs to the consumer,
+ * sees the other (tests/model/wake_model.cc). The word belongs to the consumer,
  * who may write anything there: to the daemon it is a hint.
  */
 #ifndef KR_SHM_WAITING_H

@@ -11,7 +11,7 @@
  *
  * Who may run at the same time: any number of readers (R1..R5) in any process; no second writer.
  *
- * ThreadSanitizer knows no fences (performance.md 4.8.5). Under it fences vanish, every relaxed
+ * ThreadSanitizer knows no fences (google/sanitizers#1415). Under it fences vanish, every relaxed
  * store becomes a release store, and payload is stored by words: at least as strong, so what it
  * finds is real, and the same source is what runs.
  */

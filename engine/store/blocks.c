@@ -188,15 +188,14 @@ static err_t run_take(struct blocks *b, uint32_t n, uint32_t *id, struct errmsg 
 			break;
 		s->longest = n - 1;
 	}
-	if (i == b->count) {
-		err_t e = segment_add(b, msg);
-		if (e != ERR_OK)
-			return e;
-		at = 0;
-	}
+	err_t e = i == b->count ? segment_add(b, msg) : ERR_OK;
+	if (e != ERR_OK)
+		return e;
+	e = shard_use(b->shard, b->segments[i].number, i == 0 ? BLOCKS_LEAN : 0,
+	        (uint64_t)(at + n) * BLOCKS_GRANULE, msg);
+	if (e != ERR_OK)
+		return e;
 	granules_mark(&b->segments[i], at, n, false);
-	shard_use(b->shard, b->segments[i].number, i == 0 ? BLOCKS_LEAN : 0,
-	        (uint64_t)(at + n) * BLOCKS_GRANULE);
 	b->segments[i].run[at] = (struct blocks_run){.granules = (uint16_t)n};
 	*id = i << 16 | at;
 	return ERR_OK;

@@ -12,7 +12,7 @@
  *   large    above 256 KiB: a run of its own, whole granules, up to a whole segment
  *
  * A run that is empty again gives its granules back, for any class. Segments stay: sealed memory
- * cannot be given back to the system page by page (reliability.md 7.3).
+ * cannot be given back to the system page by page (shm/segment.h).
  */
 #ifndef KR_STORE_BLOCKS_H
 #define KR_STORE_BLOCKS_H
@@ -76,7 +76,7 @@ void blocks_fini(struct blocks *b);
 uint64_t blocks_round(const struct blocks *b, uint64_t n);
 /* The same for a block that is there. */
 uint64_t blocks_bytes(const struct blocks *b, uint64_t ref);
-/* n must have a blocks_round. errors: ERR_SHM, ERR_LIMIT (segments), ERR_NO_MEMORY. */
+/* n must have a blocks_round. errors: ERR_SHM, ERR_BUDGET, ERR_LIMIT (segments), ERR_NO_MEMORY. */
 err_t blocks_take(struct blocks *b, uint64_t n, uint64_t *ref, struct errmsg *msg) MUST_USE;
 void blocks_give(struct blocks *b, uint64_t ref);
 /* Fetches what blocks_give of it will change. */

@@ -57,8 +57,8 @@ err_t index_reserve(struct index *x, const struct index_slots *slots, struct err
 	        x->shard, SHM_INDEX, sizeof(struct shm_index_entry) << log2, &segment, msg);
 	if (e != ERR_OK)
 		return e;
-	shard_use(x->shard, segment, 0,
-	        sizeof(struct shm_index_entry) << log2); /* hashed: all of it */
+	e = shard_use(x->shard, segment, 0, sizeof(struct shm_index_entry) << log2, msg);
+	CHECK(e == ERR_OK); /* it was taken as a whole */
 	copy_all(x, slots, shard_at(x->shard, segment), log2);
 	publish(x, segment, log2); /* release: who sees the new table sees its entries */
 	x->used = x->live;

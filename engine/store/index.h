@@ -34,7 +34,7 @@ struct index_slots { /* how the index sees slots */
 };
 
 err_t index_init(struct index *x, struct shard *shard, struct errmsg *msg) MUST_USE;
-/* Room for one more. errors: ERR_SHM, ERR_LIMIT. */
+/* Room for one more. errors: ERR_SHM, ERR_BUDGET, ERR_LIMIT. */
 err_t index_reserve(struct index *x, const struct index_slots *slots, struct errmsg *msg) MUST_USE;
 /* Puts slot there; index_reserve came before, and no entry of that key is there. */
 void index_insert(struct index *x, uint64_t hash, uint32_t slot);

@@ -70,6 +70,8 @@ err_t shard_init(struct shard *s, const struct shard_config *c, struct errmsg *m
 	uint64_t control = SHM_HEADER_BYTES + directory + (uint64_t)c->lists_max * SHM_LIST_BYTES;
 	memset(s, 0, sizeof *s);
 	s->in_process = c->in_process;
+	s->memory = c->memory;
+	s->memory_max = c->memory_max;
 	err_t e = segment_add(s, SHM_CONTROL, control, msg);
 	if (e == ERR_OK)
 		e = segment_add(
@@ -90,11 +92,34 @@ err_t shard_init(struct shard *s, const struct shard_config *c, struct errmsg *m
 	return ERR_OK;
 }
 
+static void give(struct shard *s, uint64_t bytes)
+{
+	if (s->memory)
+		atomic_fetch_sub(s->memory, bytes);
+	s->taken -= bytes;
+}
+
 void shard_fini(struct shard *s)
 {
 	for (uint32_t i = 0; i < s->segment_count; i++)
 		segment_close(&s->segments[i]);
 	s->segment_count = 0;
+	give(s, s->taken);
+}
+
+err_t shard_take(struct shard *s, uint64_t bytes, struct errmsg *msg)
+{
+	if (!s->memory)
+		return ERR_OK;
+	uint64_t all = atomic_fetch_add(s->memory, bytes);
+	s->taken += bytes;
+	if (s->memory_max == 0 || all + bytes <= s->memory_max)
+		return ERR_OK;
+	give(s, bytes);
+	return errmsg_set(msg, ERR_BUDGET,
+	        "all lists hold %llu bytes, as many as may be: raise limits.memoryBytes or the "
+	        "service's MemoryMax=, or narrow the lists",
+	        (unsigned long long)all);
 }
 
 err_t shard_add(struct shard *s, enum shm_segment_kind kind, uint64_t bytes, uint32_t *number,
@@ -103,10 +128,17 @@ err_t shard_add(struct shard *s, enum shm_segment_kind kind, uint64_t bytes, uin
 	if (s->segment_count == SHM_SEGMENTS_MAX)
 		return errmsg_set(msg, ERR_LIMIT,
 		        "a shard has at most %d segments; use more reactors", SHM_SEGMENTS_MAX);
-	err_t e = segment_add(s, kind, bytes, msg);
+	uint64_t whole = kind == SHM_INDEX ? bytes : 0;
+	err_t e = shard_take(s, whole, msg);
 	if (e != ERR_OK)
 		return e;
+	e = segment_add(s, kind, bytes, msg);
+	if (e != ERR_OK) {
+		give(s, whole);
+		return e;
+	}
 	*number = s->segment_count - 1;
+	s->segments[*number].used = whole;
 	announce(s, *number, kind);
 	return ERR_OK;
 }

@@ -56,10 +56,14 @@ err_t slots_reserve(struct slots *s, struct slots_chain *c, bool *grown, struct 
 			if (e != ERR_OK)
 				return e;
 		}
-		page = s->page_next++;
-		shard_use(s->shard, s->segment[page / SLOTS_PAGES].number, 0,
+		page = s->page_next;
+		err_t e = shard_use(s->shard, s->segment[page / SLOTS_PAGES].number, 0,
 		        (uint64_t)(page % SLOTS_PAGES + 1) *
-		                sizeof(struct shm_slot[SHM_PAGE_SLOTS]));
+		                sizeof(struct shm_slot[SHM_PAGE_SLOTS]),
+		        msg);
+		if (e != ERR_OK)
+			return e;
+		s->page_next++;
 	} else {
 		s->page_free = slots_page(s, page)->next;
 	}

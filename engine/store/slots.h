@@ -78,7 +78,7 @@ static inline struct shm_page *slots_page_at(const struct slots *s, uint32_t pag
 }
 
 /* Makes sure that the chain has a free place, adding a page if not; true in *grown then: the row
- * must follow. errors: ERR_SHM, ERR_LIMIT, ERR_NO_MEMORY. */
+ * must follow. errors: ERR_SHM, ERR_BUDGET, ERR_LIMIT, ERR_NO_MEMORY. */
 err_t slots_reserve(
         struct slots *s, struct slots_chain *c, bool *grown, struct errmsg *msg) MUST_USE;
 /* slots_reserve came before. The slot is FREE for consumers, its note empty. */

@@ -74,6 +74,8 @@ err_t store_new(const struct store_config *config, struct store **out, struct er
 	                .incarnation = {c.incarnation[0], c.incarnation[1]},
 	                .hash_seed = c.hash_seed,
 	                .started_ns = c.started_ns,
+	                .memory = c.memory_bytes,
+	                .memory_max = c.memory_bytes_max,
 	                .in_process = c.in_process},
 	        msg);
 	if (e != ERR_OK)
@@ -249,7 +251,7 @@ err_t store_block_take(struct store *s, uint64_t n, uint64_t *ref, struct errmsg
 	e = blocks_take(&s->blocks, n, ref, msg);
 	if (e == ERR_OK || (s->retire.bytes == 0 && !retire_first(&s->retire)))
 		return e;
-	store_give_up_all(s); /* no new segment to be had: live with what is there */
+	store_give_up_all(s); /* no more memory to be had: live with what is there */
 	return blocks_take(&s->blocks, n, ref, msg);
 }
 
@@ -315,7 +317,9 @@ void store_usage(const struct store *s, struct store_usage *out)
 	        .ring_head = s->shard.write.head,
 	        .ring_commit = s->shard.write.commit,
 	        .unknown_deletes = s->unknown_deletes,
-	        .relists = s->relists};
+	        .relists = s->relists,
+	        .memory_bytes = s->config.memory_bytes ? atomic_load(s->config.memory_bytes) : 0,
+	        .memory_bytes_max = s->config.memory_bytes_max};
 }
 
 enum { USAGE_WORDS = sizeof(struct store_usage) / sizeof(uint64_t) };

@@ -46,6 +46,7 @@
 #ifndef KR_STORE_STORE_H
 #define KR_STORE_STORE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -84,19 +85,24 @@ struct store_config {
 	uint64_t block_segment_bytes;
 	/* all blocks: live, staged, kept for followers (these give way first); 0 = no limit */
 	uint64_t shard_bytes_max;
+	/* What all shards of the process have ever used of their segments, slots and index too: the
+	 * kernel gets none of it back. At memory_bytes_max (0 = no limit) they live with what they
+	 * have. Not counted: what a shard has from its start. NULL = nobody counts. */
+	atomic_ullong *memory_bytes;
+	uint64_t memory_bytes_max;
 	uint64_t objects_max; /* per list; 0 = 16 M */
 	bool in_process;      /* simulation and unit tests: plain memory instead of memfds */
 	uint64_t started_ns;  /* CLOCK_REALTIME, shown to consumers */
 };
 
 /* Makes control, ring and index; slot and block segments come as they are needed. errors: ERR_SHM
- * with the system's reason, ERR_NO_MEMORY, ERR_ARGUMENT. */
+ * with the system's reason, ERR_BUDGET, ERR_NO_MEMORY, ERR_ARGUMENT. */
 err_t store_new(const struct store_config *config, struct store **out, struct errmsg *msg) MUST_USE;
 /* Lists that are still open go with it; their budgets are not touched any more. */
 void store_free(struct store **s);
 /* Marks the shard as stopped (consumers see it at once); memory stays readable to them. */
 void store_stop(struct store *s);
-/* Once per tick: heartbeat, and the futex word if something was committed (or a version moved)
+/* Once per turn: heartbeat, and the futex word if something was committed (or a version moved)
  * since the last call. Frees a bounded piece of what closed lists and bulk syncs left behind. */
 void store_tick(struct store *s, uint64_t now_ns);
 
@@ -111,8 +117,9 @@ const void *store_segment_at(const struct store *s, uint32_t segment);
 struct store_usage {
 	uint64_t live_bytes, retained_bytes, staged_bytes, free_bytes, segment_bytes, slots,
 	        slots_free, index_entries, ring_head, ring_commit;
-	uint64_t unknown_deletes; /* DELETED of what was not there */
-	uint64_t relists;         /* syncs of lists that were whole, ever */
+	uint64_t unknown_deletes;                /* DELETED of what was not there */
+	uint64_t relists;                        /* syncs of lists that were whole, ever */
+	uint64_t memory_bytes, memory_bytes_max; /* of all shards: see store_config */
 };
 void store_usage(const struct store *s, struct store_usage *out);
 /* For other threads: what it was when its own last called store_tell_usage. Any thread; each number

@@ -96,7 +96,7 @@ static inline bool store_fits(const struct store *s, uint64_t bytes)
 }
 /* A block of n bytes within shard_bytes_max. errors: ERR_BUDGET, ERR_SHM, ERR_NO_MEMORY. */
 err_t store_block_take(struct store *s, uint64_t n, uint64_t *ref, struct errmsg *msg) MUST_USE;
-/* Room for one more key in the index. errors: ERR_SHM, ERR_LIMIT. */
+/* Room for one more key in the index. errors: ERR_SHM, ERR_BUDGET, ERR_LIMIT. */
 err_t store_index_reserve(struct store *s, struct errmsg *msg) MUST_USE;
 
 /* --- store_list.c --------------------------------------------------------------------------- */

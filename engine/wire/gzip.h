@@ -5,8 +5,8 @@
  * are in, not when the next one starts. An empty body is a body of no members.
  *
  * Output goes into the caller's buffer, never more than its capacity per call. A server that sends
- * little and makes us write much is stopped: ratio and absolute size are limited (reliability.md
- * H). Holds about 40 KiB, so make one only for a response that says gzip.
+ * little and makes us write much is stopped: ratio and absolute size are limited. Holds about 40
+ * KiB, so make one only for a response that says gzip.
  */
 #ifndef KR_WIRE_GZIP_H
 #define KR_WIRE_GZIP_H

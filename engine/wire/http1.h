@@ -7,8 +7,8 @@
  * nothing for its bytes. Chunk borders mean nothing; whoever wants lines frames them.
  *
  * Strict on purpose: what two readers could understand differently is refused (request smuggling
- * lives there), and everything a server can make long has a limit (reliability.md H). A refusal is
- * final for the connection: ERR_HTTP_SYNTAX or ERR_HTTP_LIMIT, and http1_error() names the rule.
+ * lives there), and everything a server can make long has a limit. A refusal is final for the
+ * connection: ERR_HTTP_SYNTAX or ERR_HTTP_LIMIT, and http1_error() names the rule.
  *
  * A head that is whole in the fed bytes is read in place. One that is not is carried in a buffer
  * from malloc, bounded by head_bytes_max, freed as soon as the HEAD event is over. So an idle

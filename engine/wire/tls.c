@@ -145,8 +145,7 @@ static err_t failed_before(const struct tls_conn *c, struct errmsg *m)
 
 /* --- after the handshake --------------------------------------------------------------------- */
 
-/* OpenSSL's signature. Sees every message; counts what a server can make us answer for ever
- * (reliability.md H). */
+/* OpenSSL's signature. Sees every message; counts what a server can make us answer for ever. */
 static void on_message(
         int sent, int version, int type, const void *bytes, size_t n, SSL *ssl, void *arg)
 {

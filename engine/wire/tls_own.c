@@ -33,8 +33,8 @@ enum {
 	CANCELS_MAX = 4,           /* alerts user_canceled without data between them */
 };
 
-/* Records under one key of AES-GCM, where 2^24.5 full ones are the bound (5.5). Sending, the key is
- * changed then; receiving, the server is asked to, again and again. */
+/* Records under one key of AES-GCM, where 2^24.5 full ones are the bound (RFC 8446 5.5). Sending,
+ * the key is changed then; receiving, the server is asked to, again and again. */
 #define RECORDS_PER_KEY (UINT64_C(1) << 24)
 
 static const struct tls_suite *suite_of(const struct tls_conn *c)

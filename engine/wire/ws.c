@@ -30,8 +30,8 @@ enum {
 
 const struct ws_limits ws_limits_default = {
         .message_bytes_max = 16 * 1024 * 1024,
-        .frames_max = 4096, /* reliability.md 2 H */
-        .controls_run_max = 1024,
+        .frames_max = 4096, /* of one message: each costs bookkeeping, however small it is */
+        .pings_run_max = 1024,
 };
 
 /* The fed bytes, shrinking from the front. */
@@ -101,8 +101,9 @@ static bool check_first(struct ws_parser *p, uint8_t b)
 			return broken(p, "reserved opcode of a control frame");
 		if (!(b & FIN))
 			return broken(p, "fragmented control frame");
-		if (p->_controls >= p->_limits->controls_run_max)
-			return over(p, "too many control frames in a row without data");
+		/* Pongs are what we have asked for: an idle connection has nothing else. */
+		if (opcode == WS_PING && p->_pings >= p->_limits->pings_run_max)
+			return over(p, "too many pings in a row without data");
 		return true;
 	}
 	if (opcode > WS_BINARY)
@@ -168,14 +169,14 @@ static void enter_payload(struct ws_parser *p)
 {
 	p->_head_bytes = 0;
 	if (p->_opcode & IS_CONTROL) {
-		p->_controls++;
+		p->_pings += p->_opcode == WS_PING;
 		p->_control_bytes = 0;
 		p->_state = ST_CONTROL;
 		return;
 	}
 	p->_frames++;
 	if (p->_left > 0)
-		p->_controls = 0;
+		p->_pings = 0;
 	if (p->_opcode != WS_CONTINUATION) {
 		p->_message_opcode = p->_opcode;
 		CHECK_SLOW(p->_utf8 == WS_UTF8_START); /* as each text before left it */

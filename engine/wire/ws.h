@@ -36,7 +36,7 @@ struct ws_limits {
 	uint32_t message_bytes_max; /* one message, all its frames; exactly this passes. <= 2^31-1
 	                             */
 	uint32_t frames_max;        /* frames of one message */
-	uint32_t controls_run_max;  /* control frames in a row without a byte of data between */
+	uint32_t pings_run_max;     /* pings without a byte of data between */
 };
 extern const struct ws_limits ws_limits_default; /* 16 MiB, 4096, 1024 */
 
@@ -95,7 +95,7 @@ struct ws_parser {
 	uint32_t _carry_bytes, _carry_cap;
 	uint64_t _left;         /* of the frame's payload */
 	uint64_t _frame_number; /* of the connection, for messages about errors */
-	uint32_t _frames, _controls;
+	uint32_t _frames, _pings;
 	const char *_why; /* the rule that was broken: static text */
 	err_t err;
 	uint8_t _head[10], _head_bytes, _state, _opcode, _message_opcode, _utf8;

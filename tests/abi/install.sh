@@ -29,7 +29,10 @@ END
 "$work/usr/bin/kuberingd" --version | grep -q '^kuberingd [0-9]'
 unit=$work/usr/lib/systemd/system/kuberingd.service
 grep -qx "ExecStart=$work/usr/bin/kuberingd --config /etc/kubering/kubering.yaml --socket /run/kubering/kubering.sock" "$unit"
-test -f "$(sed -n 's/^Documentation=file://p' "$unit")"
+docs=$(dirname "$(sed -n 's/^Documentation=file://p' "$unit")")
+for doc in kubering.yaml README.md LICENSE; do
+	test -f "$docs/$doc"
+done
 grep -q '^u kubering ' "$work/usr/lib/sysusers.d/kubering.conf"
 DESTDIR=$work/package "$2" --install "$1" --prefix /usr >/dev/null
 grep -q '^ExecStart=/usr/bin/kuberingd ' "$work/package/usr/lib/systemd/system/kuberingd.service"

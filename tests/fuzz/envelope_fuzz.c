@@ -1,10 +1,10 @@
 /* envelope: any bytes as a message of the multiplexer.
  *
  * Property: envelope_read accepts what the DOM of json.h accepts and finds the same fields, but for
- * the documented differences: a known member twice or mistyped, clusterId or type missing and
- * invalid base64 are refused; UTF-8 and the size of numbers are not looked at. All string kernels
- * find the same. What was read and is written again reads the same. Byte 0 of the input chooses
- * what stands behind the message. */
+ * the documented differences: a known member twice or mistyped and invalid base64 are refused;
+ * UTF-8 and the size of numbers are not looked at. All string kernels find the same. What was read
+ * and is written again reads the same. Byte 0 of the input chooses what stands behind the message.
+ */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,17 +15,22 @@
 #include "json/json.h"
 #include "json/simd.h"
 
-enum { CLUSTER, PATH, QUERY, USER, DATA, BINARY, TYPE, FIELDS };
+enum { CLUSTER, PATH, QUERY, USER, DATA, BINARY, TYPE, ERROR, FIELDS };
 static const char *const names[FIELDS] = {
-        "clusterId", "path", "query", "userId", "data", "binary", "type"};
+        "clusterId", "path", "query", "userId", "data", "binary", "type", "error"};
 
 static struct envelope_reader *reader;
 static struct quoted_moves moves;
 
+struct fields {
+	struct span text[FIELDS];
+	unsigned seen[FIELDS];
+	bool binary;
+};
+
 /* What the DOM says: false when an envelope must be refused. */
-static bool wanted(struct json_node root, struct span text[FIELDS], bool *binary)
+static bool wanted(struct json_node root, struct fields *f)
 {
-	unsigned seen[FIELDS] = {0};
 	struct json_iter it = {0};
 	struct json_node value;
 	struct span key;
@@ -35,15 +40,20 @@ static bool wanted(struct json_node root, struct span text[FIELDS], bool *binary
 		for (int i = 0; i < FIELDS; i++) {
 			if (!span_is(key, names[i]))
 				continue;
-			if (seen[i]++ ||
+			if (f->seen[i]++ ||
 			        json_dom_type(value) != (i == BINARY ? JSON_BOOL : JSON_STRING))
 				return false;
-			text[i] = json_dom_string(value);
+			f->text[i] = json_dom_string(value);
 			if (i == BINARY)
-				*binary = json_dom_bool(value, false);
+				f->binary = json_dom_bool(value, false);
 		}
 	}
-	return seen[CLUSTER] && seen[TYPE];
+	return true;
+}
+
+static struct span data_of(const struct fields *f)
+{
+	return f->text[f->seen[TYPE] ? DATA : ERROR];
 }
 
 /* The naive decoder: NULL when it is no base64. */
@@ -72,22 +82,27 @@ static char *decoded(struct span s, size_t *n)
 	return out;
 }
 
-static void same(const struct envelope *e, const struct span text[FIELDS], bool binary)
+static void same(const struct envelope *e, const struct fields *f)
 {
+	const struct span *text = f->text;
 	CHECK(span_eq(e->cluster, text[CLUSTER]) && span_eq(e->path, text[PATH]));
 	CHECK(span_eq(e->query, text[QUERY]) && span_eq(e->user, text[USER]));
 	CHECK((e->type == ENVELOPE_DATA) == span_is(text[TYPE], "DATA"));
 	CHECK((e->type == ENVELOPE_STATUS) == span_is(text[TYPE], "STATUS"));
-	size_t n = text[DATA].n;
-	char *bytes = binary ? decoded(text[DATA], &n) : NULL;
-	CHECK(span_eq(e->data, (struct span){bytes ? bytes : text[DATA].p, n}));
+	CHECK((e->type == ENVELOPE_ERROR) ==
+	        (f->seen[TYPE] ? span_is(text[TYPE], "ERROR") : f->seen[ERROR] > 0));
+	struct span data = data_of(f);
+	size_t n = data.n;
+	char *bytes = f->binary ? decoded(data, &n) : NULL;
+	CHECK(span_eq(e->data, (struct span){bytes ? bytes : data.p, n}));
 	free(bytes);
 }
 
 static void kernels_agree(struct span message)
 {
 	static const struct flat_name known[FIELDS] = {FLAT("clusterId"), FLAT("path"),
-	        FLAT("query"), FLAT("userId"), FLAT("data"), FLAT_BOOL("binary"), FLAT("type")};
+	        FLAT("query"), FLAT("userId"), FLAT("data"), FLAT_BOOL("binary"), FLAT("type"),
+	        FLAT("error")};
 	const char *wrong[QUOTED_KERNELS];
 	struct flat found[QUOTED_KERNELS];
 	char *buf[QUOTED_KERNELS] = {NULL};
@@ -143,19 +158,19 @@ static void one(struct span message)
 {
 	struct json_dom *dom = json_dom_new();
 	struct json_node root;
-	struct span text[FIELDS] = {{0}}, ignored;
+	struct fields f = {0};
+	struct span ignored;
 	struct envelope e;
-	bool binary = false;
 	err_t parsed = json_dom_parse(dom, message, &root);
 	err_t got = envelope_read(reader, message, &e, NULL);
 	CHECK(got == ERR_OK || got == ERR_HEADLAMP_FRAME);
 	if (parsed) {
 		CHECK(got || dom_is_stricter(message));
 	} else {
-		bool want = wanted(root, text, &binary);
-		if (want && binary) {
+		bool want = wanted(root, &f);
+		if (want && f.binary) {
 			size_t n;
-			char *bytes = decoded(text[DATA], &n);
+			char *bytes = decoded(data_of(&f), &n);
 			want = bytes;
 			free(bytes);
 		}
@@ -163,7 +178,7 @@ static void one(struct span message)
 	}
 	if (!got) {
 		if (!parsed)
-			same(&e, text, binary);
+			same(&e, &f);
 		(void)envelope_status(reader, &e, &ignored);
 		(void)envelope_error(reader, &e);
 		write_and_read(&e);

@@ -28,13 +28,12 @@ static struct outcome whole, other;
 /* Everything that is in one piece. */
 static void feed(struct span piece, struct outcome *o)
 {
-	size_t used = 0;
-	while (used < piece.n && o->end != JSON_LIST_ERROR) {
-		size_t taken, n = piece.n - used;
-		struct span item;
-		o->end = json_list_feed(splitter, (struct span){piece.p + used, n}, &taken, &item);
-		CHECK(taken <= n && (taken > 0 || o->end == JSON_LIST_ERROR));
-		used += taken;
+	struct span item, rest = piece;
+	while (rest.n && o->end != JSON_LIST_ERROR) {
+		size_t before = rest.n;
+		o->end = json_list_feed(splitter, &rest, &item);
+		CHECK(rest.n < before || (rest.n == before && o->end == JSON_LIST_ERROR));
+		CHECK(rest.n == 0 || o->end == JSON_LIST_ITEM || o->end == JSON_LIST_ERROR);
 		if (o->end != JSON_LIST_ITEM)
 			continue;
 		CHECK(o->items < ITEMS_MAX && item.n <= ITEM_BYTES_MAX);
@@ -42,7 +41,7 @@ static void feed(struct span piece, struct outcome *o)
 		memcpy(o->text + o->bytes, item.p, item.n);
 		o->bytes += item.n;
 	}
-	o->taken += used;
+	o->taken += piece.n - rest.n;
 }
 
 static void begin(struct outcome *o)

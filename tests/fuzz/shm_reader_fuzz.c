@@ -1,6 +1,6 @@
 /* shm_reader: whatever bytes are in the shared memory, also while they change, libkubering reads
- * inside the mappings only, comes to an end, and hands out what the header promises (C4 of
- * reliability.md).
+ * inside the mappings only, comes to an end, and hands out what the header promises
+ * (ARCHITECTURE.md, invariant 4).
  *
  * A real store writes two lists, with replaced and deleted objects, in small segments. Each input
  * is a program that changes words of that image (header, rows, ring, pages, blocks, index: by kind,

@@ -36,9 +36,9 @@ enum {
 
 static const struct ws_limits plain = {.message_bytes_max = MESSAGE_BYTES_MAX,
         .frames_max = UINT32_MAX,
-        .controls_run_max = UINT32_MAX};
+        .pings_run_max = UINT32_MAX};
 static const struct ws_limits small = {
-        .message_bytes_max = 100, .frames_max = 4, .controls_run_max = 3};
+        .message_bytes_max = 100, .frames_max = 4, .pings_run_max = 3};
 
 enum verdict { UNFINISHED, CLOSED, REFUSED };
 

@@ -4,7 +4,7 @@
  *
  * One writer: single changes, one batch of two, one bulk (RESET; slots without entries), each in its
  * steps W1, W4, W5, W6, and a crash before any of them. One consumer: scans the slots one by one,
- * replays the ring in between (performance.md 4.4), drains until commit has reached everything that
+ * replays the ring in between (client/scan.h), drains until commit has reached everything that
  * it has seen, and then follows. hist is the truth: the list at each position.
  *
  * MUTANT (must be found, all but 0): 1 the consumer does not look at head, 2 it does not wait for

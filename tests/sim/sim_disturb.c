@@ -42,7 +42,7 @@ static void tell_backend(struct sim_world *w, struct span line)
 	w->out->faults++;
 }
 
-/* What a backend does to those behind it: headlamp.md 2.10, 5. */
+/* What a backend does to those behind it: tests/headlamp.md, BM-n. */
 static void disturb_backend(struct sim_world *w)
 {
 	struct model_text line = {0};

@@ -6,7 +6,7 @@
  *   M3  versions do not go back without RESET
  *   M4  versions of one object rise
  *   M5  recreate = DELETED + ADDED
- *   C2  overrun is told, nothing wrong before it
+ *   D4  overrun is told, nothing wrong before it
  */
 #ifndef KR_TESTS_SIM_FOLLOW_H
 #define KR_TESTS_SIM_FOLLOW_H

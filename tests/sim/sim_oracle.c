@@ -1,5 +1,5 @@
-/* sim_oracle.c - what must be true of a list, after each turn and at the end (reliability.md 2: M1,
- * M2, M7), and the followers that check the rest. */
+/* sim_oracle.c - what must be true of a list, after each turn and at the end (M1, M2, M7 of
+ * ARCHITECTURE.md), and the followers that check the rest. */
 #include <stdio.h>
 
 #include "base/check.h"

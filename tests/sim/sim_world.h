@@ -3,11 +3,12 @@
  * own mix). A safety phase with faults, then a liveness phase without, in which everything must
  * converge.
  *
- * Oracle (reliability.md 2): after each turn, what a list publishes must be what the server was at
- * that version (M2), by digest against the model's own history; followers check D1, D2, M3, M4, M5;
- * at the end every list equals the server's present (M1), also those with selectors (M7). Every
- * second seed has audits on (M9): they never call a list different that was right all the time, and
- * at the end those are right too that no stream could have told that they were wrong. */
+ * Oracle (ARCHITECTURE.md, M and D): after each turn, what a list publishes must be what the
+ * server was at that version (M2), by digest against the model's own history; followers check D1,
+ * D2, M3, M4, M5; at the end every list equals the server's present (M1), also those with
+ * selectors (M7). Every second seed has audits on (M9): they never call a list different that was
+ * right all the time, and at the end those are right too that no stream could have told that they
+ * were wrong. */
 #ifndef KR_TESTS_SIM_WORLD_H
 #define KR_TESTS_SIM_WORLD_H
 

@@ -132,7 +132,7 @@ static const struct remedy remedies[] = {
                              "it is asked for again by itself"},
         {"KUBE_SERVER", "it is asked again by itself; where the server says 400 or 422: is the "
                         "selector right?"},
-        {"KUBE_GONE_SLOW",
+        {"KUBE_THROTTLED",
                 "the server throttles (API Priority and Fairness); it is asked again later"},
         {"KUBE_EXPIRED",
                 "the server forgets faster than the watch resumes; it is listed again by itself"},

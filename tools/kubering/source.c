@@ -8,6 +8,7 @@
 
 #include "kubering/say.h"
 #include "kubering/text.h"
+#include "shm/layout.h"
 
 #define NS_PER_S 1000000000ll
 
@@ -255,13 +256,6 @@ struct progress {
 	size_t ready;
 };
 
-static const char *state_word(enum kr_list_state state)
-{
-	static const char *const words[] = {"idle", "connecting", "listing", "live", "stale",
-	        "resuming", "relisting", "parked", "closed"};
-	return (unsigned)state < sizeof words / sizeof words[0] ? words[state] : "unknown";
-}
-
 static bool reached(const struct kr_list_status *st, enum source_want want)
 {
 	return st->whole && (want == SOURCE_WHOLE || st->state == KR_LIST_LIVE);
@@ -306,7 +300,7 @@ static void say_waiting(const struct source *v)
 	struct kr_list_status st = {.size = sizeof st};
 	if (!isatty(STDERR_FILENO) && kr_list_status(v->list, &st) == KR_OK)
 		say_note("waiting for %s in cluster %s: %s%s%s", v->kind.resource, v->cluster,
-		        state_word(st.state), st.error_text[0] ? ": " : "", st.error_text);
+		        shm_list_state_word(st.state), st.error_text[0] ? ": " : "", st.error_text);
 }
 
 static void show(const struct sources *s, size_t blocked, const struct progress *p)
@@ -317,11 +311,11 @@ static void show(const struct sources *s, size_t blocked, const struct progress 
 		return;
 	if (s->n > 1)
 		say_progress("lists %zu of %zu, %" PRIu64 " objects so far; waiting for %s: %s %s",
-		        p->ready, s->n, p->objects, v->cluster, state_word(st.state),
+		        p->ready, s->n, p->objects, v->cluster, shm_list_state_word(st.state),
 		        st.error_text);
 	else
 		say_progress("%s %s: %s, %" PRIu64 " objects so far %s", v->cluster,
-		        v->kind.resource, state_word(st.state), p->objects, st.error_text);
+		        v->kind.resource, shm_list_state_word(st.state), p->objects, st.error_text);
 }
 
 static void say_late(const struct source *v)
@@ -330,8 +324,8 @@ static void say_late(const struct source *v)
 	if (kr_list_status(v->list, &st) != KR_OK)
 		st.state = KR_LIST_STALE;
 	say_error("timed out: %s in cluster %s is not live but %s%s%s%s", v->kind.resource,
-	        v->cluster, state_word(st.state), st.error_text[0] ? ": " : "", st.error_text,
-	        st.error_text[0] ? "" : " (kubering doctor says more)");
+	        v->cluster, shm_list_state_word(st.state), st.error_text[0] ? ": " : "",
+	        st.error_text, st.error_text[0] ? "" : " (kubering doctor says more)");
 }
 
 static void say_blocked(struct sources *s, const struct source *v, int result)

@@ -1,4 +1,4 @@
-"""House rules that a machine can check: arrows between rooms, lengths, words, names of the world outside, the top level.
+"""House rules that a machine can check: arrows between rooms, lengths, words, names of the world outside, what is cited, the top level.
 
 lint.py            checks the repository, then proves on fixtures that each check can fail
 lint.py --tree D   checks another tree (the fixtures are such trees)
@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
 LIMITS = {"function": 70, "file": 800, "header": 300, "line": 100, "name": 36, "parameters": 7}
 TOP = {"engine", "bench", "tools", "tests", "CMakeLists.txt", "README.md", "CMakePresets.json", "LICENSE"}
 # Files whose length is their content: one table, or the public contract.
@@ -16,13 +17,9 @@ LONG_HEADERS = {"engine/include/kubering.h", "engine/shm/layout.h"}
 
 
 def rooms():
-    allowed = {}
-    for line in open(os.path.join(HERE, "rooms.txt")):
-        line = line.split("#")[0].strip()
-        if line:
-            room, rest = line.split(":")
-            allowed[room] = set(rest.split()) | {room, "base"}
-    return allowed
+    """The table of rooms in engine/ARCHITECTURE.md: | `room/` | what it is | may include |; base goes without saying."""
+    table = re.findall(r"^\| `(\w+)/` \|.*\|([^|]*)\|$", open(os.path.join(ROOT, "engine/ARCHITECTURE.md")).read(), re.M)
+    return {room: set(re.findall(r"\w+", re.sub(r"\(.*?\)", "", rest))) | {room, "base"} for room, rest in table}
 
 
 def tracked(tree):
@@ -49,7 +46,7 @@ def check_arrows(tree, files):
             continue
         room = m.group(1)
         if room not in allowed:
-            yield f"{f}: room '{room}' is not in tools/lint/rooms.txt"
+            yield f"{f}: room '{room}' is not in the table of engine/ARCHITECTURE.md"
             continue
         for n, line in enumerate(open(os.path.join(tree, f)), 1):
             inc = re.match(r'\s*#\s*include\s+"([^"]+)"', line)
@@ -61,7 +58,7 @@ def check_arrows(tree, files):
             if target is None:
                 yield f"{f}:{n}: include \"{inc.group(1)}\" must be written \"room/file.h\""
             elif target not in allowed[room]:
-                yield f"{f}:{n}: {room}/ may not include {target}/ (tools/lint/rooms.txt)"
+                yield f"{f}:{n}: {room}/ may not include {target}/ (engine/ARCHITECTURE.md)"
 
 
 def check_pure(tree, files):
@@ -151,8 +148,20 @@ def check_world(tree, files):
                 yield f"{f}:{n}: a path of one machine"
 
 
+def check_cites(tree, files):
+    """Who has the repository has all that it cites."""
+    name = re.compile(r"([\w./-]*\w\.md)\b( \d)?")
+    for f in files:
+        if "lint" in f or not re.search(r"\.(c|h|cc|def|py|sh|go|mjs|rs|pml|md|txt|json|yaml|cmake)$|/(run|setup|demo)$", f):
+            continue
+        for n, line in enumerate(open(os.path.join(tree, f), errors="replace"), 1):
+            for cited, section in name.findall(line):
+                if section or not any(("/" + g).endswith("/" + cited.removeprefix("../")) for g in files):
+                    yield f"{f}:{n}: {cited}{section} is not in the repository"  # none of its documents has numbered sections
+
+
 CHECKS = {"top": check_top, "arrows": check_arrows, "pure": check_pure, "lengths": check_lengths,
-          "words": check_words, "calls": check_calls, "world": check_world}
+          "words": check_words, "calls": check_calls, "world": check_world, "cites": check_cites}
 
 
 def headers_alone(tree, files):
@@ -172,7 +181,7 @@ def main():
         found = [p for c in CHECKS.values() for p in c(tree, files)]
         print("\n".join(found))
         return 1 if found else 0
-    tree = os.path.join(HERE, "..", "..")
+    tree = ROOT
     files = [f for f in tracked(tree) if not f.startswith("tools/lint/fixtures/")]
     failed = 0
     for name, check in list(CHECKS.items()) + [("headers", headers_alone)]:

@@ -1,7 +1,7 @@
 """A consumer process: `kubering watch RESOURCE -o jsonl`, whose lines are folded into one map per cluster.
 
 The stream is checked as it comes: an object is added once, changed or deleted only if it is there, keeps its uid while it
-lives, and its version only rises; after each line the folded digest is the one that the line carries (reliability.md D2).
+lives, and its version only rises; after each line the folded digest is the one that the line carries (D2 of engine/ARCHITECTURE.md).
 What breaks that is a breach, and a breach fails the test.
 """
 

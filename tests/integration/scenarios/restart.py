@@ -198,4 +198,42 @@ def locked(programs):
         expect(daemon.end() == 0, lambda: f"SIGTERM: {daemon.said()}")
 
 
-SCENARIOS = {f"restart.{f.__name__}": f for f in (killed, stopped, second, paused, hung, told, streams, locked)}
+def limited(world, config, limit, *flags):
+    """A daemon that is started behind such a `ulimit`."""
+    daemon = Daemon(world, config, *flags, wait=False)
+    daemon.end(signal.SIGKILL)
+    daemon.command = ["/bin/sh", "-c", f'ulimit {limit} && exec "$0" "$@"', *daemon.command]
+    daemon.start(wait=False)
+    return daemon
+
+
+def walls(programs):
+    """Limits that a shell or a service manager sets: what goes over them is an error that says what to raise, and no more than that."""
+    with World(programs, "walls") as world:
+        config = Fakekube(world).kubeconfig
+        daemon = limited(world, config, "-f 128")  # 64 KiB: no room for shared memory
+        wait_until("it is there", lambda: daemon.check() and daemon.ready())
+        status, _, text = daemon.kubering("get", "pods", "-A")
+        print(f"    no large files: exit {status} | {text.strip()}")
+        expect(status == 1, f"exit {status}: {text}")
+        expect_all(text, "LimitFSIZE")
+        expect(daemon.check() and daemon.kubering("status")[0] == 0, "it goes on")
+        with open(daemon.process.log, "ab") as log:
+            log.write(b"x" * (1 << 16) + b"\n")  # its log is as large as it may be
+        daemon.process.send(signal.SIGHUP)
+        wait_until("it reloads", lambda: daemon.check() and daemon.status()["configuration"]["reloads"] == 1)
+        expect(daemon.end() == 0, f"exit {daemon.process.child.returncode}")
+        many = Fakekube(world, clusters=60, objects=5, name="many").kubeconfig
+        daemon = limited(world, many, "-n 64", "--context", "*", "--list", "pods.v1", "--io", "epoll", "--reactors", 2)
+        wait_until("no socket is left", lambda: daemon.check() and "no socket is left" in daemon.said())
+        status, _, text = daemon.kubering("status")
+        expect(status == 0, f"status where sockets are used up: exit {status}: {text}")
+        expect(daemon.end() == 0, f"exit {daemon.process.child.returncode}")
+        daemon = limited(world, config, "-s 70000000000")  # no address space for the stack of a thread
+        wait_until("it ends", lambda: not daemon.process.running(), 10)
+        print(f"    no threads: {daemon.said().strip()}")
+        expect(daemon.process.child.returncode == 1, f"exit {daemon.process.child.returncode}: {daemon.said()}")
+        expect_all(daemon.said(), "TasksMax")
+
+
+SCENARIOS = {f"restart.{f.__name__}": f for f in (killed, stopped, second, paused, hung, told, streams, locked, walls)}

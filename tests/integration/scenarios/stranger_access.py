@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import signal
 from types import SimpleNamespace
 
 from kit.attach import Attached, Refused
@@ -36,6 +37,32 @@ def budget(programs):
         for number in range(80):
             fake.say(f"delete fake-1 pods default/big-{number}")
         wait_equal(fake, daemon, [("pods", pods)], ["pods"], seconds=130)  # parked: probed slowly
+
+
+def memory(programs):
+    """A service whose control group has 64 MiB: what does not fit is refused before the kernel kills it, and the rest goes on."""
+    need_root("a /sys/fs/cgroup of its own")
+    with World(programs, "memory") as world:
+        fake = Fakekube(world, resources="pods,configmaps")
+        groups = world.folder / "groups"
+        (groups / "memory").mkdir(parents=True)
+        for name in ("memory.max", "memory/memory.limit_in_bytes"):  # version 2, and 1
+            (groups / name).write_text(f"{64 << 20}\n")
+        daemon = Daemon(world, fake.kubeconfig, wait=False)
+        daemon.end(signal.SIGKILL)
+        daemon.command = ["unshare", "--mount", "--", "/bin/sh", "-c", f'mount --bind {groups} /sys/fs/cgroup && exec "$0" "$@"', *daemon.command]
+        daemon.start()
+        pods, maps = (Watch(world, daemon, r, "-A", cluster="fake-1") for r in ("pods", "configmaps"))
+        wait_equal(fake, daemon, [("pods", pods), ("configmaps", maps)], ["pods", "configmaps"])
+        for number in range(120):
+            fake.say(f"create fake-1 pods default/big-{number} bytes=500000")
+        row = daemon.wait_row("memory is used up", lambda r: r["last_error"] and r["last_error"]["name"] == "BUDGET", resource="pods")
+        print(f"    over what there is: {row['state']} {row['last_error']}")
+        expect_all(row["last_error"]["text"], "MemoryMax=")
+        expect(row["bytes"] < 48 << 20, f"{row['bytes']} bytes")
+        fake.say("run fake-1 configmaps update 50")
+        wait_equal(fake, daemon, [("configmaps", maps)], ["configmaps"])
+        expect(daemon.end() == 0, lambda: f"SIGTERM: {daemon.said()}")
 
 
 def policy(programs):
@@ -125,4 +152,4 @@ def secrets(programs):
             expect(TOKEN not in daemon.said(), "the bearer token is in the log")
 
 
-SCENARIOS = {"stranger.budget": budget, "stranger.policy": policy, "stranger.secrets": secrets}
+SCENARIOS = {"stranger.budget": budget, "stranger.memory": memory, "stranger.policy": policy, "stranger.secrets": secrets}

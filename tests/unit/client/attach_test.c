@@ -74,7 +74,6 @@ static void no_daemon_is_told_with_what_to_do(void **state)
 	assert_int_equal(connect_to(w.path, 0, &c), KR_ERR_UNREACHABLE);
 	assert_non_null(strstr(kr_last_error(NULL), "is not kuberingd"));
 	close(fd);
-	w.c = NULL;
 	world_fini(&w);
 }
 
@@ -88,7 +87,6 @@ static void options_are_sized(void **state)
 		char later[16];
 	} more = {.o = {.size = sizeof more, .name = "test"}};
 	world_init(&w, 0);
-	w.c = NULL;
 	more.o.socket_path = w.path;
 	assert_int_equal(
 	        kr_connect(&c, &more.o), KR_OK); /* a newer program that asks for nothing new */
@@ -140,7 +138,6 @@ static void lies_about_the_client(void **state)
 	struct world w;
 	struct kr_client *c = NULL;
 	world_init(&w, 0);
-	w.c = NULL;
 	unsigned before = open_fds();
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		fake_lie(w.d, cases[i].lie);
@@ -436,9 +433,7 @@ static void a_child_closes(void **state)
 	struct world w;
 	struct kr_object o;
 	int status;
-	world_open(&w, 0);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 3);
+	struct kr_list *l = world_pods(&w, 0, 3);
 	assert_true(kr_fd(w.c) >= 0);
 	pid_t child = fork();
 	assert_true(child >= 0);
@@ -523,7 +518,6 @@ static void connecting_without_descriptors(void **state)
 	(void)state;
 	struct world w;
 	world_init(&w, 0);
-	w.c = NULL;
 	for (unsigned more = 1; more <= 3; more++) { /* socket, page, eventfd */
 		int status;
 		pid_t child = fork();

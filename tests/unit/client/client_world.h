@@ -116,6 +116,15 @@ static inline void world_sync(struct world *w, const char *resource, unsigned co
 	fake_unlock(w->d);
 }
 
+/* A list "pods" of so many objects, open. */
+static inline struct kr_list *world_pods(struct world *w, uint32_t ring, unsigned count)
+{
+	world_open(w, ring);
+	struct kr_list *l = world_list(w, "pods");
+	world_sync(w, "pods", count);
+	return l;
+}
+
 static inline void world_put(struct world *w, const char *resource, const char *name, uint64_t rv)
 {
 	fake_lock(w->d);
@@ -141,6 +150,16 @@ static inline void world_fold(struct kr_list *l, struct fold *f, struct kr_view 
 			r = fold_view(f, v);
 	} while (r == KR_ERR_OVERRUN);
 	assert_int_equal(r, KR_OK);
+}
+
+/* world_pods, and a follower of it. */
+static inline struct kr_list *world_followed(
+        struct world *w, uint32_t ring, unsigned count, struct fold *f, struct kr_view *v)
+{
+	struct kr_list *l = world_pods(w, ring, count);
+	fold_init(f);
+	world_fold(l, f, v);
+	return l;
 }
 
 /* The next change has this type; it is folded. */

@@ -80,14 +80,19 @@ static int end(struct program *p)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
+/* A daemon that the examples find; the test itself attaches to none. */
+static void init(struct world *w)
+{
+	world_init(w, 0);
+	assert_int_equal(setenv("KUBERING_SOCKET", w->path, 1), 0);
+}
+
 static void list_prints_the_list(void **state)
 {
 	(void)state;
 	struct world w;
 	static struct program p;
-	world_init(&w, 0);
-	w.c = NULL;
-	assert_int_equal(setenv("KUBERING_SOCKET", w.path, 1), 0);
+	init(&w);
 	world_sync(&w, "pods", 3);
 	START(&p, "list", "pods");
 	assert_int_equal(end(&p), 0);
@@ -108,9 +113,7 @@ static void follow_prints_changes(void **state)
 	(void)state;
 	struct world w;
 	static struct program p;
-	world_init(&w, 0);
-	w.c = NULL;
-	assert_int_equal(setenv("KUBERING_SOCKET", w.path, 1), 0);
+	init(&w);
 	world_sync(&w, "pods", 3);
 	START(&p, "follow", "pods", "3");
 	read_until(&p, "list of 3 objects at 100\n");
@@ -129,9 +132,7 @@ static void get_prints_the_object(void **state)
 	(void)state;
 	struct world w;
 	static struct program p;
-	world_init(&w, 0);
-	w.c = NULL;
-	assert_int_equal(setenv("KUBERING_SOCKET", w.path, 1), 0);
+	init(&w);
 	fake_lock(w.d);
 	fake_sync(fake_list_in(w.d, "test", "pods", "default"), 0, 3, 1, 100);
 	fake_unlock(w.d);
@@ -151,9 +152,7 @@ static void poll_shows_several_lists(void **state)
 	(void)state;
 	struct world w;
 	static struct program p;
-	world_init(&w, 0);
-	w.c = NULL;
-	assert_int_equal(setenv("KUBERING_SOCKET", w.path, 1), 0);
+	init(&w);
 	START(&p, "poll", "pods", "nodes");
 	read_until(&p, "pods: 0 objects, idle\nnodes: 0 objects, idle\n");
 	world_sync(&w, "pods", 3);
@@ -180,9 +179,7 @@ static void workers_act_on_each_name(void **state)
 	(void)state;
 	struct world w;
 	static struct program p;
-	world_init(&w, 0);
-	w.c = NULL;
-	assert_int_equal(setenv("KUBERING_SOCKET", w.path, 1), 0);
+	init(&w);
 	world_sync(&w, "pods", 2);
 	START(&p, "workers", "pods");
 	read_until(&p, "default/n0 is at 1\n");

@@ -35,9 +35,7 @@ static void armed_by_timeout(void **state)
 	struct world w;
 	struct kr_view v;
 	struct kr_change ch;
-	world_open(&w, 0);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 3);
+	struct kr_list *l = world_pods(&w, 0, 3);
 	begin(l, &v);
 	assert_true(readable(&w)); /* until the first KR_TIMEOUT */
 	assert_int_equal(kr_follow_next(&v.follow, &ch, 0), KR_TIMEOUT);
@@ -66,9 +64,7 @@ static void a_daemon_cannot_make_it_wait(void **state)
 	struct world w;
 	struct kr_view v;
 	struct kr_change ch;
-	world_open(&w, 0);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 3);
+	struct kr_list *l = world_pods(&w, 0, 3);
 	begin(l, &v);
 	assert_true(kr_fd(w.c) >= 0);
 	assert_int_equal(kr_follow_next(&v.follow, &ch, 0), KR_TIMEOUT);
@@ -98,9 +94,7 @@ static void what_is_owed_makes_it_readable(void **state)
 	struct world w;
 	struct kr_view v;
 	struct kr_change ch;
-	world_open(&w, 0);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 3);
+	struct kr_list *l = world_pods(&w, 0, 3);
 	begin(l, &v);
 	for (int i = 0; i < LISTS; i++)
 		lists[i] = world_list(&w, "pods");
@@ -180,9 +174,7 @@ static void no_wake_is_lost(void **state)
 	struct kr_view v;
 	struct kr_change ch;
 	pthread_t t;
-	world_open(&w, 65536);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 1);
+	struct kr_list *l = world_pods(&w, 65536, 1);
 	begin(l, &v);
 	assert_true(kr_fd(w.c) >= 0);
 	struct writer writer = {.w = &w, .changes = CHANGES};
@@ -213,9 +205,7 @@ static void restart_wakes(void **state)
 	struct world w;
 	struct kr_view v;
 	struct kr_change ch;
-	world_open(&w, 0);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 3);
+	struct kr_list *l = world_pods(&w, 0, 3);
 	begin(l, &v);
 	assert_true(kr_fd(w.c) >= 0);
 	assert_int_equal(kr_follow_next(&v.follow, &ch, 0), KR_TIMEOUT);
@@ -343,9 +333,7 @@ static void what_a_child_keeps_open_does_not_wake(void **state)
 	struct kr_view v;
 	struct kr_change ch;
 	int r, copies[16];
-	world_open(&w, 0);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 3);
+	struct kr_list *l = world_pods(&w, 0, 3);
 	begin(l, &v);
 	assert_true(kr_fd(w.c) >= 0);
 	assert_int_equal(kr_follow_next(&v.follow, &ch, 0), KR_TIMEOUT);
@@ -455,9 +443,7 @@ static void asking_does_not_eat_the_time_to_attach(void **state)
 	enum { ROUNDS = 12, TRY_NS = 500000000 };
 	struct world w;
 	struct kr_view v;
-	world_open(&w, 0);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 3);
+	struct kr_list *l = world_pods(&w, 0, 3);
 	begin(l, &v);
 	assert_true(kr_fd(w.c) >= 0);
 	take_all(&v);

@@ -9,11 +9,7 @@ static void view_then_changes_without_a_gap(void **state)
 	struct kr_view v;
 	struct fold f;
 	struct kr_change ch;
-	world_open(&w, 0);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 40);
-	fold_init(&f);
-	world_fold(l, &f, &v);
+	struct kr_list *l = world_followed(&w, 0, 40, &f, &v);
 	assert_int_equal(v.whole, 1);
 	assert_int_equal(v.count, 40);
 	assert_string_equal(v.resource_version, "100");
@@ -49,11 +45,7 @@ static void relist_comes_as_one_batch(void **state)
 	struct kr_view v;
 	struct fold f;
 	struct kr_change ch;
-	world_open(&w, 0);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 20);
-	fold_init(&f);
-	world_fold(l, &f, &v);
+	world_followed(&w, 0, 20, &f, &v);
 	fake_lock(w.d);
 	fake_sync(fake_list(w.d, "test", "pods"), 10, 20, 1, 200); /* n0..n9 go, n20..n29 come */
 	fake_unlock(w.d);
@@ -87,11 +79,7 @@ static void recreated_is_deleted_then_added(void **state)
 	struct kr_view v;
 	struct fold f;
 	struct kr_change ch;
-	world_open(&w, 0);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 3);
-	fold_init(&f);
-	world_fold(l, &f, &v);
+	world_followed(&w, 0, 3, &f, &v);
 	fake_lock(w.d);
 	fake_put(fake_list(w.d, "test", "pods"), "n1", 2, 105); /* another uid */
 	fake_unlock(w.d);
@@ -112,11 +100,7 @@ static void state_changes_are_told(void **state)
 	struct kr_view v;
 	struct fold f;
 	struct kr_change ch;
-	world_open(&w, 0);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 3);
-	fold_init(&f);
-	world_fold(l, &f, &v);
+	world_followed(&w, 0, 3, &f, &v);
 	fake_lock(w.d);
 	store_list_state(fake_list(w.d, "test", "pods"), SHM_LIST_STALE, ERR_CONN_RESET, "reset",
 	        fake_now());
@@ -165,11 +149,7 @@ static void bulk_sync_is_a_reset(void **state)
 	struct kr_view v;
 	struct fold f;
 	struct kr_change ch;
-	world_open(&w, 64);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 500);
-	fold_init(&f);
-	world_fold(l, &f, &v);
+	struct kr_list *l = world_followed(&w, 64, 500, &f, &v);
 	assert_int_equal(f.count, 500);
 	fake_lock(w.d);
 	fake_sync(fake_list(w.d, "test", "pods"), 0, 400, 7, 300); /* more than the ring holds */
@@ -396,9 +376,7 @@ static void no_old_leaves_the_old_object_empty(void **state)
 	struct kr_change ch;
 	char buf[64];
 	size_t size;
-	world_open(&w, 0);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 2);
+	struct kr_list *l = world_pods(&w, 0, 2);
 	assert_int_equal(kr_view_begin(l, &v), KR_OK);
 	kr_view_end(&v);
 	world_put(&w, "pods", "n0", 101);
@@ -430,9 +408,7 @@ static void change_diff_is_a_patch(void **state)
 	struct kr_change ch;
 	char buf[1024];
 	size_t size = 0;
-	world_open(&w, 0);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 2);
+	struct kr_list *l = world_pods(&w, 0, 2);
 	assert_int_equal(kr_view_begin(l, &v), KR_OK);
 	kr_view_end(&v);
 	world_put(&w, "pods", "n0", 101);
@@ -537,11 +513,7 @@ static void closed_list_ends_the_follow(void **state)
 	struct kr_view v, late;
 	struct kr_change ch;
 	struct fold f;
-	world_open(&w, 0);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 2);
-	fold_init(&f);
-	world_fold(l, &f, &v);
+	struct kr_list *l = world_followed(&w, 0, 2, &f, &v);
 	fake_lock(w.d);
 	fake_close_list(w.d, "test", "pods");
 	fake_unlock(w.d);
@@ -585,9 +557,7 @@ static void any_order_of_closing_is_safe(void **state)
 	struct kr_view v;
 	struct kr_change ch;
 	struct kr_object o;
-	world_open(&w, 0);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 20);
+	struct kr_list *l = world_pods(&w, 0, 20);
 	assert_int_equal(kr_view_begin(l, &v), KR_OK);
 	assert_int_equal(kr_view_next(&v, &o), KR_OK);
 	assert_int_equal(kr_follow_next(&v.follow, &ch, 0), KR_TIMEOUT); /* begun */

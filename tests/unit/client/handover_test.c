@@ -8,9 +8,7 @@ static void a_handle_of_another_life_is_not_closed(void **state)
 	(void)state;
 	struct world w;
 	struct kr_list_status s;
-	world_open(&w, 0);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 5);
+	struct kr_list *l = world_pods(&w, 0, 5);
 	world_replace(&w);
 	fake_lie(w.d, FAKE_LIE_FULL);
 	do {
@@ -30,9 +28,7 @@ static void what_the_new_daemon_gave_is_given_back(void **state)
 	(void)state;
 	for (int stage = 0; stage < 3; stage++) {
 		struct world w;
-		world_open(&w, 0);
-		struct kr_list *l = world_list(&w, "pods");
-		world_sync(&w, "pods", 5);
+		struct kr_list *l = world_pods(&w, 0, 5);
 		world_replace(&w);
 		world_ask(&w); /* attaches */
 		if (stage == 0) {
@@ -62,9 +58,7 @@ static void the_new_daemon_dies_too(void **state)
 	(void)state;
 	for (int come = 0; come < 2; come++) {
 		struct world w;
-		world_open(&w, 0);
-		struct kr_list *l = world_list(&w, "pods");
-		world_sync(&w, "pods", 5);
+		struct kr_list *l = world_pods(&w, 0, 5);
 		world_replace(&w);
 		world_ask(&w); /* attaches */
 		if (come) {
@@ -89,9 +83,7 @@ static void it_changes_over_to_what_is_committed(void **state)
 	(void)state;
 	struct world w;
 	struct kr_object o;
-	world_open(&w, 0);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 5);
+	struct kr_list *l = world_pods(&w, 0, 5);
 	assert_int_equal(kr_get(l, "default", "n0", 0, &o), KR_OK); /* now all is mapped */
 	world_replace(&w);
 	for (int i = 0; i < 3; i++)
@@ -116,9 +108,7 @@ static void a_list_that_the_new_daemon_may_not_read_is_parked(void **state)
 	(void)state;
 	struct world w;
 	struct kr_list_status s;
-	world_open(&w, 0);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 5);
+	struct kr_list *l = world_pods(&w, 0, 5);
 	world_replace(&w);
 	fake_lock(w.d);
 	store_list_state(fake_list(w.d, "test", "pods"), SHM_LIST_PARKED, ERR_KUBE_FORBIDDEN,
@@ -140,9 +130,7 @@ static void a_daemon_that_died_in_a_row(void **state)
 	struct kr_list_status s;
 	char *json;
 	size_t n;
-	world_open(&w, 0);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 5);
+	struct kr_list *l = world_pods(&w, 0, 5);
 	row(&w, "pods")->ver++;
 	fake_kill(w.d);
 	fake_free(&w.d);
@@ -163,9 +151,7 @@ static void a_refusal_that_is_over_is_not_told(void **state)
 	(void)state;
 	struct world w;
 	struct kr_list_status s;
-	world_open(&w, 0);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 5);
+	struct kr_list *l = world_pods(&w, 0, 5);
 	world_replace(&w);
 	fake_lie(w.d, FAKE_LIE_FULL);
 	do {
@@ -188,9 +174,7 @@ static void a_daemon_that_stopped_does_not_end_the_next(void **state)
 	struct world w;
 	struct kr_object o;
 	struct kr_list_status s;
-	world_open(&w, 0);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 5);
+	struct kr_list *l = world_pods(&w, 0, 5);
 	assert_int_equal(kr_get(l, "default", "n1", KR_BORROW, &o), KR_OK);
 	fake_beat(w.d, false);
 	fake_stop(w.d);

@@ -66,9 +66,7 @@ static void borrowed_object_is_checked(void **state)
 	struct world w;
 	struct kr_object o, same;
 	struct kr_view v;
-	world_open(&w, 16);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 3);
+	struct kr_list *l = world_pods(&w, 16, 3);
 	assert_int_equal(kr_get(l, "default", "n1", KR_BORROW, &o), KR_OK);
 	assert_true(fake_json_is(o.json, o.json_bytes, "default", "n1", o.uid, "1"));
 	assert_int_equal(kr_check(l, &o), KR_OK);
@@ -290,9 +288,7 @@ static void a_version_is_reached_when_it_is_committed(void **state)
 {
 	(void)state;
 	struct world w;
-	world_open(&w, 0);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 3);
+	struct kr_list *l = world_pods(&w, 0, 3);
 	world_put(&w, "pods", "n0", 777);
 	header(&w)->commit--;
 	assert_int_equal(kr_list_wait_version(l, "777", 0), KR_TIMEOUT);

@@ -35,11 +35,7 @@ static void the_old_state_is_served_and_marked_stale(void **state)
 	struct kr_change ch;
 	struct kr_object o;
 	struct kr_list_status s;
-	world_open(&w, 0);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 20);
-	fold_init(&f);
-	world_fold(l, &f, &v);
+	struct kr_list *l = world_followed(&w, 0, 20, &f, &v);
 	world_put(&w, "pods", "n1", 101); /* not followed yet when it dies */
 	fake_kill(w.d);
 	fake_free(&w.d);
@@ -113,11 +109,7 @@ static void the_difference_is_handed_out(void **state)
 	struct kr_object o;
 	struct kr_list_status s;
 	unsigned seen[8] = {0}, recreated = 0;
-	world_open(&w, 64);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 30);
-	fold_init(&f);
-	world_fold(l, &f, &v);
+	struct kr_list *l = world_followed(&w, 64, 30, &f, &v);
 	for (unsigned i = 0; i < 50; i++) { /* the old ring goes round, the new one will not */
 		world_put(&w, "pods", "passing", 1000 + 2 * i);
 		world_delete(&w, "pods", "passing", 1001 + 2 * i);
@@ -173,9 +165,7 @@ static void without_a_follow(void **state)
 	(void)state;
 	struct world w;
 	struct kr_object o;
-	world_open(&w, 0);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 5);
+	struct kr_list *l = world_pods(&w, 0, 5);
 	assert_int_equal(kr_get(l, "default", "n0", KR_BORROW, &o), KR_OK);
 	world_replace(&w);
 	sync_range(&w, "pods", 3, 5, 9);
@@ -197,9 +187,7 @@ static void two_lives_are_never_mixed(void **state)
 	struct kr_view old, new;
 	struct kr_change ch;
 	struct kr_object o;
-	world_open(&w, 0);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 50);
+	struct kr_list *l = world_pods(&w, 0, 50);
 	assert_int_equal(kr_view_begin(l, &old), KR_OK);
 	for (int i = 0; i < 10; i++)
 		assert_int_equal(kr_view_next(&old, &o), KR_OK);
@@ -239,11 +227,7 @@ static void overrun_before_the_end_is_a_reset_or_overrun(void **state)
 	struct kr_view v;
 	struct fold f;
 	struct kr_change ch;
-	world_open(&w, 16);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 5);
-	fold_init(&f);
-	world_fold(l, &f, &v);
+	struct kr_list *l = world_followed(&w, 16, 5, &f, &v);
 	assert_int_equal(kr_follow_next(&v.follow, &ch, 0), KR_TIMEOUT);
 	for (unsigned i = 0; i < 100; i++)
 		world_put(&w, "pods", "n1", 101 + i);
@@ -270,11 +254,7 @@ static void the_end_was_never_mapped(void **state)
 	struct kr_change ch;
 	static struct fake_object o;
 	enum store_outcome what;
-	world_open(&w, 0);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 5);
-	fold_init(&f);
-	world_fold(l, &f, &v);
+	struct kr_list *l = world_followed(&w, 0, 5, &f, &v);
 	assert_int_equal(kr_follow_next(&v.follow, &ch, 0), KR_TIMEOUT);
 	fake_lock(w.d);
 	for (unsigned i = 0; i < 5500;
@@ -346,11 +326,7 @@ static void the_same_life_again(void **state)
 	struct kr_view v;
 	struct fold f;
 	struct kr_change ch;
-	world_open(&w, 0);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 5);
-	fold_init(&f);
-	world_fold(l, &f, &v);
+	struct kr_list *l = world_followed(&w, 0, 5, &f, &v);
 	assert_int_equal(kr_follow_next(&v.follow, &ch, 0), KR_TIMEOUT);
 	fake_drop(w.d);
 	world_put(&w, "pods", "n1", 101);
@@ -399,9 +375,7 @@ static void the_old_memory_goes_with_the_last_use(void **state)
 	struct world w;
 	struct kr_view v;
 	struct kr_object o, seen;
-	world_open(&w, 0);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 5);
+	struct kr_list *l = world_pods(&w, 0, 5);
 	assert_int_equal(kr_get(l, "default", "n1", 0, &o), KR_OK); /* a copy holds nothing */
 	settle(&w, l);
 	assert_int_equal(control_segments(), 2); /* the daemon's, and ours of it */
@@ -454,9 +428,7 @@ static void the_new_daemon_refuses(void **state)
 	(void)state;
 	struct world w;
 	struct kr_list_status s;
-	world_open(&w, 0);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 5);
+	struct kr_list *l = world_pods(&w, 0, 5);
 	fake_kill(w.d);
 	fake_free(&w.d);
 	world_daemon(&w);
@@ -484,9 +456,7 @@ static void an_orderly_stop_says_why(void **state)
 	struct kr_view v;
 	struct kr_change ch;
 	struct kr_list_status s;
-	world_open(&w, 0);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 5);
+	struct kr_list *l = world_pods(&w, 0, 5);
 	assert_int_equal(kr_view_begin(l, &v), KR_OK);
 	kr_view_end(&v);
 	fake_stop(w.d);
@@ -515,9 +485,7 @@ static void a_stopped_daemon_that_keeps_its_socket(void **state)
 	struct kr_view v;
 	struct kr_change ch;
 	struct kr_list_status s;
-	world_open(&w, 0);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 5);
+	struct kr_list *l = world_pods(&w, 0, 5);
 	assert_int_equal(kr_view_begin(l, &v), KR_OK);
 	kr_view_end(&v);
 	assert_int_equal(kr_follow_next(&v.follow, &ch, 0), KR_TIMEOUT);
@@ -724,9 +692,7 @@ static void a_follow_begun_in_the_next_life_has_its_changes(void **state)
 		struct world w;
 		struct kr_view v;
 		struct kr_change ch;
-		world_open(&w, 0);
-		struct kr_list *l = world_list(&w, "pods");
-		world_sync(&w, "pods", 5);
+		struct kr_list *l = world_pods(&w, 0, 5);
 		for (unsigned i = 0; i < older; i++)
 			world_put(&w, "pods", "n1", 101 + i);
 		assert_int_equal(kr_view_begin(l, &v), KR_OK);

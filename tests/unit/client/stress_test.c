@@ -1,5 +1,5 @@
 /* One writer, many readers, rings so small that everybody is overrun: never a wrong record, never a
- * wrong digest (C2, D1, D2, D3). */
+ * wrong digest (D1-D4 of ARCHITECTURE.md). */
 #include "client_world.h"
 
 #include <pthread.h>
@@ -206,7 +206,6 @@ static void run(struct stress_load load, uint32_t ring, uint64_t writes, unsigne
 	pthread_t threads[READERS];
 	struct reader readers[READERS];
 	world_init(&w, ring);
-	w.c = NULL;
 	static struct stress s;
 	s = (struct stress){.w = &w, .load = load};
 	world_sync(&w, "pods", load.objects);
@@ -290,7 +289,6 @@ static void one_change_per_view(void **state)
 	pthread_t thread;
 	struct prng r = {17};
 	world_init(&w, 0);
-	w.c = NULL;
 	world_sync(&w, "pods", SINGLE_OBJECTS);
 	struct single t = {.w = &w};
 	assert_int_equal(pthread_create(&thread, NULL, single_main, &t), 0);
@@ -315,7 +313,6 @@ static void dead_and_stopped_consumers(void **state)
 	struct world w;
 	pid_t pids[CHILDREN];
 	world_init(&w, 256);
-	w.c = NULL;
 	world_sync(&w, "pods", 50);
 	static struct stress s;
 	s = (struct stress){.w = &w, .load = {.objects = 50}};

@@ -63,9 +63,7 @@ static void a_view_gives_its_memory_back(void **state)
 	struct world w;
 	struct kr_view v;
 	size_t space = 0;
-	world_open(&w, 0);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 5000);
+	struct kr_list *l = world_pods(&w, 0, 5000);
 	for (int i = 0; i < VIEWS; i++) {
 		size_t heap = heap_in_use();
 		assert_int_equal(kr_view_begin(l, &v), KR_OK);
@@ -86,9 +84,7 @@ static void a_view_stays_at_its_position(void **state)
 	struct kr_view v;
 	struct kr_object o;
 	unsigned n = 0;
-	world_open(&w, 0);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 100);
+	struct kr_list *l = world_pods(&w, 0, 100);
 	assert_int_equal(kr_view_begin(l, &v), KR_OK);
 	for (unsigned i = 0; i < 50; i++) { /* all of this comes after it */
 		char name[16];
@@ -114,9 +110,7 @@ static void an_old_view_is_overrun_where_objects_were_replaced(void **state)
 	struct world w;
 	struct kr_view v;
 	struct kr_object o;
-	world_open(&w, 16);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 4);
+	struct kr_list *l = world_pods(&w, 16, 4);
 	assert_int_equal(kr_view_begin(l, &v), KR_OK);
 	for (unsigned i = 0; i < 100; i++)
 		world_put(&w, "pods", "other", 200 + i);
@@ -145,9 +139,7 @@ static void the_edge_of_a_position(void **state)
 	struct world w;
 	struct kr_view v;
 	struct kr_object o;
-	world_open(&w, 0);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 1);
+	struct kr_list *l = world_pods(&w, 0, 1);
 	for (unsigned more = 0; more < 2; more++) {
 		assert_int_equal(kr_view_begin(l, &v), KR_OK);
 		uint64_t position = header(&w)->commit, head = header(&w)->head;
@@ -166,9 +158,7 @@ static void half_a_view_says_so(void **state)
 	struct world w;
 	struct kr_view v;
 	struct kr_object o;
-	world_open(&w, 0);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 2);
+	struct kr_list *l = world_pods(&w, 0, 2);
 	assert_int_equal(kr_view_begin(l, &v), KR_OK);
 	assert_int_equal(kr_view_next(&v, &o), KR_OK);
 	assert_int_equal(kr_view_end(&v), KR_END);
@@ -193,9 +183,7 @@ static void borrowed_views_do_not_copy(void **state)
 	struct world w;
 	struct kr_view v;
 	struct kr_object o, again;
-	world_open(&w, 0);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 3);
+	struct kr_list *l = world_pods(&w, 0, 3);
 	assert_int_equal(kr_view_begin_flags(l, &v, KR_BORROW), KR_OK);
 	while (kr_view_next(&v, &o) == KR_OK) {
 		assert_int_equal(kr_get(l, o.namespace_, o.name, KR_BORROW, &again), KR_OK);
@@ -240,9 +228,7 @@ static void an_uncommitted_batch_is_taken_back(void **state)
 	struct kr_view v;
 	struct kr_change ch;
 	struct fold f;
-	world_open(&w, 0);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 60);
+	struct kr_list *l = world_pods(&w, 0, 60);
 	world_put(&w, "pods", "n7", 101);
 	world_delete(&w, "pods", "n8", 102);
 	fold_init(&f);
@@ -309,9 +295,7 @@ static void every_step_of_a_batch(void **state)
 	struct kr_view v;
 	struct fold f;
 	static struct half h;
-	world_open(&w, 0);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 20);
+	struct kr_list *l = world_pods(&w, 0, 20);
 	h.w = &w;
 	h.commit = header(&w)->commit;
 	h.old_row = *row(&w, "pods");
@@ -349,9 +333,7 @@ static void a_writer_that_died_in_a_slot_is_stuck(void **state)
 	struct kr_view v;
 	struct kr_object o;
 	struct kr_change ch;
-	world_open(&w, 0);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 5);
+	struct kr_list *l = world_pods(&w, 0, 5);
 	assert_int_equal(kr_view_begin(l, &v), KR_OK);
 	kr_view_end(&v);
 	assert_int_equal(kr_get(l, "default", "n3", 0, &o), KR_OK);
@@ -383,9 +365,7 @@ static void what_breaks_the_rules_is_corrupt(void **state)
 	struct kr_view v, bad;
 	struct kr_object o;
 	struct kr_change ch;
-	world_open(&w, 0);
-	struct kr_list *l = world_list(&w, "pods");
-	world_sync(&w, "pods", 40);
+	struct kr_list *l = world_pods(&w, 0, 40);
 	assert_int_equal(kr_view_begin(l, &v), KR_OK);
 	kr_view_end(&v);
 	world_put(&w, "pods", "n1", 101);

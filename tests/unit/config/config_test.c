@@ -121,6 +121,7 @@ static void config_without_any_kubeconfig_says_what_to_do(void **state)
 	assert_int_equal(l.err, ERR_CONFIG);
 	scratch_has(
 	        scratch_problems(&l.problems), "no cluster: there is no kubeconfig with a context");
+	scratch_has(scratch_problems(&l.problems), "kubeconfig: in kubering.yaml");
 	unload(&l);
 	o.source.env = scratch_write(*state, "kc", "contexts: [{name: a}]\n");
 	load(&l, &o);

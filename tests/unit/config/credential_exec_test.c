@@ -1,6 +1,6 @@
-/* credential_exec.c and credential_answer.c with real plugins: every row of the fault list for them
- * (reliability.md 3, row 49; L4, K1). Time is passed in; tests wait for the plugin's descriptor,
- * with a deadline that only a bug reaches. */
+/* credential_exec.c and credential_answer.c with real plugins: missing, not executable, failing,
+ * hanging, flooding, telling secrets, leaving children with the pipe. Time is passed in; tests
+ * wait for the plugin's descriptor, with a deadline that only a bug reaches. */
 #include "config/credential_exec.h"
 
 #include <errno.h>

@@ -1,5 +1,6 @@
-/* kubeconfig_resolve: every row of conventions.md 1.2 to 1.4 that can be told from the file, and
- * that one broken context leaves the others alone. */
+/* kubeconfig_resolve: every rule of clusters and users that can be told from the file (client-go:
+ * tools/clientcmd, rest, transport, plugin/pkg/client/auth/exec), and that one broken context
+ * leaves the others alone. */
 #include "config/kubeconfig.h"
 
 #include "scratch.h"

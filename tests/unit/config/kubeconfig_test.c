@@ -1,5 +1,5 @@
-/* kubeconfig.c: which files, in which order, merged how (conventions.md 1.1), and what broken files
- * say (reliability.md 3, row 42). */
+/* kubeconfig.c: which files, in which order, merged how (client-go: tools/clientcmd/loader.go), and
+ * what broken files say. */
 #include "config/kubeconfig.h"
 
 #include "scratch.h"

@@ -1,6 +1,5 @@
-/* settings_realm.c: the policy as a full matrix (reliability.md A5): every uid and group set x
- * cluster x resource x namespace, against a model written down by hand below, which shares no code
- * with the policy. */
+/* settings_realm.c: the policy as a full matrix: every uid and group set x cluster x resource x
+ * namespace, against a model written down by hand below, which shares no code with the policy. */
 #include "config/settings.h"
 
 #include <errno.h>

@@ -124,7 +124,8 @@ static void settings_example_shows_the_defaults(void **state)
 	assert_int_equal(shown->clusters[0].watch_list, SETTINGS_WATCH_LIST_AUTO);
 	assert_int_equal(shown->clusters[0].compression, SETTINGS_COMPRESSION_OFF);
 	assert_true(shown->limits.retained_bytes > 0);
-	shown->limits.retained_bytes = 0; /* the one that has no fixed default */
+	assert_true(shown->limits.memory_bytes > 0);
+	shown->limits.retained_bytes = shown->limits.memory_bytes = 0; /* no fixed defaults */
 	assert_memory_equal(&shown->limits, &without->limits, sizeof shown->limits);
 	settings_free(&shown);
 	settings_free(&without);
@@ -133,6 +134,7 @@ static void settings_example_shows_the_defaults(void **state)
 
 static void limits_are(const struct settings_limits *l)
 {
+	assert_int_equal(l->memory_bytes, 128 << 20);
 	assert_int_equal(l->shard_bytes, 64 << 20);
 	assert_int_equal(l->list_bytes, 32 << 20);
 	assert_int_equal(l->cluster_bytes, 1 << 30);
@@ -153,7 +155,8 @@ static void settings_reads_every_field(void **state)
 	        "openssl\nlog: {format: "
 	        "json, level: debug}\n"
 	        "metrics: {listen: \"127.0.0.1:9464\"}\n"
-	        "limits: {shardBytes: 64Mi, listBytes: 32Mi, clusterBytes: 1Gi, objectsMax: 10, "
+	        "limits: {memoryBytes: 128Mi, shardBytes: 64Mi, listBytes: 32Mi, clusterBytes: "
+	        "1Gi, objectsMax: 10, "
 	        "ringEntries: 2048, retainedBytes: 4Mi, eventBytesMax: 1Mi, listsMax: 5, "
 	        "consumersMax: 6, "
 	        "lingerSeconds: 0}\n"

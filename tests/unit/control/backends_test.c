@@ -242,6 +242,31 @@ static void what_it_lists_becomes_clusters_beside_it(void **state)
 	rig_fini(&g);
 }
 
+/* The multiplexer dials with the cookies that its socket's upgrade had: who is found later is not
+ * among them, so it is opened anew. */
+static void what_is_found_can_be_logged_in_to_on_the_shared_socket(void **state)
+{
+	struct rig g;
+	(void)state;
+	rig_config(&g);
+	g.backend.cluster_credential.token = "T";
+	rig_start(&g);
+	answer(&g, "200 OK", LISTED(ONE("prod-2")));
+	struct known_cluster *self = g.control->backends.rows[0]->self;
+	struct reactor *r = g.reactors[self->reactor];
+	assert_string_equal(core_cluster(r, self->id)->auth->upgrade_cookie,
+	        "headlamp-auth-dev--x.0=T; headlamp-auth-prod-2.0=T");
+	g.control->backends.rows[0]->timer.on_due(&g.control->backends.rows[0]->timer);
+	const struct fake_sock *s = asked(&g); /* the list of contexts needs none of them */
+	has(s->sent, "GET /base/config HTTP/1.1\r\n");
+	assert_null(strstr(s->sent, "headlamp-auth"));
+	clusters_send_credential(g.control, self);
+	const struct reactor_msg *m = CONTAINER_OF(r->mailbox.prev, struct reactor_msg, link);
+	assert_int_equal(m->type, REACTOR_CLUSTER_CREDENTIAL);
+	assert_true(m->credential.renewed);
+	rig_fini(&g);
+}
+
 static void a_taken_name_is_prefixed_with_the_backend(void **state)
 {
 	struct rig g;
@@ -292,11 +317,16 @@ static void a_vanished_context_keeps_its_cluster(void **state)
 	has(clusters_find(g.control, "dev/x")->unlisted.text,
 	        "the backend does not list context \"dev--x\"");
 	answer(&g, "200 OK", LISTED(""));
+	has(clusters_find(g.control, "dev/x")->unlisted.text, "does not list"); /* and never did */
 	assert_ptr_equal(clusters_find(g.control, "prod-2"), k);
 	has(k->unlisted.text, "the backend no longer lists context \"prod-2\"");
 	has(warned, "Headlamp backend \"hub\" lost a cluster");
 	answer(&g, "200 OK", LISTED("{\"name\":\"prod-2\",\"error\":\"no user\"}"));
 	has(k->unlisted.text, "the backend cannot use context \"prod-2\": no user");
+	for (int i = 0; i < 2; i++) {
+		answer(&g, "200 OK", LISTED(""));
+		has(k->unlisted.text, "no longer lists context \"prod-2\"");
+	}
 	answer(&g, "200 OK", LISTED(ONE("prod-2")));
 	assert_int_equal(k->unlisted.code, ERR_OK);
 	rig_fini(&g);
@@ -636,6 +666,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(a_backend_is_asked_with_its_token),
 	        cmocka_unit_test(what_it_lists_becomes_clusters_beside_it),
+	        cmocka_unit_test(what_is_found_can_be_logged_in_to_on_the_shared_socket),
 	        cmocka_unit_test(a_taken_name_is_prefixed_with_the_backend),
 	        cmocka_unit_test(a_name_that_cannot_be_given_is_told_once),
 	        cmocka_unit_test(a_vanished_context_keeps_its_cluster),

@@ -93,6 +93,51 @@ static void a_list_opened_again_while_it_closes_is_subscribed(void **state)
 	rig_fini(&g);
 }
 
+/* Opens and closes over and over, as fast as it is heard. */
+static void open_and_close(struct rig *g, uint32_t times, uint32_t *handle)
+{
+	union reply r;
+	for (uint32_t i = 0; i < times; i++) {
+		ask_list(g, 2, "v1", "");
+		struct attach_ref c = {
+		        .head = {.type = ATTACH_CLOSE_LIST, .id = 3}, .handle = ++*handle};
+		say(g, &c, sizeof c);
+	}
+	control_turn(g);
+	while (recv(g->client, &r, sizeof r, 0) > 0)
+		assert_int_not_equal(r.head.type, ATTACH_ERROR);
+}
+
+static void what_a_reactor_does_not_get_to_is_bounded(void **state)
+{
+	enum { BATCH = 8 }; /* pairs: as many messages as are heard at a time */
+	struct rig g;
+	union reply r;
+	(void)state;
+	rig_init(&g);
+	greet(&g);
+	ask_list(&g, 2, "v1", "");
+	assert_true(hear(&g, &r));
+	uint32_t handle = r.list.handle, before = 0, more = 1;
+	for (int i = 0; more && i < 2 * CONSUMERS_BACKLOG_MAX / BATCH; i++) {
+		before = reactor_waiting(g.reactor);
+		open_and_close(&g, BATCH, &handle);
+		more = reactor_waiting(g.reactor) - before;
+	}
+	assert_int_equal(more, 0); /* it hangs: no more is heard */
+	assert_true(before > CONSUMERS_BACKLOG_MAX);
+	assert_true(before <= CONSUMERS_BACKLOG_MAX + 2 * BATCH);
+	unsigned oks = 0;
+	while (reactor_waiting(g.reactor)) /* and goes on */
+		reactor_turn(g.reactor, 0);
+	while (hear(&g, &r) && r.list.handle != handle)
+		oks += r.head.type == ATTACH_OK;
+	assert_int_equal(oks, BATCH - 1);
+	assert_true(hear(&g, &r));
+	assert_int_equal(r.head.type, ATTACH_OK);
+	rig_fini(&g);
+}
+
 static void names_that_are_paths_are_refused(void **state)
 {
 	static const char *const bad[][2] = {{"v1", "team-a/../kube-system"}, {"v1", ".."},
@@ -668,6 +713,7 @@ int main(void)
 	        cmocka_unit_test(a_packet_longer_than_any_message_cuts_it_off),
 	        cmocka_unit_test(no_descriptor_left_is_no_busy_loop),
 	        cmocka_unit_test(a_list_opened_again_while_it_closes_is_subscribed),
+	        cmocka_unit_test(what_a_reactor_does_not_get_to_is_bounded),
 	        cmocka_unit_test(names_that_are_paths_are_refused),
 	        cmocka_unit_test(questions_of_one_consumer_are_bounded),
 	        cmocka_unit_test(documents_that_nobody_reads_are_few),

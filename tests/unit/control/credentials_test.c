@@ -136,6 +136,28 @@ static void another_certificate_is_told_as_such(void **state)
 	rig_fini(&g);
 }
 
+/* A cluster that goes, or gets another certificate, takes its key along. */
+static void what_all_share_is_not_of_the_first_one(void **state)
+{
+	struct scratch *s = *state;
+	struct scratch_pair pair;
+	struct rig g;
+	struct errmsg m = {0};
+	unsigned count;
+	scratch_pair_make(&pair, 2000000000);
+	scratch_write(s, "c.crt", pair.cert);
+	scratch_write(s, "c.key", pair.key);
+	scratch_write(s, "token", "one");
+	rig_init(&g, s);
+	rig_start(&g, 1);
+	assert_int_equal(clusters_place(g.control, clusters_find(g.control, "c"), &m), ERR_OK);
+	const struct reactor_msg *last = told(&g, &count);
+	assert_int_equal(tls_config_expiry(last->credential.tls), 2000000000);
+	assert_non_null(g.control->clusters.share);
+	assert_int_equal(tls_config_expiry(g.control->clusters.share), INT64_MAX); /* no key */
+	rig_fini(&g);
+}
+
 /* Read, the certificates of an authority are 4 KiB: clusters with the same bytes share them. */
 static void clusters_with_one_authority_share_what_was_read_of_it(void **state)
 {
@@ -235,6 +257,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test_setup_teardown(
 	                another_certificate_is_told_as_such, scratch_setup, scratch_teardown),
+	        cmocka_unit_test_setup_teardown(
+	                what_all_share_is_not_of_the_first_one, scratch_setup, scratch_teardown),
 	        cmocka_unit_test_setup_teardown(
 	                clusters_with_one_authority_share_what_was_read_of_it, scratch_setup,
 	                scratch_teardown),

@@ -202,6 +202,44 @@ static void a_list_that_has_ended_is_not_given_out(void **state)
 	rig_fini(&g);
 }
 
+static unsigned questions_about(const struct known_cluster *k)
+{
+	unsigned n = 0;
+	LIST_EACH (it, &k->questions)
+		n++;
+	return n;
+}
+
+/* Its shard could not be made: no descriptor was left, or no memory. Both come back. */
+static void one_that_is_to_be_kept_open_is_tried_again(void **state)
+{
+	struct settings_list pods = {
+	        .clusters = "*", .resource = {.resource = "pods", .version = "v1", .group = ""}};
+	const struct list_want want = {"c", "", "v1", "pods", "", "", "", false, false};
+	struct rig g;
+	struct errmsg m = {0};
+	(void)state;
+	rig_config(&g);
+	g.settings.lists = &pods;
+	g.settings.list_count = 1;
+	rig_start(&g);
+	struct known_cluster *k = clusters_find(g.control, "c");
+	g.reactor->config.ring_entries = 3; /* here it is that */
+	assert_int_equal(lists_open(g.control, &want, 0, NULL, &m), ERR_OK);
+	settle(&g);
+	assert_int_equal(g.control->lists.open, 0);
+	assert_non_null(strstr(warned, "ring_entries is 3"));
+	assert_non_null(strstr(warned, "it is tried again"));
+	assert_int_equal(questions_about(k), 0);
+	assert_true(k->fresh);
+	for (int looks = 0; looks < 2; looks++) { /* the second finds that it is asked already */
+		k->fresh = true;
+		lists_on_look(&g.control->lists.look);
+		assert_int_equal(questions_about(k), 1);
+	}
+	rig_fini(&g);
+}
+
 static void refused(struct rig *g, const char *part)
 {
 	union reply r;
@@ -307,6 +345,7 @@ int main(void)
 	        cmocka_unit_test(a_list_whose_openers_left_before_it_was_there_goes),
 	        cmocka_unit_test(a_list_that_was_opened_again_goes_as_others),
 	        cmocka_unit_test(a_list_that_has_ended_is_not_given_out),
+	        cmocka_unit_test(one_that_is_to_be_kept_open_is_tried_again),
 	        cmocka_unit_test(one_user_cannot_take_all_lists),
 	        cmocka_unit_test(openings_of_one_user_are_bounded),
 	};

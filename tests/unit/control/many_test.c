@@ -335,6 +335,26 @@ static void a_resource_that_a_thousand_lack_is_fifty_lines(void **state)
 	rig_fini(&g);
 }
 
+/* Were there a fault of ours, an audit would find it everywhere. */
+static void lists_that_an_audit_finds_different_are_fifty_lines(void **state)
+{
+	struct reactor_note n = {.type = REACTOR_AUDITED, .verdict = REACTOR_AUDIT_DIFFERENT};
+	struct rig g;
+	(void)state;
+	many_init(&g);
+	warnings = 0;
+	snprintf(n.text, sizeof n.text, "not the objects of version 7");
+	for (uint32_t i = 0; i < CLUSTERS_LINES + 3; i++) {
+		open_one(&g, (int)i, &handles[i]);
+		n.list = i;
+		audits_on_verdict(g.control, &n);
+	}
+	assert_string_equal(warned, "cluster \"c49\": list of pods: not the objects of version 7");
+	assert_int_equal(g.control->lists.rows[52]->audits.count[REACTOR_AUDIT_DIFFERENT], 1);
+	counts_the_rest(&g, 3);
+	rig_fini(&g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -347,6 +367,7 @@ int main(void)
 	        cmocka_unit_test(
 	                a_thousand_that_are_broken_are_fifty_lines_however_many_lists_are_kept),
 	        cmocka_unit_test(a_resource_that_a_thousand_lack_is_fifty_lines),
+	        cmocka_unit_test(lists_that_an_audit_finds_different_are_fifty_lines),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

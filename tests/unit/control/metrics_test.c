@@ -287,6 +287,28 @@ static void counters_do_not_go_back(void **state)
 	rig_fini(&g);
 }
 
+static void memory_that_is_running_out_is_told(void **state)
+{
+	struct rig g;
+	atomic_ullong taken = 0;
+	char line[64];
+	(void)state;
+	start(&g);
+	assert_true(says(&g, "kubering_shm_memory_ratio 0.000"));
+	g.reactor->config.memory_bytes = &taken;
+	g.reactor->config.memory_bytes_max = 1 << 20;
+	greet(&g);
+	ask_strings(&g, 2, (const char *const[ATTACH_STRINGS]){"c", "", "v1", "pods", "", "", ""});
+	for (int i = 0; i < 20; i++) {
+		g.io.now_ns += 100000000; /* its heartbeat tells */
+		both(&g);
+	}
+	assert_true(taken > 0);
+	snprintf(line, sizeof line, "kubering_shm_memory_ratio %.3f", (double)taken / (1 << 20));
+	assert_true(says(&g, line));
+	rig_fini(&g);
+}
+
 static void who_is_turned_away_and_cut_off_is_counted(void **state)
 {
 	struct rig g;
@@ -329,6 +351,7 @@ int main(void)
 	        cmocka_unit_test(what_it_says_is_a_page_of_prometheus),
 	        cmocka_unit_test(clusters_that_want_somebody_are_counted),
 	        cmocka_unit_test(counters_do_not_go_back),
+	        cmocka_unit_test(memory_that_is_running_out_is_told),
 	        cmocka_unit_test(who_is_turned_away_and_cut_off_is_counted),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* The HTTP side of the backend's model: routes, who may ask, what is passed on, and the legacy
- * WebSocket (recorded: reference/real-servers.md 5.6; reference/headlamp.md 6). */
+ * WebSocket, held to what Headlamp 0.45.0 was seen to do. */
 #include "backend_drive.h"
 
 #define PODS   "/clusters/admin/api/v1/pods"
@@ -96,7 +96,7 @@ static void the_host(void **state)
 	}
 }
 
-/* headlamp.md 8.8 R1. */
+/* R1 of tests/headlamp.md. */
 static void the_backend_token(void **state)
 {
 	struct bench *b = *state;

@@ -1,5 +1,5 @@
-/* The multiplexer of the backend's model, held to recorded traffic (reference/headlamp.md appendix
- * A, real-servers.md 5.7, 5.8) and to its known defects (BM-n). */
+/* The multiplexer of the backend's model, held to recorded traffic of Headlamp 0.45.0 (the texts
+ * below) and to its known defects (BM-n of tests/headlamp.md). */
 #include "backend_drive.h"
 
 #define PATH "/api/v1/namespaces/demo/configmaps"
@@ -151,6 +151,50 @@ static void the_recorded_sequence(void **state)
 	assert_int_equal(b->script.freed, 2);
 }
 
+/* The first frame's first byte, and how many bytes of payload; *at moves behind it. */
+static uint8_t take_frame(const struct model_text *t, size_t *at, size_t *size)
+{
+	const uint8_t *p = (const uint8_t *)t->p + *at;
+	size_t head = p[1] == 126 ? 4 : 2;
+	assert_true(*at + head <= t->n && p[1] <= 126);
+	*size = head == 4 ? (size_t)p[2] << 8 | p[3] : p[1];
+	*at += head + *size;
+	assert_true(*at <= t->n);
+	return p[0];
+}
+
+/* As the library of the real one cuts them: its buffer holds 4096 bytes, and what is more than two
+ * of them with their heads does not go through it. */
+static void long_messages_are_cut(void **state)
+{
+	struct bench *b = *state;
+	static const struct {
+		size_t message, count, sizes[3];
+	} rows[] = {{4096, 1, {4096}}, {4097, 2, {4096, 1}}, {8192, 2, {4096, 4096}},
+	        {8220, 3, {4096, 4096, 28}}, {8221, 2, {8221, 0}}, {60000, 2, {60000, 0}}};
+	static char text[65536];
+	const char *empty = C1("\"data\":\"\",\"type\":\"DATA\"");
+	bench_mux(b, 0, NULL);
+	open_c1(b, 0);
+	memset(text, 'x', sizeof text);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		const struct model_text *got = &b->clients[0].got;
+		size_t at = 0, size, n = rows[i].message - strlen(empty) - 1;
+		say(b, MODEL_WS_TEXT, (struct span){text, n});
+		bench_take(b);
+		for (size_t k = 0; k < rows[i].count; k++) {
+			uint8_t first = take_frame(got, &at, &size);
+			assert_int_equal(first & 0x80, k + 1 == rows[i].count ? 0x80 : 0);
+			assert_int_equal(first & 15, k ? MODEL_WS_CONTINUATION : MODEL_WS_TEXT);
+			assert_int_equal(size, rows[i].sizes[k]);
+		}
+		assert_int_equal(at, got->n);
+		enum model_ws_opcode opcode;
+		assert_int_equal(strlen(bench_next(b, 0, &opcode)), rows[i].message);
+		assert_int_equal(opcode, MODEL_WS_TEXT);
+	}
+}
+
 static void what_is_no_utf8(void **state)
 {
 	struct bench *b = *state;
@@ -225,7 +269,7 @@ static void the_upstream_is_answered(void **state)
 	expect_nothing(b, 0);
 }
 
-/* --- real-servers.md 5.7 --- */
+/* --- recorded: one watch from start to end --- */
 
 #define ADMIN(rest) FRAME("admin", PATH, "watch=1\\u0026resourceVersion=306", rest)
 
@@ -311,7 +355,7 @@ static void gone(void **state)
 	expect_nothing(b, 0);
 }
 
-/* --- real-servers.md 5.8 --- */
+/* --- recorded: errors --- */
 
 #define BAD_HANDSHAKE "dialing WebSocket: websocket: bad handshake"
 #define REFUSED       "dialing WebSocket: dial tcp 127.0.0.1:1: connect: connection refused"
@@ -779,6 +823,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        TEST(the_recorded_sequence),
+	        TEST(long_messages_are_cut),
 	        TEST(what_is_no_utf8),
 	        TEST(versions),
 	        TEST(the_upstream_is_answered),

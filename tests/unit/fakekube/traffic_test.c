@@ -1,5 +1,4 @@
-/* The recorded answers of a real kube-apiserver 1.37.2, byte for byte
- * (reference/real-servers.md 5.1-5.4). */
+/* The recorded answers of a real kube-apiserver 1.37.2, byte for byte. */
 #include "drive.h"
 
 #define STATUS                                                                                     \

@@ -82,7 +82,7 @@ static void a_watch_goes_on_where_it_is_told(void **state)
 	assert_contains(d->got.p, "too old resource version: 202 (203)");
 }
 
-/* real-servers.md 6.2: accepted and silent. */
+/* As a real server: accepted and silent. */
 static void a_version_of_the_future_is_silence(void **state)
 {
 	struct drive *d = *state;

@@ -1,5 +1,5 @@
 /* Frames and handshake texts of model_ws, and a watch over a WebSocket as kube-apiserver serves it
- * (recorded: real-servers.md 5.5). */
+ * (recorded of 1.37.2). */
 #include "drive.h"
 
 #include "model/model_blast.h"

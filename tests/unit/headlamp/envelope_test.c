@@ -441,8 +441,7 @@ static void depth_is_bounded(void **state)
 static void what_is_no_envelope_is_refused(void **state)
 {
 	(void)state;
-	static const char *const frames[] = {"", " ", "null", "[]", "\"\"", "{}",
-	        "{\"clusterId\":\"c\"}", "{\"type\":\"DATA\"}",
+	static const char *const frames[] = {"", " ", "null", "[]", "\"\"",
 	        "{\"clusterId\":\"c\",\"type\":\"DATA\"}x",
 	        "{\"clusterId\":\"c\",\"type\":\"DATA\"}{}",
 	        "{\"clusterId\":\"c\",\"type\":\"DATA\",}",
@@ -453,9 +452,54 @@ static void what_is_no_envelope_is_refused(void **state)
 	        WITH("\"binary\":1"), WITH("\"userId\":true"), WITH("\"data\":\"\",\"data\":\"\""),
 	        WITH("\"d\\u0061ta\":\"\",\"data\":\"\""), WITH("\"clusterId\":\"c\""),
 	        WITH("\"type\":\"DATA\""), WITH("\"binary\":true,\"binary\":true"),
-	        "{\"clusterID\":\"c\",\"type\":\"DATA\"}"};
+	        "{\"clusterId\":\"c\",\"error\":7}"};
 	for (size_t i = 0; i < ARRAY_LEN(frames); i++)
 		assert_int_equal(error_of(frames[i]), ERR_HEADLAMP_FRAME);
+}
+
+/* The mux finds nobody for it. */
+static void what_lacks_a_member_is_read(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *frame, *cluster;
+		enum envelope_type type;
+	} cases[] = {{"{}", "", ENVELOPE_OTHER}, {"{\"clusterId\":\"c\"}", "c", ENVELOPE_OTHER},
+	        {"{\"clusterId\":\"c\",\"path\":\"/p\",\"data\":\"x\"}", "c", ENVELOPE_OTHER},
+	        {"{\"type\":\"DATA\"}", "", ENVELOPE_DATA},
+	        {"{\"clusterID\":\"c\",\"type\":\"STATUS\"}", "", ENVELOPE_STATUS},
+	        {"{\"error\":\"no\"}", "", ENVELOPE_ERROR}};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct envelope e;
+		struct span d;
+		assert_int_equal(
+		        read_bytes(cases[i].frame, strlen(cases[i].frame), &d, &e), ERR_OK);
+		assert_int_equal(e.type, cases[i].type);
+		assert_span(e.cluster, cases[i].cluster);
+		assert_int_equal(e.user.n, 0);
+		doc_free(&d);
+	}
+}
+
+/* What a Headlamp before 0.43 sends. */
+static void an_older_backend_has_errors_without_a_type(void **state)
+{
+	(void)state;
+	static const char frame[] = "{\"clusterId\":\"c1\",\"error\":\"dialing WebSocket: \"}\n",
+	                  typed[] = "{\"clusterId\":\"c1\",\"error\":\"x\",\"type\":\"DATA\","
+	                            "\"data\":\"y\"}";
+	struct envelope e;
+	struct span d;
+	assert_int_equal(read_bytes(frame, sizeof frame - 1, &d, &e), ERR_OK);
+	assert_int_equal(e.type, ENVELOPE_ERROR);
+	assert_span(e.cluster, "c1");
+	assert_span(e.data, "dialing WebSocket: ");
+	assert_span(envelope_error(reader, &e), "dialing WebSocket: ");
+	doc_free(&d);
+	assert_int_equal(read_bytes(typed, sizeof typed - 1, &d, &e), ERR_OK);
+	assert_int_equal(e.type, ENVELOPE_DATA);
+	assert_span(e.data, "y");
+	doc_free(&d);
 }
 
 static void binary_data_is_decoded(void **state)
@@ -578,6 +622,8 @@ int main(void)
 	        cmocka_unit_test(unknown_members_are_skipped),
 	        cmocka_unit_test(depth_is_bounded),
 	        cmocka_unit_test(what_is_no_envelope_is_refused),
+	        cmocka_unit_test(what_lacks_a_member_is_read),
+	        cmocka_unit_test(an_older_backend_has_errors_without_a_type),
 	        cmocka_unit_test(binary_data_is_decoded),
 	        cmocka_unit_test(data_has_a_limit),
 	        cmocka_unit_test(a_message_that_must_be_over_the_limit_is_not_read),

@@ -3,7 +3,8 @@
  *
  * BM-1 the query is not in the key · BM-3 a STATUS names no query and no user · BM-4 the end of a
  * watch is a STATUS and nothing else · BM-5 frames are served one after the other, a dial blocks
- * them for 45 s · BM-8 a lost heartbeat: STATUS error, then the end. */
+ * them for 45 s · BM-8 a lost heartbeat: STATUS error, then the end. A key is forgotten a little
+ * after its end was said: a REQUEST that finds it is lost. */
 #ifndef KR_TESTS_HEADLAMP_MUX_WORLD_H
 #define KR_TESTS_HEADLAMP_MUX_WORLD_H
 
@@ -14,7 +15,8 @@
 #include "unit/json/doc.h"
 
 enum { WORLD_TEXTS = 4096, WORLD_KEYS = 256, WORLD_CLUSTERS = 4 };
-#define SECOND UINT64_C(1000000000)
+#define SECOND       UINT64_C(1000000000)
+#define WORLD_FORGET (SECOND / 20)
 
 enum world_cluster { WORLD_UP, WORLD_REFUSES, WORLD_HANGS, WORLD_UNKNOWN };
 
@@ -26,6 +28,9 @@ struct world {
 	size_t backend_count, client_count;
 	struct world_key keys[WORLD_KEYS]; /* open upstreams */
 	size_t key_count;
+	struct world_key dying[WORLD_KEYS]; /* it has been said that they ended */
+	uint64_t forgotten_ns[WORLD_KEYS];
+	size_t dying_count;
 	enum world_cluster clusters[WORLD_CLUSTERS]; /* "c0", "c1", … */
 	uint64_t now_ns, busy_until_ns;
 	struct world_key dialling;
@@ -79,14 +84,26 @@ static inline char *world_pop(char **texts, size_t *count)
 	return first;
 }
 
+static inline bool world_same(const struct world_key *a, const struct world_key *b)
+{
+	return !strcmp(a->cluster, b->cluster) && !strcmp(a->path, b->path) &&
+	       !strcmp(a->user, b->user);
+}
+
 static inline size_t world_find(const struct world *w, const struct world_key *k)
 {
 	size_t i = 0;
-	while (i < w->key_count &&
-	        (strcmp(w->keys[i].cluster, k->cluster) || strcmp(w->keys[i].path, k->path) ||
-	                strcmp(w->keys[i].user, k->user)))
+	while (i < w->key_count && !world_same(&w->keys[i], k))
 		i++;
 	return i;
+}
+
+static inline bool world_is_dying(const struct world *w, const struct world_key *k)
+{
+	for (size_t i = 0; i < w->dying_count; i++)
+		if (w->now_ns < w->forgotten_ns[i] && world_same(&w->dying[i], k))
+			return true;
+	return false;
 }
 
 /* An upstream goes. */
@@ -153,7 +170,7 @@ static inline bool world_serve(struct world *w)
 		world_status(w, &k, "closed", "");
 	}
 	w->requests += !close;
-	if (!close && i == w->key_count)
+	if (!close && i == w->key_count && !world_is_dying(w, &k))
 		world_dial(w, &k);
 	doc_free(&d);
 	free(text);
@@ -174,6 +191,10 @@ __attribute__((noinline)) static void world_document(struct world *w, const stru
 static inline void world_end(struct world *w, size_t i, bool heartbeat)
 {
 	struct world_key k = world_remove(w, i);
+	if (w->dying_count == WORLD_KEYS)
+		w->dying_count = 0; /* the oldest are forgotten long ago */
+	w->forgotten_ns[w->dying_count] = w->now_ns + WORLD_FORGET;
+	w->dying[w->dying_count++] = k;
 	if (heartbeat)
 		world_status(w, &k, "error", "write: broken pipe");
 	world_status(w, &k, "closed", "");
@@ -186,7 +207,7 @@ static inline void world_cut(struct world *w)
 		free(world_pop(w->to_backend, &w->backend_count));
 	while (w->client_count)
 		free(world_pop(w->to_client, &w->client_count));
-	w->key_count = 0;
+	w->key_count = w->dying_count = 0;
 	w->busy_until_ns = 0;
 }
 

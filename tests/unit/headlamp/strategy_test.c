@@ -81,15 +81,36 @@ static void silence_leaves_at_once_what_never_worked(void **state)
 static void only_losses_in_a_row_count(void **state)
 {
 	(void)state;
+	uint64_t now = 0;
 	for (int i = 0; i < 10; i++) {
 		for (int k = 1; k < STRATEGY_TRIES; k++)
-			assert_false(fails(STRATEGY_BROKEN, 1));
-		strategy_on_works(&s, MUX, SECOND);
+			assert_false(fails(STRATEGY_BROKEN, ++now));
+		strategy_on_works(&s, MUX, now * SECOND);
 	}
 	for (int k = 1; k < STRATEGY_TRIES; k++)
-		assert_false(fails(STRATEGY_BROKEN, 2));
+		assert_false(fails(STRATEGY_BROKEN, ++now));
 	assert_int_equal(s.way, MUX);
-	assert_true(fails(STRATEGY_BROKEN, 2));
+	assert_true(fails(STRATEGY_BROKEN, ++now));
+	assert_int_equal(s.way, LEGACY);
+}
+
+/* The backend dies, and all lists of the cluster tell it. What never worked gets no such credit. */
+static void what_many_lists_meet_at_once_is_one_loss(void **state)
+{
+	(void)state;
+	assert_false(strategy_has_worked(&s, MUX));
+	for (int i = 1; i <= STRATEGY_TRIES; i++)
+		assert_true(fails(STRATEGY_BROKEN, 0) == (i == STRATEGY_TRIES));
+	assert_true(strategy_on_restart(&s, 0));
+	strategy_on_works(&s, MUX, 0);
+	assert_true(strategy_has_worked(&s, MUX));
+	for (uint64_t t = 1; t <= STRATEGY_TRIES; t++) {
+		assert_int_equal(s.way, MUX);
+		for (int i = 0; i < 1000; i++)
+			assert_true(strategy_on_failure(&s, MUX, STRATEGY_BROKEN, "cut",
+			                    t * SECOND + (uint64_t)i) ==
+			            (t == STRATEGY_TRIES && i == 0));
+	}
 	assert_int_equal(s.way, LEGACY);
 }
 
@@ -113,7 +134,7 @@ static void the_first_choice_is_tried_again_less_and_less_often(void **state)
 		assert_true(fails(STRATEGY_BROKEN, now) == (i > 0)); /* a probe has one chance */
 		if (i == 0)
 			for (int k = 0; k < 2; k++)
-				fails(STRATEGY_BROKEN, now);
+				fails(STRATEGY_BROKEN, ++now);
 		assert_int_equal(s.way, LEGACY);
 		strategy_on_works(&s, LEGACY, now * SECOND);
 		assert_int_equal(s.reprobe_ns, (now + wait) * SECOND);
@@ -239,6 +260,7 @@ int main(void)
 	        TEST(what_fails_after_the_next_try_is_due_says_so),
 	        TEST(silence_leaves_at_once_what_never_worked),
 	        TEST(only_losses_in_a_row_count),
+	        TEST(what_many_lists_meet_at_once_is_one_loss),
 	        TEST(what_happens_on_another_way_changes_nothing),
 	        TEST(the_first_choice_is_tried_again_less_and_less_often),
 	        TEST(a_probe_that_fails_tries_the_next_best_too),

@@ -205,6 +205,30 @@ static void connect_in_on_closed(void **state)
 	rig_free(r);
 }
 
+/* Where sockets are descriptors of the process, others need some too: a reactor has its share.
+ * Where they are not, it has its table. */
+static void no_more_descriptors_than_its_share(void **state)
+{
+	enum { SOCKETS = 8, SHARE = 2 };
+	struct rig *r = rig_new_sharing(rig_kind_of(state), SOCKETS, SHARE, 0);
+	struct io_sock over = {0};
+	bool direct = io_kind_of(r->io) == IO_KIND_URING && uring_of(r->io)->direct;
+	unsigned most = direct ? SOCKETS : SHARE;
+	assert_int_equal(io_sockets_max(r->io), most);
+	for (unsigned life = 0; life < 3; life++) {
+		for (unsigned i = 0; i < most; i++)
+			rig_connect(r, life * SOCKETS + i);
+		assert_int_equal(
+		        io_connect(r->io, &over, (struct sockaddr *)&r->addr, sizeof r->addr, 0),
+		        ERR_LIMIT);
+		for (unsigned i = 0; i < most; i++)
+			rig_close(&r->conns[life * SOCKETS + i]);
+		for (unsigned i = 0; i < most; i++)
+			RIG_UNTIL(r, r->conns[life * SOCKETS + i].closes == 1);
+	}
+	rig_free(r);
+}
+
 /* Three indices, hundreds of lives: no life sees bytes of an earlier one (the rig compares each
  * byte with its own stream), and descriptors do not add up. */
 static void reuse_of_indices(void **state)
@@ -285,6 +309,7 @@ int main(void)
 	        cmocka_unit_test(close_in_handler),
 	        cmocka_unit_test(close_others_in_handler),
 	        cmocka_unit_test(connect_in_on_closed),
+	        cmocka_unit_test(no_more_descriptors_than_its_share),
 	        cmocka_unit_test(reuse_of_indices),
 	        cmocka_unit_test(close_all_at_once),
 	};

@@ -1,6 +1,5 @@
 /* io_open: which implementation, and what it says when the kernel refuses. Refusals are made by a
- * seccomp filter in a child process, as a container's profile would make them
- * (conventions.md 1.12). */
+ * seccomp filter in a child process, as a container's profile would make them. */
 #include "peer.h"
 #include "rig.h"
 

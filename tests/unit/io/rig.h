@@ -182,13 +182,14 @@ static inline int rig_listen(struct sockaddr_in *addr, int backlog)
 	return fd;
 }
 
-static inline struct rig *rig_new_with(
-        const struct rig_kind *k, unsigned sockets_max, unsigned batch_us)
+static inline struct rig *rig_new_sharing(
+        const struct rig_kind *k, unsigned sockets_max, unsigned descriptors_max, unsigned batch_us)
 {
 	struct rig *r = calloc(1, sizeof *r);
 	assert_non_null(r);
 	struct io_config c = {.kind = k->kind,
 	        .sockets_max = sockets_max,
+	        .descriptors_max = descriptors_max,
 	        .recv_buffers = k->recv_buffers,
 	        .batch_wait_us = batch_us,
 	        .handlers = &rig_handlers,
@@ -203,6 +204,11 @@ static inline struct rig *rig_new_with(
 		r->conns[i] = (struct conn){.rig = r, .id = i, .stream = i, .peer = -1};
 	}
 	return r;
+}
+static inline struct rig *rig_new_with(
+        const struct rig_kind *k, unsigned sockets_max, unsigned batch_us)
+{
+	return rig_new_sharing(k, sockets_max, 0, batch_us);
 }
 static inline struct rig *rig_new(void **state, unsigned sockets_max)
 {

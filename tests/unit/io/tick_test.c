@@ -306,7 +306,8 @@ static void socket_options_are_set(void **state)
 	assert_int_equal(option_of(fd, IPPROTO_TCP, TCP_KEEPINTVL), 2);
 	assert_int_equal(option_of(fd, IPPROTO_TCP, TCP_KEEPCNT), 3);
 	assert_int_equal(option_of(fd, IPPROTO_TCP, TCP_USER_TIMEOUT), 8000);
-	/* L1: dead at the first probe at or after the user timeout; probes at 3, 5, 7, 9 s. */
+	/* Within 10 s: dead at the first probe at or after the user timeout; probes at 3, 5, 7, 9
+	 * s. */
 	int dead = IO_KEEPALIVE_IDLE_S;
 	while (dead * 1000 < IO_USER_TIMEOUT_MS)
 		dead += IO_KEEPALIVE_INTERVAL_S;

@@ -71,13 +71,12 @@ static err_t split_once(struct span d, struct json_list **s)
 	json_list_reset(*s);
 	size_t items = 0;
 	for (size_t at = 0; at < d.n;) {
-		size_t taken;
 		struct span item, piece = {d.p + at, 1};
-		enum json_list_result r = json_list_feed(*s, piece, &taken, &item);
+		enum json_list_result r = json_list_feed(*s, &piece, &item);
 		if (r == JSON_LIST_ERROR)
 			return json_list_err(*s);
 		items += r == JSON_LIST_ITEM;
-		at += taken;
+		at += 1 - piece.n;
 	}
 	assert_int_equal(items, 1);
 	return ERR_OK;

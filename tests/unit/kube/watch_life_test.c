@@ -115,7 +115,7 @@ static void an_error_event_waits_as_its_status_says(void **s)
 		struct json_status st;
 		err_t err;
 		uint64_t least, most;
-	} rows[] = {{{.code = 429, .retry_after_seconds = 9}, ERR_KUBE_GONE_SLOW, 9 * S, 10 * S},
+	} rows[] = {{{.code = 429, .retry_after_seconds = 9}, ERR_KUBE_THROTTLED, 9 * S, 10 * S},
 	        {{.code = 503, .retry_after_seconds = 4}, ERR_KUBE_SERVER, 4 * S, 5 * S},
 	        {{.code = 504}, ERR_KUBE_SERVER, 250 * MS, 500 * MS},
 	        {{.code = 500}, ERR_KUBE_SERVER, 250 * MS, 500 * MS},
@@ -279,9 +279,9 @@ static void a_list_that_may_not_be_watched_is_taken_seldom(void **s)
 
 static void a_limit_of_ours_parks_the_list(void **s)
 {
-	static const err_t ours[] = {ERR_BUDGET, ERR_LIMIT, ERR_NO_MEMORY};
+	static const err_t ours[] = {ERR_BUDGET, ERR_LIMIT, ERR_NO_MEMORY, ERR_SHM};
 	(void)s;
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++) {
 		struct rig r;
 		rig_live(&r);
 		watch_on_refused(&r.w, ours[i], "full", r.now, &r.out);

@@ -163,7 +163,7 @@ static void after_a_list_without_pages_the_next_has_them_again(void **s)
 }
 
 /* A proxy's cache that has one entry for the list and for an object of that name, or for the list
- * and its table (headlamp.md HC-1, HC-2): it was published as an empty list. */
+ * and its table (tests/headlamp.md, HC-1, HC-2): it was published as an empty list. */
 static void what_has_no_items_is_no_list(void **s)
 {
 	static const struct json_list_meta others[] = {
@@ -218,7 +218,7 @@ static void its_version_is_too_long(struct rig *r)
 	assert_true(has(watch_text(&r->w), "over 63 bytes"));
 }
 
-/* Karmada writes the versions of all its members into one (kubernetes-watch.md 2.5): such a list
+/* Karmada writes the versions of all its members into one: such a list
  * was taken anew every half minute, for ever. */
 static void what_is_too_long_for_us_is_asked_for_seldom(void **s)
 {
@@ -334,7 +334,7 @@ static void a_second_end_marker_is_a_bookmark(void **s)
 	watch_fini(&r.w);
 }
 
-/* Behind a server that was restored, "not older than" may be out of reach for ever (1.2). */
+/* Behind a server that was restored, "not older than" may be out of reach for ever. */
 static void a_version_that_the_server_never_reaches_is_given_up(void **s)
 {
 	static const struct json_status late = {

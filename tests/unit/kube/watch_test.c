@@ -1,5 +1,4 @@
-/* watch_test.c - the list+watch machine, rule by rule (kubernetes-watch.md 1; reliability.md M, L
- * and 3). */
+/* watch_test.c - the list+watch machine, rule by rule (kube/watch.h). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -554,8 +553,8 @@ static void silence_is_met_by_a_new_connection_then_by_a_list(void **s)
 	r.now += WATCH_BOOKMARK_S * S;
 	watch_on_timer(&r.w, r.now, &r.out);
 	watch_on_ready(&r.w, r.now, &r.out);
-	assert_true(has(target(&r),
-	        "limit=500")); /* a watch from the server's future is silent for ever (trap 2) */
+	assert_true(has(
+	        target(&r), "limit=500")); /* a watch from the server's future is silent for ever */
 	watch_fini(&r.w);
 }
 
@@ -657,8 +656,7 @@ static void a_watch_that_is_gone_after_each_list_is_backed_off_from(void **s)
 	}
 }
 
-/* A server or proxy that drops bookmarks, and a list that is never quiet (kubernetes-watch.md 1.6).
- */
+/* A server or proxy that drops bookmarks, and a list that is never quiet. */
 static void a_busy_streaming_list_without_marker_falls_back_too(void **s)
 {
 	struct rig r;

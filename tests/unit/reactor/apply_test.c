@@ -1,5 +1,5 @@
-/* apply_test.c - what one event does to a list, from its bytes to the row (headlamp.md 4 and 8.3):
- * A1-A7 and the rules that the reference adds to them. */
+/* apply_test.c - what one event does to a list, from its bytes to the row: A1-A7, the
+ * A-... and the defects KL, LS, SO and V1 of tests/headlamp.md. */
 #include "unit/reactor/world.h"
 
 static struct world w;

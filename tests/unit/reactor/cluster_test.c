@@ -36,6 +36,30 @@ static void a_dead_cluster_costs_one_timer(void **state)
 	world_fini(&w);
 }
 
+/* Resources of one cluster come and go, or are names that somebody mistyped. */
+static void resources_that_nobody_has_open_are_forgotten(void **state)
+{
+	enum { TIMES = 3 * CLUSTER_CAPS_KEPT };
+	struct world w;
+	(void)state;
+	world_init(&w);
+	add_cluster(&w, 0, false);
+	struct feed *f = open_list(&w, 0, 0);
+	f->watch.caps->no_watch_list = true;
+	for (uint32_t i = 1; i < TIMES; i++) {
+		open_list(&w, i, 0);
+		struct reactor_msg *m = msg(REACTOR_LIST_CLOSE);
+		m->id = i;
+		post(&w, m);
+		expect_note(&w, REACTOR_LIST_CLOSED);
+		assert_true(cluster_at(&w, 0)->caps_count <= CLUSTER_CAPS_KEPT + 1);
+	}
+	struct feed *same = open_list(&w, 1, 0); /* comes anew */
+	assert_ptr_not_equal(same->watch.caps, f->watch.caps);
+	assert_true(f->watch.caps->no_watch_list);
+	world_fini(&w);
+}
+
 static void one_answer_opens_for_all(void **state)
 {
 	struct world w;
@@ -265,6 +289,25 @@ static void no_address_says_so_and_asks_again(void **state)
 	post_addresses(&w, 0, 1);
 	pass(&w, SEC);
 	assert_int_equal(fake_io_count(&w.io), 1);
+	world_fini(&w);
+}
+
+/* The first list of a realm needs a shard: no descriptor may be left for it, or no memory. */
+static void a_list_that_gets_no_memory_says_what_to_do(void **state)
+{
+	struct world w;
+	(void)state;
+	world_init(&w);
+	w.r->config.ring_entries = 3; /* here it is that */
+	add_cluster(&w, 0, false);
+	post(&w, list_msg(0, 0, 0));
+	struct reactor_note *n = take_note(&w, REACTOR_LIST_OPENED);
+	assert_non_null(n);
+	assert_int_equal(n->err, ERR_ARGUMENT);
+	assert_non_null(strstr(n->text, "ring_entries is 3: a power of two"));
+	reactor_note_free(&n);
+	w.r->config.ring_entries = 256;
+	open_list(&w, 0, 0);
 	world_fini(&w);
 }
 
@@ -523,6 +566,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(a_dead_cluster_costs_one_timer),
+	        cmocka_unit_test(resources_that_nobody_has_open_are_forgotten),
 	        cmocka_unit_test(one_answer_opens_for_all),
 	        cmocka_unit_test(connects_under_way_when_the_gate_shuts_are_one_failure),
 	        cmocka_unit_test(a_fetch_may_probe_when_its_time_has_come),
@@ -532,6 +576,7 @@ int main(void)
 	        cmocka_unit_test(a_bad_address_is_left_for_the_next),
 	        cmocka_unit_test(a_list_opened_after_the_credential_failed_says_so),
 	        cmocka_unit_test(no_address_says_so_and_asks_again),
+	        cmocka_unit_test(a_list_that_gets_no_memory_says_what_to_do),
 	        cmocka_unit_test(lists_of_two_realms_share_the_budget_of_their_cluster),
 	        cmocka_unit_test(a_renewed_certificate_ends_what_the_old_one_opened),
 	        cmocka_unit_test(a_removed_cluster_goes_with_its_last_connection),

@@ -1,5 +1,5 @@
 /* feed_secret_test.c - Secrets that are kept as metadata: no value of theirs comes into shared
- * memory, whoever wrote it where (reliability.md A3). */
+ * memory, whoever wrote it where. */
 #include "reactor/feed_secret.h"
 
 #include "base/check.h"

@@ -92,7 +92,7 @@ static void a_list_whose_body_ends_before_its_json_is_not_there(void **state)
 	}
 }
 
-/* Of an aggregated server that writes the versions of several into one (kubernetes-watch.md 2.5):
+/* Of an aggregated server that writes the versions of several into one:
  * what was said of it was "object over the size limit". */
 static void a_version_that_is_too_long_is_named(void **state)
 {
@@ -192,6 +192,47 @@ static void a_stream_that_ends_is_resumed_on_the_same_connection(void **state)
 	assert_int_equal(f->watch.state, WATCH_ASKING);
 	assert_non_null(strstr(s->sent, "resourceVersion=11"));
 	assert_int_equal(w.io.connects, 1);
+	world_fini(&w);
+}
+
+static struct fake_sock *next_connection(struct world *w)
+{
+	while (!fake_io_count(&w->io))
+		pass(w, WHEEL_TICK_NS);
+	connect_ok(w, 0);
+	return fake_io_sock(&w->io, 0);
+}
+
+/* Lists whose servers are away, or refuse them, are many, and may stay so for weeks. */
+static void what_was_read_in_part_goes_with_its_connection(void **state)
+{
+	static const char half[] = "{\"kind\":\"PodList\",\"items\":[{\"metadata\":{\"name\":";
+	struct world w;
+	(void)state;
+	world_init(&w);
+	struct feed *f = live(&w);
+	struct fake_sock *s = fake_io_sock(&w.io, 0);
+	chunk(s, half, sizeof half - 1); /* of an event */
+	turn(&w);
+	assert_non_null(f->carry);
+	fake_io_end(s, ERR_CONN_RESET);
+	turn(&w);
+	assert_null(f->carry);
+	f->watch.relist = true;
+	s = next_connection(&w);
+	fake_io_bytes(s, STREAM_HEAD);
+	chunk(s, half, sizeof half - 1); /* of a list */
+	turn(&w);
+	assert_non_null(f->splitter);
+	fake_io_end(s, ERR_CONN_RESET);
+	turn(&w);
+	assert_null(f->splitter);
+	while (f->watch.state != WATCH_PARKED) {
+		answer(&w, next_connection(&w), "403 Forbidden",
+		        "{\"kind\":\"Status\",\"code\":403,\"message\":\"because\"}");
+		assert_null(f->carry);
+	}
+	assert_non_null(strstr(row_at(f)->error_text, "because"));
 	world_fini(&w);
 }
 
@@ -458,6 +499,7 @@ int main(void)
 	        cmocka_unit_test(an_event_over_the_limit_ends_the_stream),
 	        cmocka_unit_test(a_status_may_be_plain_text),
 	        cmocka_unit_test(a_stream_that_ends_is_resumed_on_the_same_connection),
+	        cmocka_unit_test(what_was_read_in_part_goes_with_its_connection),
 	        cmocka_unit_test(an_end_inside_an_event_is_no_clean_end),
 	        cmocka_unit_test(a_request_that_waits_for_a_connection_may_be_given_up),
 	        cmocka_unit_test(a_version_with_nul_is_refused),

@@ -1,5 +1,6 @@
 /* legacy_test.c - a Headlamp backend without its multiplexer: one WebSocket per list through the
- * cluster's prefix (headlamp.md 3), what a message may be, and what an end does to the others. */
+ * cluster's prefix (ids: tests/headlamp.md), what a message may be, and what an end does to the
+ * others. */
 #include "unit/reactor/backend_world.h"
 
 /* List `id` of cluster "a" is live at version 10 on a socket of its own. */
@@ -245,6 +246,35 @@ static void where_there_are_no_websockets_it_goes_by_http(void **state)
 	world_fini(&w);
 }
 
+/* It is agreed to each time, and that is all. A quiet list whose stream is lost now and then is
+ * none of these. */
+static void a_stream_that_is_cut_before_anything_came(void **state)
+{
+	(void)state;
+	open_backend(STRATEGY_LEGACY, true);
+	unsigned losses = 0;
+	struct fake_sock *s = go_live_legacy(0);
+	for (int quiet = 1; quiet >= 0; quiet--) {
+		for (int i = 0; i < STRATEGY_TRIES; i++) {
+			assert_string_equal(way_text(1, STRATEGY_LEGACY), "");
+			for (int n = 0; quiet && n < 11; n++) {
+				pass(&w, SEC);
+				frame(&w, s, OP_PONG, "", 0);
+			}
+			fake_io_end(s, ERR_CONN_RESET);
+			pass(&w, (SEC / 2 << losses++) + SEC);
+			dial(&w);
+			if (quiet || i + 1 < STRATEGY_TRIES) {
+				s = must_send("GET /clusters/a/api/v1/r0?watch=1&");
+				agree(&w, s, "base64.binary.k8s.io");
+				is_at(0, SHM_LIST_LIVE, "10");
+			}
+		}
+	}
+	assert_non_null(strstr(way_text(1, STRATEGY_MULTIPLEXED), "legacy: connection reset"));
+	world_fini(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -258,6 +288,7 @@ int main(void)
 	        cmocka_unit_test(an_end_is_resumed_and_is_of_one_list),
 	        cmocka_unit_test(a_handshake_that_fails_is_tried_again),
 	        cmocka_unit_test(where_there_are_no_websockets_it_goes_by_http),
+	        cmocka_unit_test(a_stream_that_is_cut_before_anything_came),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* mux_link_test.c - lists of clusters behind a Headlamp backend, over its multiplexer: what is
  * asked, what is made of each answer, and what one list's or one cluster's trouble does to the
- * others (headlamp.md 2). */
+ * others (ids: tests/headlamp.md). */
 #include "unit/reactor/backend_world.h"
 
 static void a_list_by_http_then_one_request(void **state)
@@ -35,6 +35,8 @@ static void post_token(uint32_t cluster)
 	m->credential.auth->fields[0] =
 	        (struct auth_field){strdup("X-HEADLAMP_BACKEND-TOKEN"), strdup("desktop-token")};
 	m->credential.auth->field_count = 1;
+	if (cluster == 0)
+		m->credential.auth->upgrade_cookie = strdup("headlamp-auth-a.0=T");
 	post(&w, m);
 }
 
@@ -53,6 +55,7 @@ static void the_backend_token_is_a_header(void **state)
 	dial(&w);
 	struct fake_sock *s = must_send("GET /wsMultiplexer ");
 	assert_non_null(strstr(s->sent, token));
+	assert_non_null(strstr(s->sent, "\r\nCookie: headlamp-auth-a.0=T\r\n"));
 	assert_null(strstr(s->sent, "headlamp.backend.authorization"));
 	world_fini(&w);
 }
@@ -223,6 +226,8 @@ static void one_of_two_on_a_path_ends(void **state)
 	}
 	say_event(&q[0], EVENT_JSON("ADDED", "b", "14"));
 	say_status(&q[1], "closed");
+	nothing_said(); /* the backend has not forgotten that key yet */
+	pass(&w, SEC / 8);
 	for (int i = 0; i < 2; i++) /* from its latest version, with the key that it has */
 		again[i] = hear_request("a", "/api/v1/pods", i ? "10" : "14");
 	assert_string_equal(again[0].user, q[0].user);
@@ -330,6 +335,29 @@ static void an_error_is_of_one_list(void **state)
 	world_fini(&w);
 }
 
+/* It names the cluster and nothing else, without a type: no broken frame. */
+static void a_refusal_of_an_older_backend_is_of_one_list(void **state)
+{
+	(void)state;
+	open_backend(STRATEGY_MULTIPLEXED, true);
+	struct said q0 = go_live_mux(0, 1);
+	open_list(&w, 1, 2);
+	answer_list("/clusters/b/api/v1/r1");
+	struct said q1 = hear_request("b", "/api/v1/r1", "10");
+	say(&q1, "STATUS", "{\"state\":\"error\",\"error\":\"dialing WebSocket: bad handshake\"}",
+	        false);
+	event(&w, peer, "{\"clusterId\":\"b\",\"error\":\"dialing WebSocket: bad handshake\"}\n");
+	hear_close(&q1);
+	is_at(0, SHM_LIST_LIVE, "10");
+	assert_int_equal(row_at(feed_at(&w, 1))->state, SHM_LIST_STALE);
+	assert_int_equal(feed_at(&w, 1)->watch.err, ERR_HEADLAMP_REFUSED);
+	assert_string_equal(feed_at(&w, 1)->watch.text,
+	        "the Headlamp backend says: dialing WebSocket: bad handshake");
+	say_event(&q0, EVENT_JSON("ADDED", "b", "11"));
+	is_at(0, SHM_LIST_LIVE, "11");
+	world_fini(&w);
+}
+
 /* Where there was no memory for the message about a cluster, its lists were left on a link that was
  * gone. */
 static void a_backend_that_goes_takes_along_the_lists_behind_it(void **state)
@@ -395,12 +423,16 @@ static void a_cluster_that_it_cannot_log_in_to_goes_by_legacy(void **state)
 	struct said b = go_live_mux(1, 2);
 	open_list(&w, 0, 1);
 	answer_list("/clusters/a/api/v1/r0");
-	for (int i = 0; i < STRATEGY_TRIES; i++) {
+	for (int i = 1; i <= STRATEGY_TRIES; i++) {
 		struct said q = hear_request("a", "/api/v1/r0", "10");
+		assert_string_equal(way_text(1, STRATEGY_MULTIPLEXED), "");
 		say_error(&q, why);
 		pass_with_pongs(3 * SEC);
 		dial(&w);
-		if (i == 1) /* it could be the list: the cluster says no */
+		if (i == 1) /* it could be the cluster: it is there */
+			answer(&w, must_send("GET /clusters/a/version "), "200 OK", "{}");
+		else if (i < STRATEGY_TRIES) /* it could be the list: the cluster has no words
+		                                against it */
 			answer_list("/clusters/a/api/v1/r0");
 	}
 	assert_non_null(strstr(way_text(1, STRATEGY_LEGACY), why));
@@ -415,6 +447,55 @@ static void a_cluster_that_it_cannot_log_in_to_goes_by_legacy(void **state)
 	is_at(0, SHM_LIST_LIVE, "11");
 	say_event(&b, EVENT_JSON("ADDED", "b", "11"));
 	is_at(1, SHM_LIST_LIVE, "11");
+	world_fini(&w);
+}
+
+/* REQUESTs come from three lists, CLOSEs perhaps between; each is answered alike. */
+static void answer_three(const char *error)
+{
+	struct said q;
+	for (int n = 0; n < 3;) {
+		assert_true(next_said(&q));
+		if (strcmp(q.type, "REQUEST") != 0)
+			continue;
+		n++;
+		if (error)
+			say_error(&q, error);
+		else
+			say_status(&q, "connected");
+	}
+	assert_string_equal(way_text(1, STRATEGY_MULTIPLEXED), "");
+}
+
+static void answer_probe(const char *head)
+{
+	pass_with_pongs(3 * SEC);
+	nothing_said();
+	dial(&w);
+	answer(&w, must_send("GET /clusters/a/version "), head, "{}");
+}
+
+/* Its kube-apiserver restarts: all its watches end, and each REQUEST of the next seconds is
+ * refused. The multiplexer can do nothing about it, and no other way could. */
+static void a_cluster_that_is_away_is_not_the_multiplexers_fault(void **state)
+{
+	struct said q[3];
+	(void)state;
+	open_backend(STRATEGY_MULTIPLEXED, true);
+	for (uint32_t i = 0; i < 3; i++)
+		q[i] = go_live_mux(i, 1);
+	pass_with_pongs(2 * SEC);
+	say_event(&q[0], EVENT_JSON("ADDED", "b", "11")); /* it was there just now */
+	for (int i = 0; i < 3; i++)
+		say_status(&q[i], "closed");
+	answer_three("dialing WebSocket: dial tcp 127.0.0.1:1: connect: connection refused");
+	answer_probe("502 Bad Gateway"); /* from now on it is asked first */
+	answer_probe("200 OK");
+	answer_three("dialing WebSocket: websocket: bad handshake"); /* it knows no roles yet */
+	answer_probe("200 OK");
+	answer_three(NULL);
+	for (uint32_t i = 0; i < 3; i++)
+		is_at(i, SHM_LIST_LIVE, i ? "10" : "11");
 	world_fini(&w);
 }
 
@@ -701,7 +782,7 @@ static void a_broken_envelope_ends_the_socket_and_not_the_lists(void **state)
 	world_fini(&w);
 }
 
-/* C18: of nobody, or of a type that is not known: nothing. */
+/* Of nobody, or of a type that is not known: nothing. */
 static void frames_that_say_nothing_are_ignored(void **state)
 {
 	(void)state;
@@ -713,6 +794,9 @@ static void frames_that_say_nothing_are_ignored(void **state)
 	say_event(&elsewhere, EVENT_JSON("ADDED", "b", "12"));
 	say_status(&elsewhere, "closed");
 	say(&q, "NEWS", EVENT_JSON("ADDED", "b", "13"), false);
+	event(&w, peer, "{\"clusterId\":\"a\",\"path\":\"/api/v1/r0\"}\n");
+	event(&w, peer, "{\"path\":\"/api/v1/r0\",\"data\":\"{}\",\"type\":\"DATA\"}\n");
+	event(&w, peer, "{}");
 	say(&q, "STATUS", "{\"state\":\"connecting\",\"error\":\"\"}", false);
 	is_at(0, SHM_LIST_LIVE, "10");
 	assert_int_equal(row_at(feed_at(&w, 0))->objects, 1);
@@ -750,6 +834,66 @@ static void a_list_that_leaves_before_the_socket_is_up(void **state)
 	close_list(0);
 	hear_upgrade();
 	nothing_said();
+	world_fini(&w);
+}
+
+/* To the first message that may be an envelope. */
+static void pass_over_text(void)
+{
+	for (bool found = false; !found;) {
+		const uint8_t *p = (const uint8_t *)peer->sent + heard;
+		size_t n = p[1] & 0x7F, head = n == 126 ? 8 : 6;
+		assert_true(heard + head < peer->sent_bytes);
+		if (head == 8)
+			n = (size_t)p[2] << 8 | p[3];
+		found = n && (p[head] ^ p[head - 4]) == '{';
+		heard += found ? 0 : head + n;
+	}
+}
+
+/* Thousands of lists may ask at once; half a MiB is what TLS holds. */
+static void what_the_connection_has_no_room_for_is_sent_later(void **state)
+{
+	static const char text[60000];
+	(void)state;
+	open_backend(STRATEGY_MULTIPLEXED, true);
+	go_live_mux(0, 1);
+	nothing_said();
+	struct conn *c = cluster_at(&w, 0)->mux->conn;
+	peer->hold_sent = true;
+	for (size_t n = sizeof text; n; n /= 2)
+		while (!conn_send_text(c, (struct span){text, n}))
+			;
+	for (uint32_t id = 1; id < 3; id++) {
+		char target[32];
+		open_list(&w, id, 1);
+		snprintf(target, sizeof target, "/clusters/a/api/v1/r%u", id);
+		answer_list(target);
+		assert_int_equal(feed_at(&w, id)->watch.state, WATCH_ASKING);
+		is_at(0, SHM_LIST_LIVE, "10");
+	}
+	peer->hold_sent = false;
+	pass(&w, SEC);
+	pass_over_text();
+	hear_request("a", "/api/v1/r1", "10");
+	hear_request("a", "/api/v1/r2", "10");
+	world_fini(&w);
+}
+
+/* All that comes on it is pongs, for an hour and more. */
+static void an_idle_socket_stays(void **state)
+{
+	(void)state;
+	open_backend(STRATEGY_MULTIPLEXED, true);
+	struct said q = go_live_mux(0, 1);
+	close_list(0);
+	hear_close(&q);
+	for (int i = 0; i < 1100; i++) {
+		pass(&w, (CONN_PING_S + 1) * SEC);
+		assert_true(peer_is_open());
+		frame(&w, peer, OP_PONG, "", 0);
+	}
+	go_live_mux(1, 1);
 	world_fini(&w);
 }
 
@@ -808,6 +952,50 @@ static void a_502_to_the_upgrade_is_a_loss_and_no_refusal(void **state)
 	world_fini(&w);
 }
 
+/* Each time, before it has answered anything: something before it cuts WebSockets, or it does not
+ * survive a REQUEST. */
+static void a_socket_that_ends_before_it_answers_is_left(void **state)
+{
+	(void)state;
+	open_backend(STRATEGY_MULTIPLEXED, true);
+	open_list(&w, 0, 1);
+	answer_list("/clusters/a/api/v1/r0");
+	for (int i = 0; i < STRATEGY_TRIES; i++) {
+		assert_string_equal(way_text(1, STRATEGY_MULTIPLEXED), "");
+		hear_upgrade();
+		if (i == 1)
+			frame(&w, peer, OP_CLOSE, "\x03\xE8", 2);
+		else
+			fake_io_end(peer, ERR_CONN_RESET);
+		pass(&w, 4 * SEC);
+	}
+	assert_non_null(strstr(way_text(1, STRATEGY_LEGACY), "multiplexed: connection reset"));
+	world_fini(&w);
+}
+
+/* What has answered is asked again, however often it ends; and what nobody wants anything of may
+ * end as it likes. */
+static void a_socket_that_ends_after_it_answered_is_not_left(void **state)
+{
+	(void)state;
+	open_backend(STRATEGY_MULTIPLEXED, true);
+	struct said q = go_live_mux(0, 1);
+	for (int i = 0; i <= STRATEGY_TRIES; i++) {
+		fake_io_end(peer, ERR_CONN_RESET);
+		pass(&w, 8 * SEC);
+		hear_upgrade();
+		q = hear_request("a", "/api/v1/r0", "10");
+		say_status(&q, "connected");
+		assert_string_equal(way_text(1, STRATEGY_MULTIPLEXED), "");
+	}
+	close_list(0);
+	fake_io_end(peer, ERR_CONN_RESET);
+	pass(&w, 60 * SEC);
+	assert_int_equal(fake_io_count(&w.io), 0);
+	assert_int_equal(cluster_at(&w, 1)->strategy->failures[STRATEGY_MULTIPLEXED], 0);
+	world_fini(&w);
+}
+
 /* C11, C12: all who wait hear why; the socket comes back by itself. */
 static void a_socket_that_cannot_be_had_is_told_to_all(void **state)
 {
@@ -853,9 +1041,11 @@ int main(void)
 	        cmocka_unit_test(silence_after_bookmarks_is_met_by_a_new_watch),
 	        cmocka_unit_test(silence_from_the_start_leaves_the_multiplexer),
 	        cmocka_unit_test(an_error_is_of_one_list),
+	        cmocka_unit_test(a_refusal_of_an_older_backend_is_of_one_list),
 	        cmocka_unit_test(a_backend_that_goes_takes_along_the_lists_behind_it),
 	        cmocka_unit_test(one_list_that_is_refused_goes_by_legacy_alone),
 	        cmocka_unit_test(a_cluster_that_it_cannot_log_in_to_goes_by_legacy),
+	        cmocka_unit_test(a_cluster_that_is_away_is_not_the_multiplexers_fault),
 	        cmocka_unit_test(a_document_that_is_broken_is_of_one_list),
 	        cmocka_unit_test(a_hung_cluster_is_probed_before_it_is_asked_for),
 	        cmocka_unit_test(whatever_the_cluster_answers_it_is_there),
@@ -871,9 +1061,13 @@ int main(void)
 	        cmocka_unit_test(frames_that_say_nothing_are_ignored),
 	        cmocka_unit_test(a_list_that_leaves_while_it_is_asked_for),
 	        cmocka_unit_test(a_list_that_leaves_before_the_socket_is_up),
+	        cmocka_unit_test(what_the_connection_has_no_room_for_is_sent_later),
+	        cmocka_unit_test(an_idle_socket_stays),
 	        cmocka_unit_test(a_socket_without_pongs_is_lost),
 	        cmocka_unit_test(a_socket_that_falls_silent_is_lost_a_minute_later),
 	        cmocka_unit_test(a_502_to_the_upgrade_is_a_loss_and_no_refusal),
+	        cmocka_unit_test(a_socket_that_ends_before_it_answers_is_left),
+	        cmocka_unit_test(a_socket_that_ends_after_it_answered_is_not_left),
 	        cmocka_unit_test(a_socket_that_cannot_be_had_is_told_to_all),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* readers_test.c - several consumers of one list: one watch, each of them woken, and none of them
- * takes the list along when it leaves (headlamp.md 3.3, LG-1 to LG-3). */
+ * takes the list along when it leaves (tests/headlamp.md, LG-1 to LG-3). */
 #include <sys/eventfd.h>
 #include <unistd.h>
 

@@ -1,5 +1,5 @@
-/* The wall around shared memory: what a consumer may try with the descriptor it was given
- * (reliability.md 7.3), tried from a child that holds nothing else. */
+/* The wall around shared memory: what a consumer may try with the descriptor it was given,
+ * tried from a child that holds nothing else. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -251,6 +252,24 @@ static void running_out_of_descriptors_says_what_to_do(void **state)
 	}
 }
 
+static void the_limit_of_files_says_what_to_do(void **state)
+{
+	(void)state;
+	struct segment s;
+	struct errmsg msg = {.text = ""};
+	struct rlimit old, little;
+	void (*before)(int) = signal(SIGXFSZ, SIG_IGN); /* as kuberingd does */
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	little = old;
+	little.rlim_cur = BYTES - 1;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &little), 0);
+	err_t e = segment_open(&s, "test", BYTES, false, &msg);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	signal(SIGXFSZ, before);
+	assert_int_equal(e, ERR_SHM);
+	assert_non_null(strstr(msg.text, "LimitFSIZE"));
+}
+
 static void too_large_is_an_error(void **state)
 {
 	(void)state;
@@ -324,6 +343,7 @@ int main(void)
 	        cmocka_unit_test(consumer_reads_after_close),
 	        cmocka_unit_test(in_process_is_plain_memory),
 	        cmocka_unit_test(running_out_of_descriptors_says_what_to_do),
+	        cmocka_unit_test(the_limit_of_files_says_what_to_do),
 	        cmocka_unit_test(too_large_is_an_error),
 	        cmocka_unit_test(use_brings_huge_pages_and_changes_nothing),
 	};

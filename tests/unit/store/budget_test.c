@@ -268,6 +268,57 @@ static void shard_budget_takes_from_followers_first(void **state)
 	store_free(&s);
 }
 
+/* Adds objects until one is refused. Returns how many there are then. */
+static unsigned fill(struct store_list *l)
+{
+	for (unsigned n = 0;; n++) {
+		char name[16];
+		snprintf(name, sizeof name, "p%u", n);
+		err_t e = upsert(l, name, 10 + n);
+		assert_true(n < 100000);
+		if (e == ERR_OK)
+			continue;
+		assert_int_equal(e, ERR_BUDGET);
+		return n;
+	}
+}
+
+/* The system takes no memory of a shard back, and kills who goes over its limit: whatever the other
+ * budgets let through, all shards together stay below it. */
+static void all_shards_share_the_memory_that_there_is(void **state)
+{
+	(void)state;
+	atomic_ullong taken = 0;
+	struct store_config c = *SMALL;
+	c.memory_bytes = &taken;
+	c.memory_bytes_max = 1 << 20;
+	struct store *s = test_store(&c), *t = test_store(&c);
+	struct store_list *l = test_live_list(s, "pods", NULL),
+	                  *m = test_live_list(t, "pods", NULL);
+	struct store_usage u;
+	unsigned n = fill(l);
+	assert_true(n > 1000 && taken <= 1 << 20 && taken > 900 << 10);
+	assert_non_null(strstr(store_list_refusal(l), "MemoryMax="));
+	store_usage(s, &u);
+	assert_true(u.memory_bytes == taken && u.memory_bytes_max == 1 << 20);
+	assert_true(u.live_bytes < taken);
+	assert_int_equal(fill(m), 0); /* the first one took all */
+	/* A deletion is never refused; and what it leaves is used again, over and over. */
+	struct test_object o;
+	enum store_outcome what;
+	assert_ok(store_delete(l, test_simple(&o, "p0", 100000), 1, &what));
+	for (uint64_t rv = 100001; rv < 101000; rv++)
+		assert_ok(upsert(l, "p1", rv));
+	assert_true(taken <= 1 << 20);
+	test_audit_list(s, l);
+	store_free(&s);
+	assert_true(fill(m) > 1000); /* what the one gave back, the other may take */
+	assert_true(taken <= 1 << 20);
+	test_audit_list(t, m);
+	store_free(&t);
+	assert_int_equal(taken, 0);
+}
+
 /* Retained bytes: the limit moves head, and never past what is committed. */
 static void retained_bytes_move_head(void **state)
 {
@@ -302,6 +353,7 @@ int main(void)
 	        cmocka_unit_test(a_budget_is_lowered_below_what_is_there),
 	        cmocka_unit_test(objects_max_at_its_edge),
 	        cmocka_unit_test(shard_budget_takes_from_followers_first),
+	        cmocka_unit_test(all_shards_share_the_memory_that_there_is),
 	        cmocka_unit_test(retained_bytes_move_head),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -172,6 +172,30 @@ static void doubling_is_at_six_tenths(void **state)
 	world_free(w);
 }
 
+/* Tried again with each new object: numbers of segments are never used again. */
+static void a_table_that_may_not_grow_costs_no_segment(void **state)
+{
+	(void)state;
+	struct world *w = world_new(UINT64_MAX);
+	struct index_slots s = {hash_of, no_prefetch, w->hash};
+	uint32_t limit = (1u << INDEX_LOG2_MIN) / 10 * 6, segments = w->shard.segment_count;
+	uint64_t twice = sizeof(struct shm_index_entry) << (INDEX_LOG2_MIN + 1);
+	atomic_ullong taken = 0;
+	w->shard.memory = &taken;
+	w->shard.memory_max = twice - 1;
+	for (uint32_t i = 1; i <= limit; i++)
+		put(w, i);
+	for (uint32_t i = 0; i < SHM_SEGMENTS_MAX; i++)
+		assert_int_equal(index_reserve(&w->x, &s, NULL), ERR_BUDGET);
+	assert_int_equal(w->shard.segment_count, segments);
+	assert_int_equal(taken, 0);
+	w->shard.memory_max = twice;
+	put(w, limit + 1);
+	assert_int_equal(w->shard.segment_count, segments + 1);
+	assert_int_equal(taken, twice);
+	world_free(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -180,6 +204,7 @@ int main(void)
 	        cmocka_unit_test(clusters_wrap_around),
 	        cmocka_unit_test(churn_does_not_grow),
 	        cmocka_unit_test(doubling_is_at_six_tenths),
+	        cmocka_unit_test(a_table_that_may_not_grow_costs_no_segment),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,7 +28,7 @@ enum { SHOWN_BYTES_MAX = 64 };
 
 /* Messages in more pieces than a server of ours may send: the rules are tested, not the limit. */
 static const struct ws_limits limits = {
-        .message_bytes_max = 16 << 20, .frames_max = 65536, .controls_run_max = 1024};
+        .message_bytes_max = 16 << 20, .frames_max = 65536, .pings_run_max = 1024};
 
 static void add(struct trace *t, const char *p, size_t n)
 {

@@ -271,7 +271,7 @@ static void eof_is_good_behind_a_close_only(void **state)
 /* --- limits ---------------------------------------------------------------------------------- */
 
 static const struct ws_limits small = {
-        .message_bytes_max = 200, .frames_max = 5, .controls_run_max = 3};
+        .message_bytes_max = 200, .frames_max = 5, .pings_run_max = 3};
 
 /* Feeds all, whole or byte by byte: the events are counted; ERR_OK or the error. */
 static err_t run(const struct ws_limits *l, const char *in, size_t n, size_t step, unsigned *events)
@@ -376,7 +376,7 @@ static void limit_of_frames(void **state)
 	expect("\x01\x00\x00\x00\x00\x00\x00\x00\x80\x00\x01\x00\x80\x00", 14, ERR_OK, 2);
 }
 
-static void limit_of_controls_in_a_row(void **state)
+static void limit_of_pings_in_a_row(void **state)
 {
 	(void)state;
 #define PING "\x89\x00"
@@ -388,7 +388,9 @@ static void limit_of_controls_in_a_row(void **state)
 	} rows[] = {
 	        {BYTES(PING PONG), ERR_OK, 2},
 	        {BYTES(PING PONG PING), ERR_OK, 3},
-	        {BYTES(PING PONG PING PONG), ERR_WS_LIMIT, 3},
+	        {BYTES(PING PONG PING PONG PING PONG), ERR_OK, 6},
+	        {BYTES(PING PONG PING PONG PING PONG PING), ERR_WS_LIMIT, 6},
+	        {BYTES(PONG PONG PONG PONG PONG), ERR_OK, 5}, /* asked for, perhaps */
 	        {BYTES(PING PING PING "\x89"), ERR_WS_LIMIT, 3},
 	        {BYTES(PING PING PING "\x81\x01x" PING PING PING), ERR_OK, 7},
 	        {BYTES(PING PING PING "\x01\x01x" PING PING PING "\x80\x00"), ERR_OK, 7},
@@ -396,7 +398,7 @@ static void limit_of_controls_in_a_row(void **state)
 	        {BYTES(PING PING PING "\x81\x00" PING), ERR_WS_LIMIT, 4},
 	        {BYTES("\x01\x01x" PING "\x00\x00" PING "\x00\x00" PING "\x00\x00" PING),
 	                ERR_WS_LIMIT, 3},
-	        {BYTES(PING PING "\x88\x00"), ERR_OK, 3},
+	        {BYTES(PING PING PING "\x88\x00"), ERR_OK, 4},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		expect(rows[i].in.p, rows[i].in.n, rows[i].err, rows[i].events);
@@ -407,7 +409,7 @@ static void default_limits_are_the_documented_ones(void **state)
 	(void)state;
 	assert_int_equal(ws_limits_default.message_bytes_max, 16777216);
 	assert_int_equal(ws_limits_default.frames_max, 4096);
-	assert_int_equal(ws_limits_default.controls_run_max, 1024);
+	assert_int_equal(ws_limits_default.pings_run_max, 1024);
 }
 
 /* --- memory ---------------------------------------------------------------------------------- */
@@ -483,7 +485,7 @@ static void carry_of_fragments_grows_by_doubling_up_to_the_limit(void **state)
 {
 	(void)state;
 	static const struct ws_limits l = {
-	        .message_bytes_max = 50000, .frames_max = 65536, .controls_run_max = 1};
+	        .message_bytes_max = 50000, .frames_max = 65536, .pings_run_max = 1};
 	struct ws_parser p;
 	struct ws_event ev;
 	size_t used;
@@ -814,7 +816,7 @@ int main(void)
 	        cmocka_unit_test(eof_is_good_behind_a_close_only),
 	        cmocka_unit_test(limit_of_message_bytes),
 	        cmocka_unit_test(limit_of_frames),
-	        cmocka_unit_test(limit_of_controls_in_a_row),
+	        cmocka_unit_test(limit_of_pings_in_a_row),
 	        cmocka_unit_test(default_limits_are_the_documented_ones),
 	        cmocka_unit_test(whole_frame_is_handed_out_in_place),
 	        cmocka_unit_test(carried_message_takes_one_allocation_and_gives_it_back),

@@ -1,6 +1,6 @@
-/* model_backend.h - a Headlamp backend 0.45.0 in front of clusters, as it was recorded
- * (reference/real-servers.md 5.6-5.8, reference/headlamp.md 2), its defects included: /config,
- * /clusters/NAME/... over HTTP and WebSocket, POST set-token, /wsMultiplexer.
+/* model_backend.h - a Headlamp backend 0.45.0 in front of clusters, as it was recorded, its
+ * defects (BM-n of tests/headlamp.md) included: /config, /clusters/NAME/... over HTTP and
+ * WebSocket, POST set-token, /wsMultiplexer.
  *
  * A connection to it is a struct model_conn like any other: model_backend_accept makes it, the rest
  * of model_conn.h drives it, and the faults of the transport (verb=connect with cluster=headlamp,

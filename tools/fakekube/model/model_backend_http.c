@@ -1,5 +1,5 @@
 /* The backend's HTTP side: who may ask, routes, and what it makes of a request before it passes it
- * on (reference/headlamp.md 6.1, 6.2, 6.5; real-servers.md 5.6). */
+ * on (Headlamp 0.45.0, backend/cmd/headlamp.go, stateless.go, backend/pkg/auth). */
 #include "model/model_backend_priv.h"
 
 #include "base/check.h"

@@ -1,5 +1,4 @@
-/* The multiplexer of the backend, defects included (reference/headlamp.md 2; BM-n is their number
- * there). */
+/* The multiplexer of the backend, defects included (BM-n of tests/headlamp.md). */
 #include "model/model_backend_priv.h"
 
 #include "base/check.h"
@@ -11,7 +10,11 @@
 #define HEAD_BYTES_MAX    65536
 #define HEARTBEAT_NS      30000000000ull
 
-enum { CLOSE_PROTOCOL_ERROR = 1002 };
+enum {
+	CLOSE_PROTOCOL_ERROR = 1002,
+	WRITE_BUFFER = 4096, /* of the real one's library: what fits is one frame */
+	WRITE_LARGE = 2 * (WRITE_BUFFER + 14), /* with heads: what is longer goes past it */
+};
 
 /* One upstream watch. Owner: the front that asked first (BM-2). Life: REQUEST .. CLOSE, its end, or
  * the owner's. */
@@ -40,11 +43,33 @@ static void put_frame(struct front *f, enum model_ws_opcode opcode, struct span 
 	model_text_fini(&t);
 }
 
+/* In the frames in which the real one sends it: in one; a buffer each; or what is large in one that
+ * is not the last, and an empty one behind it. */
+static void write_message(struct model_text *t, const struct model_envelope_out *o)
+{
+	struct model_text json = {0};
+	model_envelope_write(&json, o);
+	bool large = json.n > WRITE_LARGE, last = false;
+	for (size_t at = 0; !last;) {
+		bool first = at == 0;
+		size_t n = json.n - at;
+		if (n > WRITE_BUFFER && !large)
+			n = WRITE_BUFFER;
+		last = at + n == json.n && !(large && first);
+		model_ws_put_part(t, first ? MODEL_WS_TEXT : MODEL_WS_CONTINUATION, last,
+		        (struct span){json.p + at, n});
+		at += n;
+	}
+	model_text_fini(&json);
+}
+
 static void put_envelope(struct front *f, const struct model_envelope_out *o)
 {
 	struct model_text t = {0};
-	model_envelope_write(&t, o);
-	put_frame(f, MODEL_WS_TEXT, model_text_as_span(&t));
+	if (f->conn->closed == MODEL_OPEN) {
+		write_message(&t, o);
+		model_reply_raw(f->conn, t.p, t.n);
+	}
 	model_text_fini(&t);
 }
 
@@ -86,19 +111,17 @@ static void put_error(struct front *f, const struct model_envelope *ask, const c
 	model_text_fini(&t);
 }
 
-/* The defect drop-data: half a frame, then the end of the socket. */
+/* The defect drop-data: half a message, then the end of the socket. */
 static bool dropped(struct front *f, const struct model_envelope_out *o)
 {
 	struct model_backend *b = f->backend;
 	if (b->drop_data == 0 || --b->drop_data > 0)
 		return false;
-	struct model_text json = {0}, frame = {0};
-	model_envelope_write(&json, o);
-	model_ws_put(&frame, MODEL_WS_TEXT, model_text_as_span(&json), NULL);
-	model_reply_raw(f->conn, frame.p, frame.n / 2);
+	struct model_text t = {0};
+	write_message(&t, o);
+	model_reply_raw(f->conn, t.p, t.n / 2);
 	f->conn->closed = MODEL_CLOSED_CUT;
-	model_text_fini(&json);
-	model_text_fini(&frame);
+	model_text_fini(&t);
 	return true;
 }
 

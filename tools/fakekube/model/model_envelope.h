@@ -1,5 +1,5 @@
 /* model_envelope.h - the frames of Headlamp's multiplexer as its backend reads and writes them
- * (reference/headlamp.md 2.2): field names in any case, unknown ones ignored, a wrong type spoils
+ * (backend/cmd/multiplexer.go): field names in any case, unknown ones ignored, a wrong type spoils
  * the frame; answers in the key order and with the escapes of Go's encoder. */
 #ifndef KR_MODEL_MODEL_ENVELOPE_H
 #define KR_MODEL_MODEL_ENVELOPE_H

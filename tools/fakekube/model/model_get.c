@@ -1,5 +1,5 @@
 /* LIST and GET: which version answers, in pages, as it is sent
- * (reference/kubernetes-watch.md 1.2, 1.3). */
+ * (apiserver: pkg/storage/cacher/delegator, pkg/storage/continue.go). */
 #include "model/model_conn_priv.h"
 
 #include "base/check.h"
@@ -401,7 +401,7 @@ static bool open_page(struct model_conn *c, struct get_list *l, const struct mod
 	return ok;
 }
 
-/* The first page: which version, by kubernetes-watch.md 1.2. False: answered. */
+/* The first page: which version, by resourceVersion and its match. False: answered. */
 static bool open_first(struct model_conn *c, struct get_list *l, const struct model_request *r)
 {
 	uint64_t rv = 0;

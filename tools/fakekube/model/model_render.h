@@ -6,7 +6,7 @@
 
 #include "model/model_cluster.h"
 
-/* What a hostile or broken server does to an object (reliability.md 3, row 27). */
+/* What a hostile or broken server does to an object. */
 enum model_quirk {
 	MODEL_QUIRK_NO_METADATA = 1 << 0,
 	MODEL_QUIRK_NO_UID = 1 << 1,

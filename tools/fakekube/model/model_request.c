@@ -231,7 +231,7 @@ static void add_protocols(struct model_request *r, struct span v)
 }
 
 /* The token among the sub-protocols is the bearer token of a client that cannot send headers; it is
- * taken out, and must not have been alone (real-servers.md 5.5). */
+ * taken out, and must not have been alone (else 401). */
 static void take_token(struct model_request *r)
 {
 	static const struct span prefix = SPAN("base64url.bearer.authorization.k8s.io.");

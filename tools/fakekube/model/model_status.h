@@ -1,5 +1,5 @@
 /* model_status.h - Status documents, word for word as kube-apiserver 1.37.2 writes them
- * (reference/real-servers.md 5.4, recorded). */
+ * (recorded; tests/unit/fakekube/traffic_test.c). */
 #ifndef KR_MODEL_MODEL_STATUS_H
 #define KR_MODEL_MODEL_STATUS_H
 

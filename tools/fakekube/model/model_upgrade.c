@@ -1,5 +1,5 @@
-/* A watch over a WebSocket, as kube-apiserver serves it with golang.org/x/net/websocket (recorded:
- * real-servers.md 5.5): a bare refusal, or 101 and one text frame per event. */
+/* A watch over a WebSocket, as kube-apiserver serves it with golang.org/x/net/websocket
+ * (recorded): a bare refusal, or 101 and one text frame per event. */
 #include "model/model_conn_priv.h"
 
 #include "base/check.h"

@@ -1,5 +1,5 @@
 /* WATCH: the initial events, then the log of the resource, filtered; bookmarks; the ends
- * (reference/kubernetes-watch.md 1.4-1.6). */
+ * (apiserver: pkg/endpoints/handlers/watch.go, pkg/storage/cacher). */
 #include "model/model_watch.h"
 
 #include "base/check.h"

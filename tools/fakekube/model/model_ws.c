@@ -106,10 +106,9 @@ void model_ws_accept(struct span key, char out[MODEL_WS_ACCEPT_BYTES + 1])
 
 /* --- frames out --- */
 
-void model_ws_put(struct model_text *t, enum model_ws_opcode opcode, struct span payload,
-        const uint8_t mask[4])
+static void put(struct model_text *t, unsigned first, struct span payload, const uint8_t mask[4])
 {
-	uint8_t head[14] = {(uint8_t)(0x80 | opcode)};
+	uint8_t head[14] = {(uint8_t)first};
 	size_t n = 2, width = payload.n < 126 ? 0 : payload.n < 65536 ? 2 : 8;
 	head[1] = (uint8_t)(width == 0 ? payload.n : width == 2 ? 126 : 127);
 	for (size_t i = 0; i < width; i++)
@@ -124,6 +123,18 @@ void model_ws_put(struct model_text *t, enum model_ws_opcode opcode, struct span
 	model_text_span(t, payload);
 	for (size_t i = 0; mask && i < payload.n; i++)
 		t->p[from + i] = (char)(t->p[from + i] ^ mask[i % 4]);
+}
+
+void model_ws_put(struct model_text *t, enum model_ws_opcode opcode, struct span payload,
+        const uint8_t mask[4])
+{
+	put(t, 0x80 | opcode, payload, mask);
+}
+
+void model_ws_put_part(
+        struct model_text *t, enum model_ws_opcode opcode, bool last, struct span payload)
+{
+	put(t, (last ? 0x80 : 0) | opcode, payload, NULL);
 }
 
 /* --- frames in --- */

@@ -28,6 +28,10 @@ bool model_ws_base64_decode(struct model_text *t, struct span s);
 void model_ws_put(struct model_text *t, enum model_ws_opcode opcode, struct span payload,
         const uint8_t mask[4]);
 
+/* A part of a message, unmasked: the first has its opcode, the others are continuations. */
+void model_ws_put_part(
+        struct model_text *t, enum model_ws_opcode opcode, bool last, struct span payload);
+
 enum model_ws_got {
 	MODEL_WS_MORE,    /* a whole message is not here yet */
 	MODEL_WS_MESSAGE, /* *opcode and *payload: a whole message or control frame */
