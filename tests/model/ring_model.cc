@@ -12,14 +12,11 @@
  *
  * Memory: words of shared memory are cells of 4 bytes, each a Relacy atomic. A 64-bit access is two
  * cell accesses, which is weaker than the machine; values above 32 bits do not occur. */
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
-#include <ostream>
-#include <streambuf>
 
 #include <relacy/relacy.hpp>
 
+#include "model_main.h"
 #include "ring_words.h"
 
 extern "C" {
@@ -483,37 +480,7 @@ void *model_copy(void *to, const void *from, size_t n)
 	return to;
 }
 
-/* What Relacy says. It replaces operator new, so this one must not allocate. */
-struct quiet_buffer : std::streambuf {
-	long left;
-	explicit quiet_buffer(long bytes) : left(bytes) {}
-	int overflow(int c) override
-	{
-		if (left-- > 0)
-			fputc(c, stderr);
-		return c;
-	}
-};
-
 int main(int argc, char **argv)
 {
-	if (argc < 2) {
-		fprintf(stderr, "usage: ring_model MUTANT(0..%d) [ITERATIONS]\n", MUTANTS - 1);
-		return 2;
-	}
-	mutant = atoi(argv[1]);
-	if (mutant < 0 || mutant >= MUTANTS)
-		return 2;
-	quiet_buffer said(mutant ? 0 : 40000);
-	std::ostream stream(&said);
-	rl::test_params p;
-	p.iteration_count = argc > 2 ? (rl::iteration_t)atoll(argv[2]) : 100000;
-	p.search_type = rl::sched_random;
-	p.execution_depth_limit = 20000;
-	p.output_stream = &stream;
-	p.progress_stream = &stream;
-	bool ok = rl::simulate<ring_model>(p);
-	printf("ring_model mutant %d: %s after %u executions\n", mutant,
-	        ok ? "no error" : "ERROR FOUND", (unsigned)p.stop_iteration);
-	return ok ? 0 : 1;
+	return model_main<ring_model>("ring_model", MUTANTS, &mutant, argc, argv);
 }

@@ -7,14 +7,11 @@
  * usage: wake_model MUTANT [ITERATIONS]
  *   MUTANT 0: the shipped code; exit 0 when it never sleeps for ever.
  *   MUTANT n: one step of it spoiled; must be found (exit 1), or the model proves nothing. */
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
-#include <ostream>
-#include <streambuf>
 
 #include <relacy/relacy.hpp>
 
+#include "model_main.h"
 #include "wake_words.h"
 
 enum mutant {
@@ -180,37 +177,7 @@ int wake_sleep(void)
 	return 1;
 }
 
-/* What Relacy says. It replaces operator new, so this one must not allocate. */
-struct quiet_buffer : std::streambuf {
-	long left;
-	explicit quiet_buffer(long bytes) : left(bytes) {}
-	int overflow(int c) override
-	{
-		if (left-- > 0)
-			fputc(c, stderr);
-		return c;
-	}
-};
-
 int main(int argc, char **argv)
 {
-	if (argc < 2) {
-		fprintf(stderr, "usage: wake_model MUTANT(0..%d) [ITERATIONS]\n", MUTANTS - 1);
-		return 2;
-	}
-	mutant = atoi(argv[1]);
-	if (mutant < 0 || mutant >= MUTANTS)
-		return 2;
-	quiet_buffer said(mutant ? 0 : 40000);
-	std::ostream stream(&said);
-	rl::test_params p;
-	p.iteration_count = argc > 2 ? (rl::iteration_t)atoll(argv[2]) : 100000;
-	p.search_type = rl::sched_random;
-	p.execution_depth_limit = 20000;
-	p.output_stream = &stream;
-	p.progress_stream = &stream;
-	bool ok = rl::simulate<wake_model>(p);
-	printf("wake_model mutant %d: %s after %u executions\n", mutant,
-	        ok ? "no error" : "ERROR FOUND", (unsigned)p.stop_iteration);
-	return ok ? 0 : 1;
+	return model_main<wake_model>("wake_model", MUTANTS, &mutant, argc, argv);
 }

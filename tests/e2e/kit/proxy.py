@@ -86,7 +86,11 @@ class Link:
         for task in self.tasks:
             if task is not asyncio.current_task():
                 task.cancel()
+        loop = asyncio.get_running_loop()
         for sock in (self.client, self.server):
+            # A task gives up its socket when it runs again, and by then the number may be another connection's, which would be reset.
+            loop.remove_reader(sock)
+            loop.remove_writer(sock)
             if reset:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             sock.close()

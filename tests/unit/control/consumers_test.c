@@ -59,6 +59,17 @@ static void no_descriptor_left_is_no_busy_loop(void **state)
 	rig_fini(&g);
 }
 
+static struct attach_list with_a_list(struct rig *g)
+{
+	union reply r;
+	rig_init(g);
+	greet(g);
+	ask_list(g, 2, "v1", "");
+	assert_true(hear(g, &r));
+	assert_int_equal(r.head.type, ATTACH_LIST);
+	return r.list;
+}
+
 /* Opened again while the reactor closes it: the new one must wake the consumer as the old one did.
  */
 static void a_list_opened_again_while_it_closes_is_subscribed(void **state)
@@ -66,11 +77,7 @@ static void a_list_opened_again_while_it_closes_is_subscribed(void **state)
 	struct rig g;
 	union reply r;
 	(void)state;
-	rig_init(&g);
-	greet(&g);
-	ask_list(&g, 2, "v1", "");
-	assert_true(hear(&g, &r));
-	assert_int_equal(r.head.type, ATTACH_LIST);
+	r.list = with_a_list(&g);
 	const struct feed *f = g.reactor->feed_by_id.rows[0];
 	assert_int_equal(f->consumer_count, 1);
 	struct attach_ref c = {
@@ -114,10 +121,7 @@ static void what_a_reactor_does_not_get_to_is_bounded(void **state)
 	struct rig g;
 	union reply r;
 	(void)state;
-	rig_init(&g);
-	greet(&g);
-	ask_list(&g, 2, "v1", "");
-	assert_true(hear(&g, &r));
+	r.list = with_a_list(&g);
 	uint32_t handle = r.list.handle, before = 0, more = 1;
 	for (int i = 0; more && i < 2 * CONSUMERS_BACKLOG_MAX / BATCH; i++) {
 		before = reactor_waiting(g.reactor);

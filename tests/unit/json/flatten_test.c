@@ -7,24 +7,8 @@
 
 #include <cmocka.h>
 
-#include "unit/json/doc.h"
+#include "unit/json/one_parser.h"
 #include "json/parser.h"
-
-static struct json_parser *parser;
-
-static int open_parser(void **state)
-{
-	(void)state;
-	parser = json_parser_new(4096, 1 << 20);
-	return parser ? 0 : -1;
-}
-
-static int close_parser(void **state)
-{
-	(void)state;
-	json_parser_free(&parser);
-	return 0;
-}
 
 /* before, then that many levels around `inside`, then after; the brackets are { and [ in turn. */
 static char *nested(const char *before, unsigned levels, const char *inside, const char *after)

@@ -2,12 +2,11 @@
  * everything. Whatever is read must be what that reader says. */
 #include "json/shape.h"
 
-#include "unit/json/doc.h"
+#include "unit/json/one_parser.h"
 #include "json/parser.h"
 
 #include <stdio.h>
 
-enum { LIMIT = 1 << 20 };
 #define HEAD(type) "{\"type\":\"" type "\",\"object\":"
 #define FIELDS                                                                                     \
 	"[{\"manager\":\"m\",\"time\":\"2026-01-01T00:00:00Z\",\"fieldsV1\":{\"f:a\":{},"          \
@@ -28,22 +27,6 @@ struct held {
 	struct json_known known;
 	char *json, *strings;
 };
-
-static struct json_parser *parser;
-
-static int open_parser(void **state)
-{
-	(void)state;
-	parser = json_parser_new(4096, LIMIT);
-	return parser ? 0 : -1;
-}
-
-static int close_parser(void **state)
-{
-	(void)state;
-	json_parser_free(&parser);
-	return 0;
-}
 
 static struct span keep(char **at, struct span s)
 {

@@ -1,20 +1,4 @@
-#include "unit/json/doc.h"
-
-static struct json_parser *parser;
-
-static int open_parser(void **state)
-{
-	(void)state;
-	parser = json_parser_new(4096, 1 << 20);
-	return parser ? 0 : -1;
-}
-
-static int close_parser(void **state)
-{
-	(void)state;
-	json_parser_free(&parser);
-	return 0;
-}
+#include "unit/json/one_parser.h"
 
 static void an_expired_version_is_read(void **state)
 {

@@ -3,6 +3,16 @@
 #include "base/check.h"
 #include "unit/reactor/world.h"
 
+/* A new world with one list, whose first request has been sent. */
+static struct feed *asking(struct world *w)
+{
+	world_init(w);
+	add_cluster(w, 0, false);
+	struct feed *f = open_list(w, 0, 0);
+	connect_ok(w, 0);
+	return f;
+}
+
 static struct feed *live(struct world *w)
 {
 	add_cluster(w, 0, false);
@@ -17,10 +27,7 @@ static void pages_then_stream_on_one_connection(void **state)
 {
 	struct world w;
 	(void)state;
-	world_init(&w);
-	add_cluster(&w, 0, false);
-	struct feed *f = open_list(&w, 0, 0);
-	connect_ok(&w, 0);
+	struct feed *f = asking(&w);
 	struct fake_sock *s = fake_io_sock(&w.io, 0);
 	assert_non_null(strstr(s->sent, "GET /api/v1/r0?limit=500 HTTP/1.1\r\n"));
 	assert_non_null(strstr(s->sent, "Host: api.test:6443\r\n"));
@@ -92,16 +99,13 @@ static void a_list_whose_body_ends_before_its_json_is_not_there(void **state)
 	}
 }
 
-/* Of an aggregated server that writes the versions of several into one:
- * what was said of it was "object over the size limit". */
+/* Of an aggregated server that writes the versions of several into one: what was said of it was
+ * "object over the size limit". */
 static void a_version_that_is_too_long_is_named(void **state)
 {
 	struct world w;
 	(void)state;
-	world_init(&w);
-	add_cluster(&w, 0, false);
-	struct feed *f = open_list(&w, 0, 0);
-	connect_ok(&w, 0);
+	struct feed *f = asking(&w);
 	answer(&w, fake_io_sock(&w.io, 0), "200 OK",
 	        LIST_JSON("10", ITEM_JSON("a", "e30123456789abcdef0123456789abcdef0123456789abcdef0"
 	                                       "123456789abcd")));
@@ -161,10 +165,7 @@ static void a_status_may_be_plain_text(void **state)
 {
 	struct world w;
 	(void)state;
-	world_init(&w);
-	add_cluster(&w, 0, false);
-	struct feed *f = open_list(&w, 0, 0);
-	connect_ok(&w, 0);
+	struct feed *f = asking(&w);
 	fake_io_bytes(fake_io_sock(&w.io, 0),
 	        "HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nContent-Length: 19\r\n\r\n"
 	        "404 page not found\n");
@@ -303,10 +304,7 @@ static void a_version_with_nul_is_refused(void **state)
 	        "\"resourceVersion\":\"\\u0000\"}}}\n";
 	struct world w;
 	(void)state;
-	world_init(&w);
-	add_cluster(&w, 0, false);
-	struct feed *f = open_list(&w, 0, 0);
-	connect_ok(&w, 0);
+	struct feed *f = asking(&w);
 	answer(&w, fake_io_sock(&w.io, 0), "200 OK", LIST_JSON("\\u0000", ""));
 	assert_int_equal(row_at(f)->whole, 0);
 	while (!fake_io_count(&w.io))
@@ -329,10 +327,7 @@ static void bytes_that_are_no_text_do_not_spoil_a_list(void **state)
 	static const char changes[] = CHANGE("11", "\xff") CHANGE("12", "\x80z") CHANGE("13", "z");
 	struct world w;
 	(void)state;
-	world_init(&w);
-	add_cluster(&w, 0, false);
-	struct feed *f = open_list(&w, 0, 0);
-	connect_ok(&w, 0);
+	struct feed *f = asking(&w);
 	struct fake_sock *s = fake_io_sock(&w.io, 0);
 	answer(&w, s, "200 OK", LIST_JSON("10", OBJECT("5", "x\xff\xc3\xa4")));
 	assert_int_equal(row_at(f)->whole, 1);
@@ -444,10 +439,7 @@ static void a_401_is_answered_by_one_refresh_at_a_time(void **state)
 {
 	struct world w;
 	(void)state;
-	world_init(&w);
-	add_cluster(&w, 0, false);
-	struct feed *f = open_list(&w, 0, 0);
-	connect_ok(&w, 0);
+	struct feed *f = asking(&w);
 	answer(&w, fake_io_sock(&w.io, 0), "401 Unauthorized", "");
 	expect_note(&w, REACTOR_WANTS_CREDENTIAL);
 	post_credential(&w, 0, ERR_CRED_EXEC, "not logged in");
