@@ -65,20 +65,22 @@ def follow(run):
     return out
 
 
-def writer_of(run, text, line):
-    """Updates/s beside which it was read: reading is cheap beside a writer that has no CPU."""
+ASKED = 500000  # updates/s of the writer
+
+
+def beside_writer(out, name, text, line, value, unit, vs, bound):
+    """A figure that is read beside the writer, and what that did: reading is cheap beside one that has no CPU, so then there is no verdict."""
     writer = number(text, line + r" .*?writer did (\d+)/s")
-    if writer < 0.9 * 500000 and not run.quick:
-        raise Failed(f"the writer did {writer:,.0f}/s and not 500,000")
-    return writer
+    out.add(name, value, unit, vs if bound else "none", bound, judged=writer >= 0.9 * ASKED)
+    out.add(f"{name.removesuffix('_copied')}_writer", writer, "updates/s", "asked", ASKED)
 
 
 def view(run):
     text = client(run, "500k", "view")
     bound = shmcache(run, r"snap +writer 500k/s: +([\d.]+) ms")
     out = Result()
-    out.add("view_500k", number(text, r"view +500k/s +\d+ objects: p50 ([\d.]+) ms"), "ms", "shmcache_snap" if bound else "none", bound)
-    out.add("view_500k_writer", writer_of(run, text, r"view +500k/s"), "updates/s", "asked", 500000)
+    p50 = number(text, r"view +500k/s +\d+ objects: p50 ([\d.]+) ms")
+    beside_writer(out, "view_500k", text, r"view +500k/s", p50, "ms", "shmcache_snap", bound)
     out.add("view_500k_p99", number(text, r"view +500k/s .*?p99 ([\d.]+) ms"), "ms")
     return out
 
@@ -87,8 +89,8 @@ def get(run):
     text = client(run, "500k", "get")
     bound = shmcache(run, r"get +writer 500k/s: .*?(\d+) ns each")
     out = Result()
-    out.add("get_copied", number(text, r"get +500k/s +copied .*?(\d+) ns each"), "ns", "shmcache_get" if bound else "none", bound)
-    out.add("get_writer", writer_of(run, text, r"get +500k/s +copied"), "updates/s", "asked", 500000)
+    each = number(text, r"get +500k/s +copied .*?(\d+) ns each")
+    beside_writer(out, "get_copied", text, r"get +500k/s +copied", each, "ns", "shmcache_get", bound)
     out.add("get_copied_cpu", number(text, r"get +500k/s +copied .*?cpu +(\d+)\)"), "ns")
     out.add("get_borrowed", number(text, r"get +500k/s +borrowed .*?(\d+) ns each"), "ns")
     return out
