@@ -113,7 +113,7 @@ static void on_left_out(struct feed *f, struct span doc, err_t err, struct json_
 	struct watch_out out;
 	uint64_t objects = store_list_objects(f->list);
 	err_t why = feed_left_read(f, doc, true, err, ev, &text);
-	if (why != ERR_JSON_NAME && why != ERR_JSON_DEPTH) {
+	if (!feed_left_is(why)) {
 		feed_refuse(f, why);
 		free(text);
 		return;
@@ -167,7 +167,7 @@ static void on_new_document(struct feed *f, struct span doc)
 	err_t err = json_scan_event(p, doc, strip, &f->hint, &ev);
 	if (UNLIKELY(err == ERR_JSON_SYNTAX) && json_mend_utf8(doc))
 		err = json_scan_event(p, doc, strip, &f->hint, &ev);
-	if (UNLIKELY(err == ERR_JSON_NAME || err == ERR_JSON_DEPTH)) {
+	if (UNLIKELY(feed_left_is(err))) {
 		on_left_out(f, doc, err, &ev);
 		return;
 	}
@@ -261,7 +261,7 @@ static err_t leave_out(struct feed *f, struct span item, err_t err, const struct
 	char *text;
 	struct json_event ev = {.object = *o};
 	err = feed_left_read(f, item, false, err, &ev, &text);
-	if (err == ERR_JSON_NAME || err == ERR_JSON_DEPTH)
+	if (feed_left_is(err))
 		err = feed_left_item(f, err, &ev.object);
 	free(text);
 	return err;
@@ -281,7 +281,7 @@ static bool on_item(struct feed *f, struct span item)
 		err = ERR_KUBE_WHOLE;
 	if (!err)
 		err = store_sync_item(f->list, &o, now_of(f));
-	else if (err == ERR_JSON_NAME || err == ERR_JSON_DEPTH)
+	else if (feed_left_is(err))
 		err = leave_out(f, item, err, &o);
 	if (err)
 		feed_refuse(f, err);

@@ -33,7 +33,7 @@ err_t feed_left_read(struct feed *f, struct span doc, bool is_event, err_t err,
 	if (err == ERR_JSON_DEPTH)
 		err = read_deep(f, doc, is_event, out, text);
 	bool no_object = out->type == JSON_EVENT_ERROR || out->type == JSON_EVENT_BOOKMARK;
-	if (is_event && no_object && (err == ERR_JSON_DEPTH || err == ERR_JSON_NAME))
+	if (is_event && no_object && feed_left_is(err))
 		err = ERR_JSON_SHAPE;
 	return err;
 }

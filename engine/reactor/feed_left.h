@@ -25,6 +25,12 @@ struct feed_left {
 	char namespace_[JSON_NAMESPACE_MAX + 1]; /* of the last of them */
 };
 
+/* Is it an error of an object that is well formed, and cannot be held? */
+static inline bool feed_left_is(err_t err)
+{
+	return err == ERR_JSON_NAME || err == ERR_JSON_DEPTH;
+}
+
 /* err, with which doc (an item, or an event) was refused: may it be left out? *out is what was read
  * of it, and is filled in where it was too deep; it points into *text then, own. ERR_JSON_NAME or
  * ERR_JSON_DEPTH: for this. Any other error: refuse it for that. */

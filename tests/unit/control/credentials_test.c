@@ -99,23 +99,31 @@ static void read_again(struct rig *g, uint64_t *ahead_ns)
 	clusters_on_credentials(c);
 }
 
+/* What the reactor of cluster "c" is told, which has a certificate until 2000000000 and a token. */
+static const struct reactor_msg *placed_with_a_pair(
+        struct rig *g, struct scratch *s, unsigned *count)
+{
+	struct scratch_pair pair;
+	struct errmsg m = {0};
+	scratch_pair_make(&pair, 2000000000);
+	scratch_write(s, "c.crt", pair.cert);
+	scratch_write(s, "c.key", pair.key);
+	scratch_write(s, "token", "one");
+	rig_init(g, s);
+	rig_start(g, 1);
+	assert_int_equal(clusters_place(g->control, clusters_find(g->control, "c"), &m), ERR_OK);
+	return told(g, count);
+}
+
 static void another_certificate_is_told_as_such(void **state)
 {
 	struct scratch *s = *state;
-	struct scratch_pair first, second;
+	struct scratch_pair second;
 	struct rig g;
-	struct errmsg m = {0};
 	unsigned count;
 	uint64_t ahead_ns = 0;
-	scratch_pair_make(&first, 2000000000);
 	scratch_pair_make(&second, 2000000000);
-	scratch_write(s, "c.crt", first.cert);
-	scratch_write(s, "c.key", first.key);
-	scratch_write(s, "token", "one");
-	rig_init(&g, s);
-	rig_start(&g, 1);
-	assert_int_equal(clusters_place(g.control, clusters_find(g.control, "c"), &m), ERR_OK);
-	const struct reactor_msg *last = told(&g, &count);
+	const struct reactor_msg *last = placed_with_a_pair(&g, s, &count);
 	assert_int_equal(count, 1);
 	assert_int_equal(last->err, ERR_OK);
 	assert_false(last->credential.renewed); /* nothing was made with another one */
@@ -140,18 +148,9 @@ static void another_certificate_is_told_as_such(void **state)
 static void what_all_share_is_not_of_the_first_one(void **state)
 {
 	struct scratch *s = *state;
-	struct scratch_pair pair;
 	struct rig g;
-	struct errmsg m = {0};
 	unsigned count;
-	scratch_pair_make(&pair, 2000000000);
-	scratch_write(s, "c.crt", pair.cert);
-	scratch_write(s, "c.key", pair.key);
-	scratch_write(s, "token", "one");
-	rig_init(&g, s);
-	rig_start(&g, 1);
-	assert_int_equal(clusters_place(g.control, clusters_find(g.control, "c"), &m), ERR_OK);
-	const struct reactor_msg *last = told(&g, &count);
+	const struct reactor_msg *last = placed_with_a_pair(&g, s, &count);
 	assert_int_equal(tls_config_expiry(last->credential.tls), 2000000000);
 	assert_non_null(g.control->clusters.share);
 	assert_int_equal(tls_config_expiry(g.control->clusters.share), INT64_MAX); /* no key */

@@ -372,19 +372,25 @@ static void parks(const struct rig *g, const struct open_list *l, err_t err)
 	store_list_state(f->list, SHM_LIST_PARKED, err, "404 page not found", g->io.now_ns);
 }
 
+/* The list of the configuration is open, by what the cluster has told. */
+static void rig_pinned(struct rig *g, const char *api)
+{
+	rig_pins(g);
+	g->settings.limits.linger_seconds = 1000;
+	lists_open_pinned(g->control);
+	both(g);
+	says_all(g, api);
+	both(g);
+	control_turn(g);
+}
+
 /* The entry says which resource, not which version: v1beta1 is served no more, v1 is. The list was
  * parked on 404 for ever. */
 static void a_pinned_list_follows_the_version_that_is_served(void **state)
 {
 	struct rig g;
 	(void)state;
-	rig_pins(&g);
-	g.settings.limits.linger_seconds = 1000;
-	lists_open_pinned(g.control);
-	both(&g);
-	says_all(&g, DISCOVERY(PODS_OF("v1beta1")));
-	both(&g);
-	control_turn(&g);
+	rig_pinned(&g, DISCOVERY(PODS_OF("v1beta1")));
 	const struct open_list *old = pinned_list(&g);
 	assert_non_null(old);
 	assert_string_equal(old->version, "v1beta1");
@@ -414,13 +420,7 @@ static void a_pinned_list_that_is_served_again_stays(void **state)
 {
 	struct rig g;
 	(void)state;
-	rig_pins(&g);
-	g.settings.limits.linger_seconds = 1000;
-	lists_open_pinned(g.control);
-	both(&g);
-	says_all(&g, DISCOVERY(PODS));
-	both(&g);
-	control_turn(&g);
+	rig_pinned(&g, DISCOVERY(PODS));
 	const struct open_list *l = pinned_list(&g);
 	parks(&g, l, ERR_KUBE_NOT_FOUND);
 	look(&g);
