@@ -24,6 +24,7 @@ class Size:
     warm_up: int       # events
     warm_up_ours: int
     events: int
+    burst: float       # seconds, about: who is slow gets fewer events, as its figure is one per event
     churn: int
     again: int         # events after the forced collection
     idle: float        # seconds
@@ -31,8 +32,8 @@ class Size:
     bounds: int
 
 
-FIGURE = Size(30000, 2000, 80000, 50000, 100000, 20000, 3, 4, 3)
-QUICK = Size(2000, 200, 5000, 1000, 1000, 200, 0.5, 0.5, 1)
+FIGURE = Size(30000, 2000, 80000, 50000, 20, 100000, 20000, 3, 4, 3)
+QUICK = Size(1500, 200, 5000, 1000, 1, 500, 200, 0.3, 0.3, 1)
 
 
 def measure(subject, size_of):
@@ -49,8 +50,9 @@ def measure(subject, size_of):
         s.say("synced")
     out["content"] = s.count()["content"]
     # First touches of memory and code that is compiled as it runs are no steady state; ours first fills what it keeps for followers.
-    s.blast(size_of.warm_up_ours if s.ours else size_of.warm_up)
-    out[f"event_{size}"], reactor, _ = s.blast(size_of.events * (1 if s.large else 2))
+    first, _, _ = s.blast(size_of.warm_up_ours if s.ours else size_of.warm_up)
+    events = size_of.events * (1 if s.large else 2)
+    out[f"event_{size}"], reactor, _ = s.blast(min(events, int(size_of.burst * 1e6 / first)))
     if s.ours:
         out[f"event_{size}_reactor"] = reactor
     out["idle"] = s.idle_cpu(size_of.idle)
