@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -114,14 +115,32 @@ err_t segment_open(
 	return ERR_OK;
 }
 
+/* Whether the 2 MiB that are full now were filled fast, or nothing was before them. */
+static bool filled_fast(struct segment *s)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	uint64_t now = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+	bool fast = s->filled_ns == 0 || now < s->filled_ns + SEGMENT_FAST_NS;
+	s->filled_ns = now;
+	return fast;
+}
+
+/* The next 2 MiB in one huge page. False: not here. */
+static bool collapse(struct segment *s)
+{
+	char *next = (char *)s->at + s->huge;
+	/* A hole as a whole is not taken for something to collapse. */
+	(void)*(const volatile char *)next;
+	return madvise(next, SEGMENT_HUGE, MADV_COLLAPSE) == 0;
+}
+
 void segment_use(struct segment *s, uint64_t to)
 {
 	if (s->huge == 0 && to <= SEGMENT_HUGE_LATE)
 		return;
 	while (s->huge < to && s->bytes - s->huge >= SEGMENT_HUGE) {
-		const volatile char *at = (const char *)s->at + s->huge;
-		(void)*at; /* a hole as a whole is not taken for something to collapse */
-		if (s->fd < 0 || madvise((char *)s->at + s->huge, SEGMENT_HUGE, MADV_COLLAPSE) != 0)
+		if (s->fd < 0 || (filled_fast(s) && !collapse(s)))
 			break;
 		s->huge += SEGMENT_HUGE;
 	}

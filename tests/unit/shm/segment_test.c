@@ -333,6 +333,30 @@ static void use_brings_huge_pages_and_changes_nothing(void **state)
 	segment_close(&s);
 }
 
+/* Each huge page makes the writer wait for all CPUs: under a stream of changes that is a stall of
+ * milliseconds for every list of the reactor. */
+static void what_fills_slowly_gets_small_pages(void **state)
+{
+	(void)state;
+	struct segment s;
+	assert_int_equal(segment_open(&s, "test-slow", 3 * SEGMENT_HUGE, false, NULL), ERR_OK);
+	segment_use(&s, SEGMENT_HUGE);
+	if (s.huge == UINT64_MAX)
+		skip(); /* no huge pages here */
+	assert_int_equal(resident(&s, 2 * SEGMENT_HUGE), SEGMENT_HUGE / 4096);
+	s.filled_ns -= SEGMENT_FAST_NS;
+	segment_use(&s, SEGMENT_HUGE + 1); /* full long after the first: nothing is asked for */
+	assert_int_equal(s.huge, 2 * SEGMENT_HUGE);
+	assert_int_equal(resident(&s, 2 * SEGMENT_HUGE), SEGMENT_HUGE / 4096);
+	s.filled_ns += SEGMENT_FAST_NS * 3600ull;
+	segment_use(&s, 2 * SEGMENT_HUGE + 1); /* full soon after the second */
+	assert_int_equal(s.huge, 3 * SEGMENT_HUGE);
+	unsigned char page = 0;
+	assert_int_equal(mincore((char *)s.at + 3 * SEGMENT_HUGE - 4096, 4096, &page), 0);
+	assert_true(page & 1);
+	segment_close(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -346,6 +370,7 @@ int main(void)
 	        cmocka_unit_test(the_limit_of_files_says_what_to_do),
 	        cmocka_unit_test(too_large_is_an_error),
 	        cmocka_unit_test(use_brings_huge_pages_and_changes_nothing),
+	        cmocka_unit_test(what_fills_slowly_gets_small_pages),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
