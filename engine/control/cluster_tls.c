@@ -1,8 +1,14 @@
 /* cluster_tls.c - what a cluster's connections need of TLS: its authorities, which clusters that
  * name the same ones share, and its client certificate. */
 #include "config/settings.h"
+#include "control/control.h"
 #include "control/core.h"
 #include "wire/tls.h"
+
+bool control_wipe_freed(void)
+{
+	return tls_wipe_freed();
+}
 
 void cluster_drop_roots(struct clusters *t, struct known_cluster *k)
 {

@@ -51,6 +51,8 @@ struct control_config {
 	void *load_arg;
 };
 
+/* tls_wipe_freed, for main: before anything else. */
+bool control_wipe_freed(void) MUST_USE;
 /* Opens the socket. ERR_CONFIG with a text that says what to do (another daemon is there, the
  * directory is not writable, ...). */
 err_t control_new(

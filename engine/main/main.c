@@ -510,6 +510,7 @@ static void fill_standard_streams(void)
 
 int main(int argc, char **argv)
 {
+	CHECK(control_wipe_freed());
 	fill_standard_streams();
 	static struct options options;
 	int status = options_parse(argc, argv, &options);

@@ -42,6 +42,10 @@
 #define TLS_CONN_BYTES          (16 * 1024)  /* held by OpenSSL for an idle connection, measured */
 #define TLS_CONN_OWN_BYTES      (2 * 1024)   /* the same on the own record path */
 
+/* From now on OpenSSL wipes all memory that it gives back: what it frees still has keys in it.
+ * Once, in main, before anything else of this room and of OpenSSL; false: too late. */
+bool tls_wipe_freed(void) MUST_USE;
+
 /* Trust anchors. Owner: whoever made it, and each config that uses it (counted). Any thread. */
 struct tls_roots;
 /* What one server needs. Owner: counted. Thread: made in the control thread, then shared by any;

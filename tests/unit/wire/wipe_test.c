@@ -1,5 +1,5 @@
 /* wipe_test.c - of the keys of a connection nothing is left in memory that is given back: not when
- * they change, and not at its end. */
+ * they change, and not at its end; by OpenSSL neither. */
 #include "unit/wire/tls_peer.h"
 
 #include "harness/given_back.h"
@@ -38,17 +38,40 @@ static void the_keys_of_a_connection_go_with_it(void **state)
 			assert_memory_not_equal(secret_of(l->c, i % KINDS, &n), secret, n);
 		}
 		link_free(l);
+		peer_fini(&p); /* an SSL object that has the secrets in it to its end */
 		assert_int_equal(given_back_with_it, 0);
 		given_back_watch(NULL, 0);
-		peer_fini(&p);
 		tls_config_put(&config);
 	}
+}
+
+static void what_openssl_frees_is_wiped(void **state)
+{
+	(void)state;
+	static const char secret[] = "a secret in the middle of a block";
+	char *p = OPENSSL_malloc(1000);
+	given_back_watch(secret, sizeof secret);
+	memcpy(p + 500, secret, sizeof secret);
+	p = OPENSSL_realloc(p, 600); /* where it is */
+	assert_memory_equal(p + 500, secret, sizeof secret);
+	p = OPENSSL_realloc(p, 100000); /* elsewhere */
+	assert_memory_equal(p + 500, secret, sizeof secret);
+	assert_null(OPENSSL_realloc(p, 0));
+	p = OPENSSL_realloc(NULL, 1000);
+	memcpy(p, secret, sizeof secret);
+	OPENSSL_free(p);
+	OPENSSL_free(NULL);
+	assert_int_equal(given_back_with_it, 0);
+	given_back_watch(NULL, 0);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(what_openssl_frees_is_wiped),
 	        cmocka_unit_test(the_keys_of_a_connection_go_with_it),
 	};
+	if (!tls_wipe_freed())
+		return 1;
 	return cmocka_run_group_tests(tests, scene_open, scene_close);
 }
