@@ -34,7 +34,7 @@ def some_lists(bed, resources, most=200):
 
 # --- idle ---
 
-BOOKMARK_SECONDS = 62  # a server sends each watch one a minute: in less, there may be none of them, or all; 2 s because the last are late
+BOOKMARK_SECONDS = 60  # a server sends each watch one in that time: in less, there may be none of them, or all
 
 
 def wait_clusters(bed, clusters):
