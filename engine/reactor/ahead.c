@@ -2,19 +2,14 @@
 
 #include <string.h>
 
+#include "base/fetch.h"
 #include "reactor/core.h"
 #include "reactor/feed_body.h"
 #include "json/shape.h"
+#include "wire/tls.h"
 
 enum { AHEAD_EVENTS_BYTES_MAX = 8192, AHEAD_SIZE_LINE_BYTES = 16 };
 _Static_assert((int)IO_AHEAD_MAX <= (int)STORE_TRACES_MAX, "a trace for each");
-
-/* Some lines from p on. */
-static void fetch(const void *p, size_t bytes)
-{
-	for (size_t i = 0; i < bytes; i += 64)
-		__builtin_prefetch((const char *)p + i);
-}
 
 static const struct conn *conn_of(const struct io_ahead *a)
 {
@@ -48,6 +43,13 @@ static struct span event_of(const struct conn *c, struct span data)
 	return p ? (struct span){p, data.n - (size_t)(p - data.p)} : SPAN_NONE;
 }
 
+static void fetch_tls(const struct io_ahead *a, size_t n, unsigned step)
+{
+	for (size_t i = 0; i < n; i++)
+		if (conn_of(&a[i])->tls)
+			tls_fetch(conn_of(&a[i])->tls, step);
+}
+
 void ahead_fetch(struct reactor *r, const struct io_ahead *a, size_t n)
 {
 	const struct feed *feeds[IO_AHEAD_MAX];
@@ -58,20 +60,26 @@ void ahead_fetch(struct reactor *r, const struct io_ahead *a, size_t n)
 	for (size_t i = 0; i < n; i++)
 		if ((feeds[i] = feed_of(conn_of(&a[i]))))
 			fetch_feed(feeds[i]);
+	fetch_tls(a, n, 0);
 	for (size_t i = 0; i < n; i++)
 		if (feeds[i])
 			store_trace_list(feeds[i]->list);
+	fetch_tls(a, n, 1);
+	for (size_t i = 0; i < n; i++)
+		if (feeds[i])
+			store_trace_row(feeds[i]->list);
+	fetch_tls(a, n, 2);
 	for (size_t i = 0; i < n; i++) {
 		struct span event = event_of(conn_of(&a[i]), a[i].data), namespace_, name;
 		traces[i] = (struct store_trace){0};
 		if (!feeds[i] || event.n == 0)
 			continue;
-		store_trace_row(feeds[i]->list);
 		if (!json_shape_key(event, &namespace_, &name))
 			continue;
 		store_trace_begin(feeds[i]->list, namespace_, name, &traces[i]);
 		r->ahead_events[i] = event.p;
 	}
+	fetch_tls(a, n, 3);
 	store_trace_rest(traces, n);
 }
 

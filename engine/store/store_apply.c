@@ -1,5 +1,6 @@
 /* The live stream: one event, one change (or DELETED + ADDED), one commit. */
 #include "base/check.h"
+#include "base/fetch.h"
 #include "store/store_priv.h"
 
 enum { STORE_TRACE_BYTES = 1024 };
@@ -56,8 +57,7 @@ static void recharge(struct store_list *l)
 
 void store_trace_list(const struct store_list *l)
 {
-	for (size_t i = 0; i < offsetof(struct store_list, sync); i += 64)
-		__builtin_prefetch((const char *)l + i);
+	fetch(l, offsetof(struct store_list, sync));
 }
 
 void store_trace_row(const struct store_list *l)
@@ -82,9 +82,7 @@ void store_trace_begin(
 
 static void fetch_block(const struct store *s, uint64_t ref)
 {
-	const char *b = (const char *)store_block(s, ref);
-	for (size_t i = 0; i < STORE_TRACE_BYTES; i += 64) /* the rest follows by itself */
-		__builtin_prefetch(b + i);
+	fetch(store_block(s, ref), STORE_TRACE_BYTES); /* the rest follows by itself */
 }
 
 void store_trace_rest(const struct store_trace *t, size_t n)

@@ -1,6 +1,7 @@
 #include "wire/tls_priv.h"
 
 #include "base/check.h"
+#include "base/fetch.h"
 
 #include <openssl/err.h>
 #include <stdlib.h>
@@ -443,6 +444,14 @@ void tls_output_done(struct tls_conn *c, size_t n)
 enum tls_state tls_state(const struct tls_conn *c)
 {
 	return c->state;
+}
+
+void tls_fetch(const struct tls_conn *c, unsigned step)
+{
+	if (step == 0)
+		fetch(c, sizeof *c);
+	else if (c->own)
+		tls_own_fetch(c->own, step - 1);
 }
 
 size_t tls_bytes(const struct tls_conn *c)

@@ -128,6 +128,11 @@ struct span tls_take_output(const struct tls_conn *c);
 /* The first n bytes of what tls_take_output() gave have been sent. */
 void tls_output_done(struct tls_conn *c, size_t n);
 
+/* Hints to the cache: what reading the next record needs, one pointer further with each step, 0 to
+ * TLS_FETCH_STEPS - 1. A step reads what the one before it has asked for. */
+enum { TLS_FETCH_STEPS = 4 };
+void tls_fetch(const struct tls_conn *c, unsigned step);
+
 enum tls_state tls_state(const struct tls_conn *c);
 /* Memory held now, the share of OpenSSL's object estimated by TLS_CONN_BYTES. */
 size_t tls_bytes(const struct tls_conn *c);

@@ -18,6 +18,7 @@
 #include "wire/tls_priv.h"
 
 #include "base/check.h"
+#include "base/fetch.h"
 #include "wire/tls_record.h"
 
 #include <openssl/crypto.h>
@@ -148,6 +149,14 @@ size_t tls_own_bytes(const struct tls_own *o)
 {
 	return sizeof *o + (o->opener ? tls_opener_bytes(o->opener) : 0) +
 	       (o->carry ? o->carry_need : 0) + (o->plain ? o->plain_end : 0);
+}
+
+void tls_own_fetch(const struct tls_own *o, unsigned step)
+{
+	if (step == 0)
+		fetch(o, sizeof *o);
+	else if (o->opener)
+		tls_opener_fetch(o->opener, step - 1);
 }
 
 /* --- sending --------------------------------------------------------------------------------- */

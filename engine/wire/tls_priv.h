@@ -146,6 +146,7 @@ bool tls_own_start(struct tls_conn *c, uint16_t suite_id);
 err_t tls_own_read(struct tls_conn *c, char *buf, size_t cap, size_t *n, struct errmsg *m) MUST_USE;
 err_t tls_own_write(struct tls_conn *c, const char *data, size_t n, struct errmsg *m) MUST_USE;
 size_t tls_own_bytes(const struct tls_own *o);
+void tls_own_fetch(const struct tls_own *o, unsigned step);
 
 /* tls_config.c */
 /* An SSL with everything that the config says, but without a BIO. NULL: the queue says why. */

@@ -2,11 +2,13 @@
 #include "wire/tls_record.h"
 
 #include "base/check.h"
+#include "base/fetch.h"
 
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/params.h>
+#include <stdalign.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,23 +25,22 @@ struct tls_aead {
 	bool ipsec_mb;
 };
 
+/* One allocation, so that an opener that is cold is waited for once. */
 struct tls_opener {
-	EVP_CIPHER_CTX *evp; /* NULL: libipsec-mb */
+	EVP_CIPHER_CTX *evp; /* NULL: libipsec-mb, and the key that it has expanded is behind */
 #ifdef KR_IPSEC_MB
 	aes_gcm_enc_dec_t dec;
-	struct gcm_key_data *key; /* own: expanded; of libipsec-mb */
+	alignas(64) struct gcm_key_data key[]; /* the library asks for that alignment */
 #endif
 };
 
 enum {
 	EVP_CTX_BYTES = 1176, /* of OpenSSL 3.0, measured */
+	EVP_CTX_OWN_BYTES = 192, /* of these, what we have a pointer to */
 	PROBE_BYTES = 1000,
 };
 #ifdef KR_IPSEC_MB
-enum {
-	MB_ALIGN = 64, /* what the library asks for */
-	MB_KEY_BYTES = (sizeof(struct gcm_key_data) + MB_ALIGN - 1) / MB_ALIGN * MB_ALIGN,
-};
+enum { MB_BYTES = sizeof(struct tls_opener) + (sizeof(struct gcm_key_data) + 63) / 64 * 64 };
 #endif
 
 /* --- libipsec-mb ----------------------------------------------------------------------------- */
@@ -72,14 +73,15 @@ static bool ipsec_mb_open(struct tls_opener *o, const uint8_t nonce[TLS_IV_BYTES
 	return CRYPTO_memcmp(tag, body + cipher_bytes, sizeof tag) == 0;
 }
 
-static bool ipsec_mb_key(
-        struct tls_opener *o, const struct tls_aead *a, unsigned index, const uint8_t *key)
+static struct tls_opener *ipsec_mb_new(const struct tls_aead *a, unsigned index, const uint8_t *key)
 {
+	struct tls_opener *o = aligned_alloc(alignof(struct tls_opener), MB_BYTES);
+	if (!o)
+		return NULL;
+	o->evp = NULL;
 	o->dec = a->dec[index];
-	o->key = aligned_alloc(MB_ALIGN, MB_KEY_BYTES);
-	if (o->key)
-		a->pre[index](key, o->key);
-	return o->key != NULL;
+	a->pre[index](key, o->key);
+	return o;
 }
 
 static bool probe(const struct tls_aead *a, uint16_t id)
@@ -142,27 +144,30 @@ void tls_aead_free(struct tls_aead **a)
 
 /* --- opening --------------------------------------------------------------------------------- */
 
+static struct tls_opener *evp_new(
+        const struct tls_aead *a, const struct tls_suite *suite, const uint8_t *key)
+{
+	struct tls_opener *o = aligned_alloc(alignof(struct tls_opener), sizeof *o);
+	EVP_CIPHER_CTX *evp = EVP_CIPHER_CTX_new();
+	if (o && evp &&
+	        EVP_DecryptInit_ex2(evp, a->ciphers[suite->index], key, NULL, NULL) == 1) {
+		o->evp = evp;
+		return o;
+	}
+	EVP_CIPHER_CTX_free(evp);
+	free(o);
+	return NULL;
+}
+
 struct tls_opener *tls_opener_new(
         const struct tls_aead *a, const struct tls_suite *suite, const uint8_t *key, bool evp)
 {
-	struct tls_opener *o = calloc(1, sizeof *o);
-	bool ok = false;
-	if (!o)
-		return NULL;
 #ifdef KR_IPSEC_MB
-	if (!evp && a->ipsec_mb && suite->gcm) {
-		ok = ipsec_mb_key(o, a, suite->index, key);
-	} else
+	if (!evp && a->ipsec_mb && suite->gcm)
+		return ipsec_mb_new(a, suite->index, key);
 #endif
-	{
-		(void)evp;
-		o->evp = EVP_CIPHER_CTX_new();
-		ok = o->evp &&
-		     EVP_DecryptInit_ex2(o->evp, a->ciphers[suite->index], key, NULL, NULL) == 1;
-	}
-	if (!ok)
-		tls_opener_free(&o);
-	return o;
+	(void)evp;
+	return evp_new(a, suite, key);
 }
 
 void tls_opener_free(struct tls_opener **o)
@@ -173,9 +178,8 @@ void tls_opener_free(struct tls_opener **o)
 		return;
 	EVP_CIPHER_CTX_free(x->evp); /* wipes what it holds */
 #ifdef KR_IPSEC_MB
-	if (x->key)
-		OPENSSL_cleanse(x->key, MB_KEY_BYTES);
-	free(x->key);
+	if (!x->evp)
+		OPENSSL_cleanse(x->key, sizeof *x->key);
 #endif
 	free(x);
 }
@@ -184,9 +188,22 @@ size_t tls_opener_bytes(const struct tls_opener *o)
 {
 #ifdef KR_IPSEC_MB
 	if (!o->evp)
-		return sizeof *o + MB_KEY_BYTES;
+		return MB_BYTES;
 #endif
 	return sizeof *o + EVP_CTX_BYTES;
+}
+
+void tls_opener_fetch(const struct tls_opener *o, unsigned step)
+{
+#ifdef KR_IPSEC_MB
+	if (step == 0)
+		fetch(o, MB_BYTES);
+#else
+	if (step == 0)
+		fetch(o, sizeof *o);
+#endif
+	else if (o->evp)
+		fetch(o->evp, EVP_CTX_OWN_BYTES);
 }
 
 /* The tag goes in with the nonce: one call into the provider less than by itself. */

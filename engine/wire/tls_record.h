@@ -72,6 +72,8 @@ struct tls_opener *tls_opener_new(
         const struct tls_aead *a, const struct tls_suite *suite, const uint8_t *key, bool evp);
 void tls_opener_free(struct tls_opener **o); /* wipes the key */
 size_t tls_opener_bytes(const struct tls_opener *o);
+/* Hints to the cache: of the opener, and with step 1, when that has come, of what is behind it. */
+void tls_opener_fetch(const struct tls_opener *o, unsigned step);
 /* record: header and body, n bytes in all, n > TLS_HEAD_BYTES + TLS_TAG_BYTES. Writes n minus
  * these, with type and padding, to out. false: it is not authentic (or no memory), and out has been
  * wiped. The sequence moves on. */
