@@ -1,14 +1,31 @@
-/* fetch.h - hints to the cache. */
+/* fetch.h - hints to the cache. The only place of __builtin_prefetch: gcc takes a function that does
+ * nothing else for one without effect, and drops the calls of it, unless something forbids that. */
 #ifndef KR_BASE_FETCH_H
 #define KR_BASE_FETCH_H
 
 #include <stddef.h>
+#include <stdint.h>
 
-/* Some bytes from p on are read soon. p need not be readable. */
+enum { FETCH_LINE_BYTES = 64 };
+
+/* The bytes from p on are read soon: all lines that they touch. p need not be readable. */
 static inline void fetch(const void *p, size_t bytes)
 {
-	for (size_t i = 0; i < bytes; i += 64)
-		__builtin_prefetch((const char *)p + i);
+	const char *end = (const char *)p + bytes;
+	uintptr_t first = (uintptr_t)p & ~(uintptr_t)(FETCH_LINE_BYTES - 1);
+	for (const char *line = (const char *)first; line < end; line += FETCH_LINE_BYTES)
+		__builtin_prefetch(line);
+	__asm__ volatile("");
+}
+
+/* The same for bytes that are written soon. */
+static inline void fetch_to_write(const void *p, size_t bytes)
+{
+	const char *end = (const char *)p + bytes;
+	uintptr_t first = (uintptr_t)p & ~(uintptr_t)(FETCH_LINE_BYTES - 1);
+	for (const char *line = (const char *)first; line < end; line += FETCH_LINE_BYTES)
+		__builtin_prefetch(line, 1);
+	__asm__ volatile("");
 }
 
 #endif

@@ -30,6 +30,8 @@ static void fetch_feed(const struct feed *f)
 	fetch(&f->watch.deadline_ns, 128);
 	fetch(&f->list, 128);
 	fetch(&f->events, 1);
+	fetch(&f->cluster->reactor, 1);
+	fetch(&f->cluster->budget, sizeof f->cluster->budget);
 }
 
 /* Where servers send an event a chunk: the event behind the line with its size. Of more than a few

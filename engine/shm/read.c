@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/fetch.h"
+
 static inline void pause_cpu(void)
 {
 #if defined(__x86_64__) || defined(__i386__)
@@ -289,7 +291,7 @@ enum read_result read_chain_next(
 void read_prefetch_entry(const struct read_shard *s, uint64_t seq)
 {
 	if (s->ring)
-		__builtin_prefetch(entry_at(s, seq));
+		fetch(entry_at(s, seq), sizeof(struct shm_entry));
 }
 
 void read_prefetch_slot(const struct read_shard *s, uint32_t slot)
@@ -301,7 +303,7 @@ void read_prefetch_slot(const struct read_shard *s, uint32_t slot)
 	uint64_t at = (uint64_t)(slot >> 4 & 0xfff) * s->page_bytes +
 	              (uint64_t)(slot % SHM_PAGE_SLOTS) * s->slot_stride;
 	if (segment < SHM_SEGMENTS_MAX && at < s->maps[segment].bytes)
-		__builtin_prefetch(s->maps[segment].at + at);
+		fetch(s->maps[segment].at + at, 1);
 }
 
 void read_prefetch_block(const struct read_shard *s, uint64_t block, unsigned lines)
@@ -310,9 +312,8 @@ void read_prefetch_block(const struct read_shard *s, uint64_t block, unsigned li
 	uint64_t at = block & ((1ull << SHM_BLOCK_SEGMENT_SHIFT) - 1);
 	if (segment >= SHM_SEGMENTS_MAX || at >= s->maps[segment].bytes)
 		return;
-	uint64_t max = (s->maps[segment].bytes - at) / 64;
-	for (unsigned i = 0; i < lines && i < max; i++)
-		__builtin_prefetch(s->maps[segment].at + at + (uint64_t)i * 64);
+	uint64_t max = s->maps[segment].bytes - at, bytes = (uint64_t)lines * FETCH_LINE_BYTES;
+	fetch(s->maps[segment].at + at, bytes < max ? bytes : max);
 }
 
 void read_prefetch_change(const struct read_shard *s, uint64_t seq, unsigned lines, bool old)

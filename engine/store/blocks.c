@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/fetch.h"
 
 #define RUN_NONE UINT32_MAX
 
@@ -342,6 +343,5 @@ void blocks_prefetch(const struct blocks *b, uint64_t ref)
 {
 	uint32_t offset;
 	const struct blocks_run *r = run_at(b, run_of_ref(b, ref, &offset));
-	__builtin_prefetch(r, 1);
-	__builtin_prefetch((const char *)(r + 1) - 1, 1); /* it straddles two lines, or three */
+	fetch_to_write(r, sizeof *r);
 }

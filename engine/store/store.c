@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/fetch.h"
 #include "store/store_priv.h"
 
 enum {
@@ -261,7 +262,7 @@ static uint64_t slot_hash(const void *slots, uint32_t no)
 }
 static void slot_prefetch(const void *slots, uint32_t no)
 {
-	__builtin_prefetch(slots_at(slots, no));
+	fetch(slots_at(slots, no), 1);
 }
 
 err_t store_index_reserve(struct store *s, struct errmsg *msg)

@@ -132,7 +132,7 @@ struct store_identity {
 };
 /* Text of the last refusal (ERR_BUDGET, ERR_LIMIT, ERR_JSON_LIMIT, ERR_NO_MEMORY, ERR_SHM) on this
  * list: which limit, its value, and the setting that raises it. "" when there was none. Valid until
- * the next refusal. */
+ * the next input of any list of the store. */
 const char *store_list_refusal(const struct store_list *l);
 err_t store_list_refused(const struct store_list *l); /* its code; ERR_OK: there was none */
 /* Takes a row of the list table. budget may be NULL; it must outlive the list. owner is handed back

@@ -26,7 +26,7 @@ static err_t reserve_new(struct store_list *l)
 {
 	err_t e = list_objects_check(l, l->objects);
 	if (e == ERR_OK)
-		e = store_index_reserve(l->store, &l->refusal);
+		e = store_index_reserve(l->store, list_refusal(l));
 	if (e == ERR_OK)
 		e = list_slot_reserve(l);
 	return e;
@@ -44,7 +44,7 @@ static err_t reserve_tight(struct store_list *l, uint32_t no, const struct json_
 	 * go, it does not give back. */
 	err_t e = list_charge(l, want > l->live_bytes ? want : l->live_bytes);
 	if (e == ERR_OK)
-		e = change_block(l, &s->key, o, recv_ns, false, ref);
+		e = change_block(l, &s->key, o, recv_ns, ref);
 	return e;
 }
 
@@ -62,10 +62,10 @@ void store_trace_list(const struct store_list *l)
 
 void store_trace_row(const struct store_list *l)
 {
-	__builtin_prefetch(l->shm);
-	__builtin_prefetch(&l->shm->last_byte_ns);
-	__builtin_prefetch(&l->shm->rv);
-	__builtin_prefetch(&l->shm->last_event_ns);
+	fetch(l->shm, 1);
+	fetch(&l->shm->last_byte_ns, 1);
+	fetch(&l->shm->rv, 1);
+	fetch(&l->shm->last_event_ns, 1);
 }
 
 void store_trace_begin(
@@ -77,7 +77,7 @@ void store_trace_begin(
 	if (key_init_name(&k, s->config.hash_seed, l->row, namespace_, name) != ERR_OK)
 		return;
 	*t = (struct store_trace){l, k.key_hash};
-	__builtin_prefetch(index_at(&s->index, t->hash));
+	fetch(index_at(&s->index, t->hash), 1);
 }
 
 static void fetch_block(const struct store *s, uint64_t ref)
@@ -95,7 +95,7 @@ void store_trace_rest(const struct store_trace *t, size_t n)
 		uint32_t no = s ? index_next(&s->index, t[i].hash, &at) : 0;
 		slots[i] = no ? slots_at(&s->slots, no) : NULL;
 		if (slots[i])
-			__builtin_prefetch(slots[i]);
+			fetch(slots[i], sizeof *slots[i]);
 	}
 	for (size_t i = 0; i < n; i++)
 		if (slots[i] && slots[i]->block)
@@ -167,7 +167,7 @@ static err_t begin_change(struct store_list *l, const struct json_object *o)
 	CHECK(!l->sync.active);
 	err_t e = change_key(l, o);
 	return e != ERR_OK ? e
-	                   : store_retire_reserve(l->store, STORE_RETIRE_PER_CHANGE, &l->refusal);
+	                   : store_retire_reserve(l->store, STORE_RETIRE_PER_CHANGE, list_refusal(l));
 }
 
 /* Nearly every event is a change that fits: so its block is written first, and the look-up, three
@@ -183,7 +183,7 @@ static err_t upsert(struct store_list *l, uint32_t no, const struct json_object 
 	uint64_t bytes = change_block_bytes(l, k, o);
 	store_room(s, 2); /* W1, W2 */
 	if (store_fits(s, bytes) && list_fits(l, bytes) &&
-	        change_block(l, k, o, recv_ns, no == 0, &ref) != ERR_OK)
+	        change_block(l, k, o, recv_ns, &ref) != ERR_OK)
 		ref = 0; /* again below, for the reason */
 	if (no == 0)
 		no = change_find(l, k);
@@ -226,7 +226,7 @@ err_t store_replace(struct store_list *l, const struct store_held *held,
 	const struct shm_block *b = store_block(s, slot->block);
 	err_t e = key_init_like(&s->key, l->row, b, o->resource_version);
 	if (e == ERR_OK)
-		e = store_retire_reserve(s, STORE_RETIRE_PER_CHANGE, &l->refusal);
+		e = store_retire_reserve(s, STORE_RETIRE_PER_CHANGE, list_refusal(l));
 	return e != ERR_OK ? e : upsert(l, held->slot, o, recv_ns, what);
 }
 
@@ -261,7 +261,7 @@ err_t store_delete(struct store_list *l, const struct json_object *o, uint64_t r
 		return ERR_KUBE_ORDER; /* an older life, or a life that we have missed */
 	store_room(s, 1);              /* W1, W2 */
 	/* No room for the last state is no reason to keep a dead object: it goes without. */
-	if (o->raw.n == 0 || change_block(l, k, o, recv_ns, false, &ref) != ERR_OK)
+	if (o->raw.n == 0 || change_block(l, k, o, recv_ns, &ref) != ERR_OK)
 		ref = 0;
 	list_version(l, key_rv(k), k->rv);
 	struct change c = {.l = l, .rv = l->rv_num};

@@ -1,4 +1,5 @@
 #include "base/check.h"
+#include "base/fetch.h"
 #include "store/json_hash.h"
 #include "store/store_priv.h"
 
@@ -40,9 +41,9 @@ err_t change_key(struct store_list *l, const struct json_object *o)
 {
 	struct store *s = l->store;
 	err_t e = key_init(&s->key, s->config.hash_seed, l->row, o);
-	__builtin_prefetch(index_at(&s->index, s->key.key_hash));
+	fetch(index_at(&s->index, s->key.key_hash), 1);
 	if (e == ERR_JSON_LIMIT)
-		return errmsg_set(&l->refusal, e,
+		return errmsg_set(list_refusal(l), e,
 		        "name %zu of %d bytes, namespace %zu of %d, uid %zu of %d, version %zu of "
 		        "%d",
 		        o->name.n, JSON_NAME_MAX, o->namespace_.n, JSON_NAMESPACE_MAX, o->uid.n,
@@ -72,39 +73,17 @@ uint64_t change_block_bytes(
 	return blocks_round(&l->store->blocks, block_bytes(k, o));
 }
 
-/* A slot that the key may be in, by its tag alone: something to fetch early. 0 = none. */
-static uint32_t find_early(const struct store *s, const struct key *k)
-{
-	uint64_t at = k->key_hash;
-	uint32_t no = index_next(&s->index, k->key_hash, &at);
-	if (no != 0)
-		__builtin_prefetch(slots_at(&s->slots, no));
-	return no;
-}
-
-/* What change_find will read of the block in that slot: header and strings. */
-static void fetch_early(const struct store *s, uint32_t no)
-{
-	uint64_t ref = no ? slots_at(&s->slots, no)->block : 0;
-	if (ref == 0)
-		return;
-	const char *b = (const char *)store_block(s, ref);
-	__builtin_prefetch(b);
-	__builtin_prefetch(b + 64);
-	__builtin_prefetch(b + 128);
-}
-
 err_t change_block(struct store_list *l, const struct key *k, const struct json_object *o,
-        uint64_t recv_ns, bool find_next, uint64_t *ref)
+        uint64_t recv_ns, uint64_t *ref)
 {
 	struct store *s = l->store;
 	uint64_t n = block_bytes(k, o), offset = json_offset(k);
 	if (n > s->blocks.segment_bytes || n > UINT32_MAX)
-		return errmsg_set(&l->refusal, ERR_JSON_LIMIT,
+		return errmsg_set(list_refusal(l), ERR_JSON_LIMIT,
 		        "%.*s/%.*s has %zu bytes, a segment %llu; raise block_segment_bytes",
 		        SPAN_ARG(o->namespace_), SPAN_ARG(o->name), o->raw.n,
 		        (unsigned long long)s->blocks.segment_bytes);
-	err_t e = store_block_take(s, n, ref, &l->refusal);
+	err_t e = store_block_take(s, n, ref, list_refusal(l));
 	if (e != ERR_OK)
 		return e;
 	struct shm_block *b = store_block(s, *ref);
@@ -114,15 +93,10 @@ err_t change_block(struct store_list *l, const struct key *k, const struct json_
 		tail = (struct span){o->cut.p + o->cut.n, o->raw.n - head.n - o->cut.n};
 		CHECK(o->cut.p >= o->raw.p && head.n + o->cut.n <= o->raw.n);
 	}
-	for (uint64_t at = 0; at < n; at += 64) /* a free block is cold: its lines come meanwhile */
-		__builtin_prefetch((const char *)b + at, 1);
-	/* Index, slot and block that change_find will look at are cache misses one after the other:
-	 * each is fetched behind a piece of the work. */
-	uint32_t early = find_next ? find_early(s, k) : 0;
+	fetch_to_write(b, n); /* a free block is cold: its lines come meanwhile */
 	char *json = (char *)b + offset; /* W3 from here on */
 	write_bytes(json, head.p, head.n);
 	write_bytes(json + head.n, tail.p, tail.n);
-	fetch_early(s, early);
 	write_bytes(b + 1, key_strings(k), k->strings_bytes);
 	struct shm_block header = {.bytes = (uint32_t)n,
 	        .json_bytes = (uint32_t)(head.n + tail.n),

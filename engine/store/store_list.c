@@ -122,6 +122,8 @@ void store_list_close(struct store_list **lp, uint64_t now_ns)
 	list_unlink(&l->dirty);
 	list_unlink(&l->node);
 	s->list_count--;
+	if (s->refused == l)
+		s->refused = NULL;
 	free(l);
 }
 
@@ -184,13 +186,23 @@ struct span store_list_rv(const struct store_list *l)
 {
 	return (struct span){l->rv, l->rv_bytes};
 }
+struct errmsg *list_refusal(struct store_list *l)
+{
+	struct store *s = l->store;
+	if (s->refused != l) {
+		s->refused = l;
+		s->refusal.code = ERR_OK;
+		s->refusal.text[0] = '\0';
+	}
+	return &s->refusal;
+}
 const char *store_list_refusal(const struct store_list *l)
 {
-	return l->refusal.text;
+	return l->store->refused == l ? l->store->refusal.text : "";
 }
 err_t store_list_refused(const struct store_list *l)
 {
-	return l->refusal.code;
+	return l->store->refused == l ? l->store->refusal.code : ERR_OK;
 }
 
 void store_list_each(const struct store_list *l, store_object_fn fn, void *arg)
@@ -207,7 +219,7 @@ void store_list_each(const struct store_list *l, store_object_fn fn, void *arg)
 
 static err_t charge_refuse(struct store_list *l, const struct store_budget *b, uint64_t more)
 {
-	return errmsg_set(&l->refusal, ERR_BUDGET,
+	return errmsg_set(list_refusal(l), ERR_BUDGET,
 	        "%s may hold %llu bytes, holds %llu, needs %llu more; raise %s or narrow the list",
 	        b->name ? b->name : "a budget", (unsigned long long)b->bytes_max,
 	        (unsigned long long)b->bytes, (unsigned long long)more,
@@ -246,7 +258,7 @@ err_t list_objects_check(struct store_list *l, uint64_t have)
 	uint64_t max = l->store->config.objects_max;
 	if (have < max)
 		return ERR_OK;
-	return errmsg_set(&l->refusal, ERR_LIMIT,
+	return errmsg_set(list_refusal(l), ERR_LIMIT,
 	        "a list may hold %llu objects; raise objects_max or narrow the list",
 	        (unsigned long long)max);
 }
@@ -310,7 +322,7 @@ void list_dirty(struct store_list *l)
 err_t list_slot_reserve(struct store_list *l)
 {
 	bool grown;
-	err_t e = slots_reserve(&l->store->slots, &l->chain, &grown, &l->refusal);
+	err_t e = slots_reserve(&l->store->slots, &l->chain, &grown, list_refusal(l));
 	if (e == ERR_OK && grown)
 		list_row(l); /* pages come before what is in them */
 	return e;

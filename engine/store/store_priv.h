@@ -44,6 +44,8 @@ struct store {
 	uint64_t live_bytes, staged_bytes, unknown_deletes, relists;
 	struct store_usage told; /* [any thread] atomic words */
 	struct key key;          /* scratch: the key of the event under way */
+	struct errmsg refusal;   /* the last of refused, NULL: of nobody. Lists are many */
+	const struct store_list *refused;
 };
 
 /* The sync under way. The counters describe the set as it will be, object by object seen. */
@@ -73,7 +75,6 @@ struct store_list {
 	uint32_t rv_bytes;
 	char rv[SHM_RV_BYTES];
 	struct store_sync sync;
-	struct errmsg refusal;
 };
 
 /* --- store.c -------------------------------------------------------------------------------- */
@@ -101,6 +102,8 @@ err_t store_index_reserve(struct store *s, struct errmsg *msg) MUST_USE;
 
 /* --- store_list.c --------------------------------------------------------------------------- */
 
+/* Where a refusal of this list is written. */
+struct errmsg *list_refusal(struct store_list *l);
 /* Counts the list at `want` bytes against its budgets. errors: ERR_BUDGET, nothing changed. */
 err_t list_charge(struct store_list *l, uint64_t want) MUST_USE;
 /* Would `more` bytes on top of what is charged be within every budget? */
@@ -116,7 +119,7 @@ void list_row(struct store_list *l);
 /* One event was received. */
 void list_event(struct store_list *l, uint64_t recv_ns);
 void list_dirty(struct store_list *l);
-/* A place for one more object, and a row that says where. errors: ERR_SHM, ... in l->refusal. */
+/* A place for one more object, and a row that says where. errors: ERR_SHM, ... in list_refusal. */
 err_t list_slot_reserve(struct store_list *l) MUST_USE;
 
 /* --- store_change.c ------------------------------------------------------------------------- */
@@ -133,12 +136,11 @@ struct change {
 uint32_t change_find(const struct store_list *l, const struct key *k);
 /* The same among what is published: a staged block is not looked at. */
 uint32_t change_find_live(const struct store_list *l, const struct key *k);
-/* Writes o into a new block. Budgets of the list are the caller's. find_next: change_find(k) comes
- * next, and what it will read is fetched meanwhile. errors as store_block_take, and
- * ERR_JSON_LIMIT: larger than a segment. */
+/* Writes o into a new block. Budgets of the list are the caller's. errors as
+ * store_block_take, and ERR_JSON_LIMIT: larger than a segment. */
 err_t change_block(struct store_list *l, const struct key *k, const struct json_object *o,
-        uint64_t recv_ns, bool find_next, uint64_t *ref) MUST_USE;
-/* The key of o, in store->key; a refusal is in l->refusal. */
+        uint64_t recv_ns, uint64_t *ref) MUST_USE;
+/* The key of o, in store->key; a refusal is in list_refusal. */
 err_t change_key(struct store_list *l, const struct json_object *o) MUST_USE;
 /* How o stands to the block: same object, and which version is higher (o against the block). */
 enum version_order change_order(

@@ -91,7 +91,7 @@ static err_t stage_reserve(struct store_list *l, uint32_t no, bool seen, uint64_
 		e = list_objects_check(l, l->sync.seen);
 	}
 	if (e == ERR_OK && no == 0)
-		e = store_index_reserve(s, &l->refusal);
+		e = store_index_reserve(s, list_refusal(l));
 	if (e == ERR_OK && no == 0)
 		e = list_slot_reserve(l);
 	want = l->sync.bytes - before + bytes;
@@ -122,7 +122,7 @@ static err_t stage(struct store_list *l, uint32_t no, const struct json_object *
 	err_t e = stage_reserve(l, no, seen, change_block_bytes(l, k, o));
 	if (e == ERR_OK) {
 		store_room(s, 0); /* W1, W2: the block may come from what that frees */
-		e = change_block(l, k, o, recv_ns, false, &ref);
+		e = change_block(l, k, o, recv_ns, &ref);
 	}
 	if (e != ERR_OK) {
 		err_t lower = sync_charge(l, l->sync.bytes);
@@ -264,7 +264,7 @@ err_t store_sync_commit(struct store_list *l, struct span rv, bool version_back,
 	uint64_t staged = y->modified + y->recreated + y->added;
 	uint64_t deletes = l->objects - (y->unchanged + y->modified + y->recreated);
 	uint64_t entries = staged + y->recreated + deletes + 2; /* RESET, SYNCED */
-	err_t e = store_retire_reserve(s, staged + deletes, &l->refusal);
+	err_t e = store_retire_reserve(s, staged + deletes, list_refusal(l));
 	if (e != ERR_OK)
 		return e;
 	version_back |= y->lower || version_compare(rv, store_list_rv(l)) == VERSION_LESS;

@@ -1,15 +1,15 @@
 #include "model/model_warm.h"
 
 #include "base/check.h"
+#include "base/fetch.h"
 #include "model/model_watch.h"
 
-#define LINE_BYTES 64
 #define STORES_MAX 4 /* a load has one or two resources; more are not worth a hint */
 
 static void lines(const void *p, size_t bytes)
 {
-	for (size_t at = 0; p && at < bytes; at += LINE_BYTES)
-		__builtin_prefetch((const char *)p + at, 1);
+	if (p)
+		fetch_to_write(p, bytes);
 }
 
 static const struct model_store *store_of(const struct model_workload *w)
@@ -35,7 +35,7 @@ static void warm_stores(struct model_workload *const *works, size_t n)
 	for (size_t i = 0; i < n; i++)
 		lines(works[i]->cluster, sizeof *works[i]->cluster);
 	for (size_t i = 0; i < n; i++)
-		lines(works[i]->cluster->stores, LINE_BYTES);
+		lines(works[i]->cluster->stores, FETCH_LINE_BYTES);
 	for (size_t i = 0; i < n; i++) {
 		const struct model_cluster *c = works[i]->cluster;
 		for (size_t k = 0; k < c->store_count && k < STORES_MAX; k++)
@@ -75,11 +75,11 @@ void model_warm(struct model_workload *const *works, size_t n)
 		if (!c)
 			continue;
 		lines(c->answer, sizeof(struct model_watch));
-		lines(c->context, 2 * LINE_BYTES);
+		lines(c->context, 2 * FETCH_LINE_BYTES);
 	}
 	for (size_t i = 0; i < n; i++)
 		if (places[i])
-			lines(*places[i], LINE_BYTES);
+			lines(*places[i], FETCH_LINE_BYTES);
 	for (size_t i = 0; i < n; i++)
 		if (places[i] && *places[i])
 			lines((*places[i])->last, sizeof(struct model_version));
