@@ -1,5 +1,6 @@
-/* fetch.h - hints to the cache. The only place of __builtin_prefetch: gcc takes a function that does
- * nothing else for one without effect, and drops the calls of it, unless something forbids that. */
+/* fetch.h - hints to the cache. The only place of __builtin_prefetch: gcc takes a function that
+ * does nothing else for one without effect, and drops the calls of it, unless something forbids
+ * that. */
 #ifndef KR_BASE_FETCH_H
 #define KR_BASE_FETCH_H
 

@@ -60,8 +60,8 @@ enum {
 	 * Thousands of sockets are probed at once if their timers end at once, and of those packets
 	 * loopback and veth take 1000 (net.core.netdev_max_backlog) and drop the rest. Linux rounds
 	 * a timer of more than about 2 s up to 256 ms (HZ 250), a shorter one to 32: with 3 s and
-	 * three probes 3,200 of 20,000 streams were lost that way, with 3 s and five probes 725, and
-	 * with 2 s none: the sockets stay as far apart as they connected. */
+	 * three probes 3,200 of 20,000 streams were lost that way, with 3 s and five probes 725,
+	 * and with 2 s none: the sockets stay as far apart as they connected. */
 	IO_KEEPALIVE_IDLE_S = 2,
 	IO_KEEPALIVE_INTERVAL_S = 1,
 	IO_KEEPALIVE_COUNT = 6,

@@ -5,8 +5,8 @@
 #include "base/fetch.h"
 #include "reactor/core.h"
 #include "reactor/feed_body.h"
-#include "json/shape.h"
 #include "wire/tls.h"
+#include "json/shape.h"
 
 enum { AHEAD_EVENTS_BYTES_MAX = 8192, AHEAD_SIZE_LINE_BYTES = 16 };
 _Static_assert((int)IO_AHEAD_MAX <= (int)STORE_TRACES_MAX, "a trace for each");

@@ -166,8 +166,9 @@ static err_t begin_change(struct store_list *l, const struct json_object *o)
 {
 	CHECK(!l->sync.active);
 	err_t e = change_key(l, o);
-	return e != ERR_OK ? e
-	                   : store_retire_reserve(l->store, STORE_RETIRE_PER_CHANGE, list_refusal(l));
+	return e != ERR_OK
+	               ? e
+	               : store_retire_reserve(l->store, STORE_RETIRE_PER_CHANGE, list_refusal(l));
 }
 
 /* Nearly every event is a change that fits: so its block is written first, and the look-up, three

@@ -35,7 +35,7 @@ struct tls_opener {
 };
 
 enum {
-	EVP_CTX_BYTES = 1176, /* of OpenSSL 3.0, measured */
+	EVP_CTX_BYTES = 1176,    /* of OpenSSL 3.0, measured */
 	EVP_CTX_OWN_BYTES = 192, /* of these, what we have a pointer to */
 	PROBE_BYTES = 1000,
 };
@@ -149,8 +149,7 @@ static struct tls_opener *evp_new(
 {
 	struct tls_opener *o = aligned_alloc(alignof(struct tls_opener), sizeof *o);
 	EVP_CIPHER_CTX *evp = EVP_CIPHER_CTX_new();
-	if (o && evp &&
-	        EVP_DecryptInit_ex2(evp, a->ciphers[suite->index], key, NULL, NULL) == 1) {
+	if (o && evp && EVP_DecryptInit_ex2(evp, a->ciphers[suite->index], key, NULL, NULL) == 1) {
 		o->evp = evp;
 		return o;
 	}
