@@ -35,7 +35,10 @@ bool retire_reserve(struct retire *r, uint64_t n)
 	return true;
 }
 
-void retire_push(struct retire *r, const struct retire_item *item)
+/* The fields come in registers: read back from where the caller has just put them together, two at
+ * a time, they would wait until all that was stored before them, a cold block, has left the core.
+ */
+struct retire_item *retire_push(struct retire *r, uint64_t seq, uint64_t ref, uint64_t bytes)
 {
 	if (!r->back || r->back_at == RETIRE_CHUNK) {
 		struct retire_chunk *c = r->spare;
@@ -50,9 +53,11 @@ void retire_push(struct retire *r, const struct retire_item *item)
 		r->back = c;
 		r->back_at = 0;
 	}
-	CHECK_SLOW(!r->back_at || r->back->item[r->back_at - 1].seq <= item->seq);
-	r->back->item[r->back_at++] = *item;
-	r->bytes += item->bytes;
+	CHECK_SLOW(!r->back_at || r->back->item[r->back_at - 1].seq <= seq);
+	struct retire_item *item = &r->back->item[r->back_at++];
+	*item = (struct retire_item){.seq = seq, .ref = ref, .bytes = bytes, .kind = RETIRE_BLOCK};
+	r->bytes += bytes;
+	return item;
 }
 
 /* A cursor at the end of a chunk stands at the start of the next one, if there is one. */

@@ -39,8 +39,9 @@ struct retire {
 void retire_fini(struct retire *r);
 /* Room for n more pushes, so that they cannot fail. False: out of memory. */
 bool retire_reserve(struct retire *r, uint64_t n);
-/* seq must not fall. */
-void retire_push(struct retire *r, const struct retire_item *item);
+/* A block. seq must not fall. What it returns is for who pushes something else, to say so at once.
+ */
+struct retire_item *retire_push(struct retire *r, uint64_t seq, uint64_t ref, uint64_t bytes);
 /* Moves the mark over everything below head. */
 void retire_pass(struct retire *r, uint64_t head);
 /* The head that leaves at most bytes_max retained, without letting go of anything after `last`. */

@@ -212,9 +212,7 @@ err_t store_retire_reserve(struct store *s, uint64_t n, struct errmsg *msg)
 
 void store_retire_block(struct store *s, uint64_t seq, uint64_t ref, uint64_t bytes)
 {
-	retire_push(
-	        &s->retire, &(struct retire_item){
-	                            .seq = seq, .ref = ref, .bytes = bytes, .kind = RETIRE_BLOCK});
+	retire_push(&s->retire, seq, ref, bytes);
 }
 
 /* --- memory --------------------------------------------------------------------------------- */

@@ -62,10 +62,7 @@ void store_trace_list(const struct store_list *l)
 
 void store_trace_row(const struct store_list *l)
 {
-	fetch(l->shm, 1);
-	fetch(&l->shm->last_byte_ns, 1);
-	fetch(&l->shm->rv, 1);
-	fetch(&l->shm->last_event_ns, 1);
+	fetch(l->shm, offsetof(struct shm_list, last_bookmark_ns));
 }
 
 void store_trace_begin(

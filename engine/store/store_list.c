@@ -112,11 +112,10 @@ void store_list_close(struct store_list **lp, uint64_t now_ns)
 	uint64_t identity = l->shm->identity;
 	s->live_bytes -= blocks_bytes(&s->blocks, identity) + l->live_bytes;
 	store_retire_block(s, l->last_change, identity, blocks_bytes(&s->blocks, identity));
-	retire_push(&s->retire, &(struct retire_item){.seq = l->last_change,
-	                                .ref = l->chain.first,
-	                                .bytes = l->live_bytes,
-	                                .kind = RETIRE_LIST,
-	                                .row = l->row});
+	struct retire_item *item =
+	        retire_push(&s->retire, l->last_change, l->chain.first, l->live_bytes);
+	item->kind = RETIRE_LIST;
+	item->row = l->row;
 	err_t e = list_charge(l, 0);
 	CHECK(e == ERR_OK);
 	list_unlink(&l->dirty);

@@ -192,14 +192,9 @@ struct ring_model : rl::test_suite<ring_model, 3> {
 	}
 	void retire_old(uint64_t seq, uint64_t b)
 	{
-		struct retire_item i;
-		memset(&i, 0, sizeof i);
-		i.seq = seq;
-		i.ref = b;
-		i.bytes = 1;
 		retire_reserve(&retire, 1);
 		if (b)
-			retire_push(&retire, &i);
+			retire_push(&retire, seq, b, 1);
 	}
 	void change(int slot)
 	{

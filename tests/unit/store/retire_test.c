@@ -6,7 +6,7 @@
 static void push(struct retire *r, uint64_t seq, uint64_t ref)
 {
 	assert_true(retire_reserve(r, 1));
-	retire_push(r, &(struct retire_item){.seq = seq, .ref = ref, .bytes = 10});
+	retire_push(r, seq, ref, 10);
 }
 
 static void nothing_before_its_time(void **state)
@@ -85,7 +85,7 @@ static void spare_chunks_are_bounded(void **state)
 	uint64_t n = (uint64_t)(RETIRE_CHUNKS_KEPT + 50) * RETIRE_CHUNK;
 	assert_true(retire_reserve(&r, n));
 	for (uint64_t i = 0; i < n; i++)
-		retire_push(&r, &(struct retire_item){.seq = i});
+		retire_push(&r, i, 0, 0);
 	assert_int_equal(r.spare_count, 0);
 	retire_pass(&r, n);
 	while (retire_first(&r))
@@ -101,7 +101,7 @@ static void ahead_looks_past_the_oldest(void **state)
 	assert_null(retire_ahead(&r));
 	assert_true(retire_reserve(&r, RETIRE_CHUNK + 2));
 	for (uint64_t i = 0; i < RETIRE_CHUNK + 2; i++) {
-		retire_push(&r, &(struct retire_item){.seq = i, .ref = i});
+		retire_push(&r, i, i, 0);
 		if (i < 2)
 			assert_null(retire_ahead(&r));
 		else /* not passed yet, and already known */
