@@ -9,23 +9,14 @@
 
 enum { FETCH_LINE_BYTES = 64 };
 
-/* The bytes from p on are read soon: all lines that they touch. p need not be readable. */
+/* The bytes from p on are read or written soon: all lines that they touch. p need not be readable.
+ * x86-64 without more knows one hint for both. */
 static inline void fetch(const void *p, size_t bytes)
 {
 	const char *end = (const char *)p + bytes;
 	uintptr_t first = (uintptr_t)p & ~(uintptr_t)(FETCH_LINE_BYTES - 1);
 	for (const char *line = (const char *)first; line < end; line += FETCH_LINE_BYTES)
 		__builtin_prefetch(line);
-	__asm__ volatile("");
-}
-
-/* The same for bytes that are written soon. */
-static inline void fetch_to_write(const void *p, size_t bytes)
-{
-	const char *end = (const char *)p + bytes;
-	uintptr_t first = (uintptr_t)p & ~(uintptr_t)(FETCH_LINE_BYTES - 1);
-	for (const char *line = (const char *)first; line < end; line += FETCH_LINE_BYTES)
-		__builtin_prefetch(line, 1);
 	__asm__ volatile("");
 }
 

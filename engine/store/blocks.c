@@ -343,5 +343,5 @@ void blocks_prefetch(const struct blocks *b, uint64_t ref)
 {
 	uint32_t offset;
 	const struct blocks_run *r = run_at(b, run_of_ref(b, ref, &offset));
-	fetch_to_write(r, sizeof *r);
+	fetch(r, sizeof *r);
 }

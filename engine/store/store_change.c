@@ -93,7 +93,7 @@ err_t change_block(struct store_list *l, const struct key *k, const struct json_
 		tail = (struct span){o->cut.p + o->cut.n, o->raw.n - head.n - o->cut.n};
 		CHECK(o->cut.p >= o->raw.p && head.n + o->cut.n <= o->raw.n);
 	}
-	fetch_to_write(b, n);            /* a free block is cold: its lines come meanwhile */
+	fetch(b, n);                     /* a free block is cold: its lines come meanwhile */
 	char *json = (char *)b + offset; /* W3 from here on */
 	write_bytes(json, head.p, head.n);
 	write_bytes(json + head.n, tail.p, tail.n);

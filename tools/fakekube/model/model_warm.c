@@ -9,7 +9,7 @@
 static void lines(const void *p, size_t bytes)
 {
 	if (p)
-		fetch_to_write(p, bytes);
+		fetch(p, bytes);
 }
 
 static const struct model_store *store_of(const struct model_workload *w)
