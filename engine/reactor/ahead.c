@@ -10,6 +10,7 @@
 
 enum { AHEAD_EVENTS_BYTES_MAX = 8192, AHEAD_SIZE_LINE_BYTES = 16 };
 _Static_assert((int)IO_AHEAD_MAX <= (int)STORE_TRACES_MAX, "a trace for each");
+_Static_assert(TLS_FETCH_STEPS == 4, "ahead_fetch takes each");
 
 static const struct conn *conn_of(const struct io_ahead *a)
 {

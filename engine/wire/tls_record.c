@@ -25,12 +25,14 @@ struct tls_aead {
 	bool ipsec_mb;
 };
 
+enum { MB_ALIGN = 64 }; /* what libipsec-mb asks for */
+
 /* One allocation, so that an opener that is cold is waited for once. */
 struct tls_opener {
 	EVP_CIPHER_CTX *evp; /* NULL: libipsec-mb, and the key that it has expanded is behind */
 #ifdef KR_IPSEC_MB
 	aes_gcm_enc_dec_t dec;
-	alignas(64) struct gcm_key_data key[]; /* the library asks for that alignment */
+	alignas(MB_ALIGN) struct gcm_key_data key[];
 #endif
 };
 
@@ -40,7 +42,12 @@ enum {
 	PROBE_BYTES = 1000,
 };
 #ifdef KR_IPSEC_MB
-enum { MB_BYTES = sizeof(struct tls_opener) + (sizeof(struct gcm_key_data) + 63) / 64 * 64 };
+enum {
+	MB_KEY_BYTES = (sizeof(struct gcm_key_data) + MB_ALIGN - 1) / MB_ALIGN * MB_ALIGN,
+	OPENER_BYTES_MAX = sizeof(struct tls_opener) + MB_KEY_BYTES,
+};
+#else
+enum { OPENER_BYTES_MAX = sizeof(struct tls_opener) };
 #endif
 
 /* --- libipsec-mb ----------------------------------------------------------------------------- */
@@ -75,7 +82,7 @@ static bool ipsec_mb_open(struct tls_opener *o, const uint8_t nonce[TLS_IV_BYTES
 
 static struct tls_opener *ipsec_mb_new(const struct tls_aead *a, unsigned index, const uint8_t *key)
 {
-	struct tls_opener *o = aligned_alloc(alignof(struct tls_opener), MB_BYTES);
+	struct tls_opener *o = aligned_alloc(MB_ALIGN, OPENER_BYTES_MAX);
 	if (!o)
 		return NULL;
 	o->evp = NULL;
@@ -187,20 +194,15 @@ size_t tls_opener_bytes(const struct tls_opener *o)
 {
 #ifdef KR_IPSEC_MB
 	if (!o->evp)
-		return MB_BYTES;
+		return OPENER_BYTES_MAX;
 #endif
 	return sizeof *o + EVP_CTX_BYTES;
 }
 
 void tls_opener_fetch(const struct tls_opener *o, unsigned step)
 {
-#ifdef KR_IPSEC_MB
 	if (step == 0)
-		fetch(o, MB_BYTES);
-#else
-	if (step == 0)
-		fetch(o, sizeof *o);
-#endif
+		fetch(o, OPENER_BYTES_MAX);
 	else if (o->evp)
 		fetch(o->evp, EVP_CTX_OWN_BYTES);
 }
